@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * files.h - whole files read with a cap, and written so that a reader sees the old file or the new one, never a part.
+ */
+#ifndef GHL_BASE_FILES_H
+#define GHL_BASE_FILES_H
+
+#include "base/status.h"
+
+/* `failure` is the status for a file that is missing or unreadable (GHL_DATA, GHL_RECIPE, ...). *bytes has a NUL after its end. */
+ghl_status ghl_file_read(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *size);
+/* Temporary file in the same folder, write, fsync, rename, fsync of the folder. The parts are written one after the other. */
+typedef struct ghl_span {
+    const void *data;
+    size_t size;
+} ghl_span;
+ghl_status ghl_file_write(const char *path, int n, const ghl_span *parts);
+ghl_status ghl_file_append(const char *path, const void *data, size_t size); /* created if missing; flushed, not synced */
+ghl_status ghl_file_truncate(const char *path, int64_t length);             /* GHL_RUN when shorter than length */
+bool ghl_file_exists(const char *path);
+int64_t ghl_file_size(const char *path); /* -1: none */
+ghl_status ghl_folder_make(const char *path); /* with its parents */
+/* Exclusive lock on FOLDER/lock for the life of the descriptor; GHL_RUN names the folder when another process holds it. */
+ghl_status ghl_folder_lock(const char *folder, int *descriptor);
+void ghl_folder_unlock(int descriptor);
+/* "folder/name" into out[4096]; GHL_USAGE when too long. */
+ghl_status ghl_path_join(char out[4096], const char *folder, const char *name);
+
+#endif

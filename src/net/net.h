@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net.h - a net: an array of nodes in topological order. Building it computes nothing.
+ */
+#ifndef GHL_NET_NET_H
+#define GHL_NET_NET_H
+
+#include "base/registry.h"
+#include "tensor/tensor.h"
+
+struct ghl_net {
+    char *name;
+    ghl_node **nodes;
+    int count, capacity;
+    int weights; /* number of weights and buffers of all nodes */
+};
+
+/* ghl_net_add with formatted options: ghl_net_addf(net, "conv1", "conv", "channels: %d, kernel: 5", 96); on the last node. */
+ghl_status ghl_net_addf(ghl_net *net, const char *name, const char *kind, const char *format, ...) __attribute__((format(printf, 4, 5)));
+const ghl_node *ghl_net_last(const ghl_net *net);
+/* Weight number i of the net, in the order of nodes. */
+const ghl_weight *ghl_net_weight(const ghl_net *net, int i);
+ghl_status ghl_net_copy(const ghl_net *net, ghl_net **out);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.h - an engine holds a net's state once, and any number of programs compiled for it; all are compiled before the first step.
+ *
+ *     ghl_plan_create -> ghl_plan_compile (once a program) -> ghl_plan_seal (places, memory, prepared calls, initial weights)
+ *     -> ghl_plan_run / ghl_plan_wait ... -> ghl_plan_free
+ */
+#ifndef GHL_PLAN_PLAN_H
+#define GHL_PLAN_PLAN_H
+
+#include "net/net.h"
+
+typedef struct ghl_plan ghl_plan;
+typedef struct ghl_program ghl_program;
+
+/* How one weight learns. Options are borrowed for the life of the plan. */
+typedef struct ghl_learning {
+    const ghl_rule *rule;
+    const void *rule_options;
+    const ghl_optimiser *optimiser;
+    const void *optimiser_options;
+    ghl_step_settings step; /* group: its column in the rates */
+} ghl_learning;
+
+typedef enum ghl_nan_policy { GHL_NAN_STOP, GHL_NAN_SKIP } ghl_nan_policy;
+
+typedef struct ghl_plan_settings {
+    const char *device;           /* "ref", "cpu", "auto", "cuda:1" */
+    int threads;                  /* 0: all */
+    uint64_t seed;
+    const ghl_learning *learning; /* [net->weights], buffers' entries are ignored; copied */
+    const bool *frozen_norm;      /* [net->count] per node: running statistics are used and stay; NULL: none; copied */
+    int groups;                   /* columns of the rates */
+    ghl_nan_policy nan;
+    int augment, crop_padding;    /* GHL_AUGMENT_*; training only */
+    const float *affine;          /* [2 * channels]: scale then shift of a pixel; copied */
+} ghl_plan_settings;
+
+typedef enum ghl_purpose { GHL_TRAIN, GHL_EVALUATE } ghl_purpose;
+typedef struct ghl_program_settings {
+    ghl_purpose purpose;
+    int64_t batch;
+    bool trace;        /* named tensors outlive the step, images are f32 as they are; without `fused`, no fusion hides one */
+    bool fused;        /* trace the program as trained: only gradients, local terms and directions are named */
+    bool gradients;    /* trace: of every weight */
+    bool dropout_off;
+} ghl_program_settings;
+
+/* The net is copied. */
+ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
+ghl_status ghl_plan_seal(ghl_plan *plan);
+void ghl_plan_free(ghl_plan *plan);
+
+/* What differs from step to step. Pointers must stay valid until the step is done. Unused ones are NULL. */
+typedef struct ghl_step {
+    const void *images;     /* u8 [N,H,W,C], f32 in a trace */
+    const int32_t *labels;  /* [N] */
+    const int64_t *samples; /* [N] */
+    const int64_t *clock;   /* [GHL_CLOCK_SIZE] */
+    const float *rates;     /* [groups], training only */
+    double *result;         /* [GHL_RESULT_SIZE], written */
+} ghl_step;
+/* Queues a step (at most 4 are); ticket for ghl_plan_wait. Kernel times go to milliseconds[ghl_program_calls] where not NULL. */
+ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *step, double *milliseconds, int64_t *ticket);
+ghl_status ghl_plan_wait(ghl_plan *plan, int64_t ticket);
+
+/* State: weights and buffers of the net first (numbers 0 .. net->weights - 1), then what optimisers and rules asked for. Complete
+ * after ghl_plan_seal. read and write wait for the queue. */
+typedef struct ghl_state_info {
+    const char *name;         /* "conv1.weight", "optimiser/conv1.weight.momentum" */
+    ghl_dtype dtype;
+    ghl_shape shape;
+    const ghl_weight *weight; /* NULL: not of the net */
+} ghl_state_info;
+int ghl_plan_states(const ghl_plan *plan);
+ghl_state_info ghl_plan_state(const ghl_plan *plan, int i);
+ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values);
+ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values);
+
+const ghl_net *ghl_plan_net(const ghl_plan *plan);
+const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
+size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: state and the largest program's transients */
+size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
+int ghl_program_calls(const ghl_program *program);
+typedef struct ghl_call_info {
+    const ghl_call *call;
+    const char *op, *node; /* node: the layer's name or "" */
+    const char *stage;     /* "forward" */
+    const char *note;      /* how the device runs it */
+} ghl_call_info;
+ghl_call_info ghl_program_call(const ghl_program *program, int i);
+
+/* Traced tensors, after a step of a traced program: "out/conv1", "grad/conv1.weight", ... in memory order. */
+int ghl_program_named(const ghl_program *program);
+ghl_state_info ghl_program_name(const ghl_program *program, int i);
+ghl_status ghl_program_read(ghl_plan *plan, const ghl_program *program, int i, void *values);
+
+/* After a step with result[GHL_RESULT_OK] == 0: says in a message of GHL_NAN which weight, layer or gradient first is not finite, by
+ * running the same step as a traced program that commits nothing. */
+ghl_status ghl_plan_diagnose(ghl_plan *plan, ghl_program *program, const ghl_step *step);
+
+#endif
