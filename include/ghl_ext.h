@@ -44,8 +44,8 @@ typedef enum ghl_option_type {
     GHL_OPTION_REAL,   /* double */
     GHL_OPTION_TEXT,   /* char *, owned by the options struct, "" where empty */
     GHL_OPTION_CHOICE, /* int: index into choices */
-    GHL_OPTION_INTS,   /* ghl_ints */
-    GHL_OPTION_REALS   /* ghl_reals */
+    GHL_OPTION_INTS,   /* ghl_ints; a number alone is a list of one */
+    GHL_OPTION_REALS   /* ghl_reals; likewise */
 } ghl_option_type;
 
 typedef struct ghl_ints {
@@ -320,6 +320,8 @@ GHL_API void ghl_emit_commit_call(ghl_emitter *em, ghl_op op, const ghl_attribut
                                   int n_states, const ghl_tensor *states);
 
 /* For layers. */
+/* The images as the net gets them: op `input` with the plan's settings on u8 images, in a trace the f32 images themselves. */
+GHL_API ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node);
 GHL_API void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot /* 0..5 */, ghl_tensor t); /* from forward for backward */
 GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot);
 /* Says in forward that weight w multiplies the columns of x into u (without bias in the decay's sense; y = u + bias may stand for u). */
