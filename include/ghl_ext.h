@@ -355,6 +355,7 @@ typedef struct ghl_rule {
     GHL_DESCRIPTOR
     bool vectors; /* takes biases, scales and shifts too */
     bool frozen;  /* never changes a weight */
+    const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
 } ghl_rule;
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * learn.h - which rule, rate, decay, optimiser and schedule each weight of a net gets from the rows of `learn`.
+ *
+ * Rows are keyed by layer kind (`conv`, `linear`; `norm` for scales, shifts and all biases), glob (`layer*`) or layer name (`conv1`; a
+ * weight's full name, `conv1.bias`, too). A weight takes from every row that matches it, key by key: a name beats a glob beats a kind,
+ * among equals the later one, and the command line comes last of all. A row that says another rule than the rows before it does not
+ * inherit their rule options.
+ */
+#ifndef GHL_TRAIN_LEARN_H
+#define GHL_TRAIN_LEARN_H
+
+#include "plan/plan.h"
+#include "train/recipe.h"
+
+/* A column of the rates: weights with the same base rate and schedule share it. */
+typedef struct ghl_rate_group {
+    double lr;
+    const ghl_schedule *schedule;
+    const void *schedule_options;
+} ghl_rate_group;
+
+typedef struct ghl_learnings {
+    ghl_learning *weights; /* [net->weights] */
+    bool *frozen_norm;     /* [net->count] */
+    ghl_rate_group *groups;
+    int n_groups, groups_capacity;
+    ghl_choice *owned;     /* options parsed for single weights */
+    int n_owned, owned_capacity;
+} ghl_learnings;
+
+/* GHL_RECIPE when a row matches no layer or a rule does not take the weight. Adds notes to the recipe. Release also after an error. */
+ghl_status ghl_learnings_resolve(const ghl_recipe *recipe, const ghl_net *net, ghl_learnings *out);
+void ghl_learnings_release(ghl_learnings *learnings);
+
+/* For recipe.c: checks the section and makes the rows; prints them; what a row may say. */
+ghl_status ghl_learn_parse(ghl_recipe *recipe);
+void ghl_learn_print(const ghl_recipe *recipe, ghl_text *text);
+void ghl_learn_help(ghl_text *text);
+void ghl_learn_release(ghl_recipe *recipe);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * recipe.h - a recipe, resolved: every key checked against a row, every default in place. Load, parse, text and free are in ghl.h.
+ *
+ * A recipe is a list of sections (recipe_sections.c): a section is a row that names its option rows and, where it has a `kind`, the
+ * table of descriptors that the kind is looked up in, whose own rows then belong to the section too. Adding a section is adding a row.
+ * `learn` is the one section with a shape of its own: see learn.h.
+ *
+ * Ownership: everything reached from a ghl_recipe lives as long as it. Errors: GHL_RECIPE with origin:line:column.
+ */
+#ifndef GHL_TRAIN_RECIPE_H
+#define GHL_TRAIN_RECIPE_H
+
+#include "base/registry.h"
+
+/* A `kind` and the options of its descriptor. */
+typedef struct ghl_choice {
+    const ghl_descriptor *kind; /* a ghl_model, ghl_data_format, ghl_optimiser, ghl_schedule */
+    void *options;
+} ghl_choice;
+
+typedef struct ghl_recipe_top {
+    char *name;
+    int64_t seed;
+} ghl_recipe_top;
+
+typedef struct ghl_recipe_model {
+    int64_t classes; /* 0: the data's */
+} ghl_recipe_model;
+
+enum { GHL_NORMALISE_HALF, GHL_NORMALISE_MEAN_STD, GHL_NORMALISE_NONE };
+enum { GHL_RECIPE_AUGMENT_NONE, GHL_RECIPE_AUGMENT_FLIP, GHL_RECIPE_AUGMENT_CROP_FLIP };
+typedef struct ghl_recipe_data {
+    char *path;
+    int normalise, augment; /* GHL_NORMALISE_*, GHL_RECIPE_AUGMENT_* */
+    int64_t crop_padding, holdout, limit;
+} ghl_recipe_data;
+
+typedef struct ghl_recipe_train {
+    int64_t epochs, batch, threads, workers, save_every, log_every;
+    char *device;
+    int dtype; /* 0: f32 */
+    int nan;   /* ghl_nan_policy */
+} ghl_recipe_train;
+
+/* One row of `learn`. Its map stays as written (checked, command line applied); rows are put together per weight by learn.h. */
+typedef struct ghl_learn_row {
+    char *key;             /* "conv", "norm", "conv*", "layer1.0.conv1" */
+    int rank;              /* 0: kind, 1: glob, 2: name; 3 to 5: the same of `learn_last`, which beats all */
+    const ghl_value *map;  /* borrowed from the tree */
+    bool written;          /* false: a default row that the recipe does not have */
+    const ghl_rule *rule;  /* NULL: not said here */
+} ghl_learn_row;
+
+struct ghl_recipe {
+    ghl_recipe_top top;
+    ghl_recipe_model model;
+    ghl_recipe_data data;
+    ghl_recipe_train train;
+    ghl_choice model_kind, data_kind, optimiser, schedule;
+    ghl_learn_row *learn; /* in the order in which they are applied: ranks ascending, then as written */
+    int n_learn;
+    char **plugins;
+    int n_plugins;
+    char **notes; /* what the user should be told: options dropped, ... */
+    int n_notes, notes_capacity;
+    ghl_value *tree; /* as written, command line applied */
+};
+
+/* One line a key: name, type, range, default, help; for `ghl help recipe`. */
+void ghl_recipe_help(ghl_text *text);
+ghl_status ghl_recipe_note(ghl_recipe *recipe, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Tells the host the notes. */
+void ghl_recipe_tell(const ghl_recipe *recipe, const ghl_host *host);
+/* Appends the names of the keys in which two resolved texts differ, "train.batch, learn.conv.lr", except those in `ignored`
+ * (NULL-ended; may be NULL). *count: how many. */
+ghl_status ghl_recipe_difference(const char *text_a, const char *text_b, const char *const *ignored, ghl_text *names, int *count);
+
+#endif
