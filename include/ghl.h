@@ -120,7 +120,8 @@ typedef struct ghl_trace_options {
 /* One training step, every tensor named, written to `output`. */
 GHL_API ghl_status ghl_trace(const ghl_recipe *recipe, const ghl_trace_options *options, const ghl_host *host);
 
-GHL_API ghl_status ghl_plan(const ghl_recipe *recipe, bool json, const ghl_host *host);
+/* The command `plan`: nodes, shapes, parameters, FLOPs, the program, memory. */
+GHL_API ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_host *host);
 /* what: rules, models, layers, data, devices, optimisers, schedules, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);
