@@ -48,9 +48,9 @@ class HebbConv2d(Hebbian, nn.Conv2d):
                 flat = y.flatten(2)                                                                  # [N,K,L]
                 r = self.response(flat)
                 u = flat if self.bias is None else flat - self.bias[:, None]
-                product = torch.matmul(r, columns.transpose(1, 2)).sum(0)                            # [K,F]
-                decay = (r * u).sum((0, 2))                                                          # [K]
-                self.local = (product - decay[:, None] * self.weight.flatten(1)).view_as(self.weight)
+                product = torch.matmul(r, columns.transpose(1, 2))                                   # [N,K,F]
+                decay = (r * u).sum(2, keepdim=True) * self.weight.flatten(1)                        # [N,K,F]
+                self.local = (product - decay).sum(0).view_as(self.weight)
         return y
 
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/golden/*.safetensors: one training step of small nets, computed by PyTorch in float64, stored as float32.
+
+    .venv/bin/python tests/oracle/golden.py [FOLDER]
+
+A file holds the inputs (images, labels, weights/NAME) and what `ghl trace` must give back (loss, correct, out/, grad/, local/,
+direction/, after/); its metadata holds the recipe. golden_check.py compares. The same PyTorch writes the same bytes.
+
+A case is refused if its answer hangs on rounding: the same step in float32 must agree, no gradient whose sign is used may be
+nearly zero, and GHL's local update must equal the published sum over positions, term by term.
+"""
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import nets
+import rules
+import step
+import tensors
+from rules import Row
+
+LARGEST_OUTPUT = 200      # elements: larger outputs are left out of the files
+
+
+@dataclass
+class Case:
+    net: str
+    image: tuple[int, int, int]
+    learn: dict[str, Row]
+    size: dict = field(default_factory=dict)       # of the model, as PyTorch takes it
+    recipe: str = ""                               # the same, as a recipe writes it
+    optimiser: dict = field(default_factory=lambda: {"kind": "sgd"})
+    images: int = 4
+    classes: int = 4
+    seed: int = 1
+
+
+GHL = {"conv": Row("ghl", 1e-2, 5e-2), "linear": Row("backprop", 5e-3)}
+SIGN = {"conv": Row("sign", 1e-3, 1e-2), "linear": Row("backprop", 5e-3)}
+BACKPROP = {"conv": Row("backprop", 5e-2, 5e-4), "linear": Row("backprop", 5e-2, 5e-4)}
+DEEP = {"size": {"channels": (2, 3, 5)}, "recipe": "channels: [2, 3, 5]"}
+FAST = {"size": {"channels": (3, 4, 6, 8), "hidden": 128}, "recipe": "width: 0.03125", "classes": 3, "seed": 10}
+MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
+
+
+def mlp(**options) -> Case:
+    return Case(**MLP, learn={"conv": Row(), "linear": Row("ghl", 1e-2, 5e-2, options)})
+
+
+CASES = {
+    "deephebb_ghl": Case("deephebb", (3, 11, 9), GHL, **DEEP),
+    "deephebb_sign": Case("deephebb", (1, 8, 8), SIGN, **DEEP),
+    "deephebb_backprop": Case("deephebb", (3, 9, 12), BACKPROP, **DEEP),
+    "deephebb_one_image": Case("deephebb", (1, 17, 18), GHL, **DEEP | {"images": 1}),
+    "fasthebb_ghl": Case("fasthebb", (1, 24, 25), GHL, **FAST),
+    "fasthebb_backprop": Case("fasthebb", (1, 25, 24), BACKPROP, **FAST | {"images": 3, "seed": 7}),
+    "mlp_ghl": mlp(),
+    "mlp_ghl_t": mlp(inverse_temperature=0.5),
+    "mlp_ghl_neuron_max": mlp(scale="neuron_max"),
+    "mlp_ghl_layer_rms": mlp(scale="layer_rms", power=0.5),
+    "mlp_ghl_neuron_rms": mlp(scale="neuron_rms"),
+    "mlp_sign": Case(**MLP, learn={"conv": Row(), "linear": Row("sign", 1e-3, 1e-2)}),
+    "mlp_backprop": Case(**MLP, learn=BACKPROP),
+    "mlp_nesterov": Case(**MLP, learn=BACKPROP, optimiser={"kind": "sgd", "momentum": 0.9, "nesterov": True}),
+    "mlp_adam": Case(**MLP, learn=BACKPROP, optimiser={"kind": "adam"}),
+}
+
+
+def flow(pairs: dict) -> str:
+    """A YAML flow mapping of plain values."""
+    text = {True: "true", False: "false"}
+    return "{" + ", ".join(f"{key}: {text[value] if isinstance(value, bool) else value}" for key, value in pairs.items()) + "}"
+
+
+def recipe_of(name: str, case: Case) -> str:
+    rows = {kind: flow({"rule": row.rule, "lr": row.lr, "weight_decay": row.weight_decay, **row.options})
+            for kind, row in case.learn.items() if kind != "conv" or case.net != "mlp"}
+    return "\n".join([
+        f"name: {name}",
+        f"model: {{kind: {case.net}, {case.recipe}}}",
+        f"data: {{kind: synthetic, shape: {list(case.image)}, classes: {case.classes}, size: 64, augment: none}}",
+        f"train: {{epochs: 1, batch: {case.images}}}",
+        "learn:",
+        *(f"  {kind}: {row}" for kind, row in rows.items()),
+        f"optimiser: {flow(case.optimiser)}",
+        "schedule: {kind: constant}",
+        "",
+    ])
+
+
+def build(case: Case) -> nn.Module:
+    layers = {"linear": rules.HebbLinear} | ({} if case.net == "mlp" else {"conv": rules.HebbConv2d})
+    return nets.NETS[case.net](image=case.image, classes=case.classes, **case.size, **layers)
+
+
+def inputs_of(case: Case) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """Random float32 images, labels and weights; running statistics and counters as a trained net would have."""
+    torch.manual_seed(case.seed)
+    state = build(case).state_dict()
+    for name, value in state.items():
+        if name.endswith("num_batches_tracked"):
+            value.fill_(7)
+        elif name.endswith("running_var") or (".weight" in name and value.dim() == 1):
+            value.uniform_(0.5, 1.5)
+        elif value.dim() == 1:
+            value.uniform_(-0.5, 0.5)
+    return torch.randn(case.images, *case.image), torch.randint(0, case.classes, (case.images,)), state
+
+
+def run(case: Case, dtype: torch.dtype, inputs: tuple) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    images, labels, state = inputs
+    model = build(case)
+    model.load_state_dict(state)
+    return model, step.traced_step(model.to(dtype), images.to(dtype), labels, case.learn, case.optimiser)
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    a, b = a.double(), b.double()
+    return float((a - b).norm() / (b.norm() + 1e-300)) if (a - b).any() else 0.0
+
+
+def refuse_if_fragile(name: str, case: Case, inputs: tuple, trace: dict[str, torch.Tensor]) -> None:
+    _, single = run(case, torch.float32, inputs)
+    for key, value in trace.items():
+        if relative(single[key], value) > 1e-5:
+            raise SystemExit(f"{name}: {key} depends on rounding ({relative(single[key], value):.1e}); take another seed")
+    for kind, found in rules.weights_by_kind(build(case)).items():
+        for weight, *_ in found:
+            g = trace[f"grad/{weight}"].abs()
+            if rules.complete(case.learn)[kind].rule in ("ghl", "sign") and ((g > 0) & (g < 1e-5 * g.max())).any():
+                raise SystemExit(f"{name}: {weight} has a gradient near zero; take another seed")
+
+
+def refuse_if_wrong(name: str, case: Case, inputs: tuple, trace: dict[str, torch.Tensor]) -> None:
+    """local/ against the sum over positions as the paper writes it."""
+    images, _, state = inputs
+    model = build(case)
+    names = [child for child, _ in model.named_children()]
+    for key in [key for key in trace if key.startswith("local/")]:
+        layer = key[len("local/"):-len(".weight")]
+        before = names.index(layer) - 1
+        x = trace[f"out/{names[before]}"] if before >= 0 else images.double()
+        w = state[f"{layer}.weight"].double()
+        module = getattr(model, layer)
+        rules.prepare(model, case.learn)
+        if w.dim() == 4:
+            x = F.unfold(x, module.kernel_size, padding=module.padding).transpose(1, 2).flatten(0, 1)
+        bias = state.get(f"{layer}.bias")
+        d = rules.local_by_definition(x, w.flatten(1), None if bias is None else bias.double(), module.inverse_temperature)
+        if relative(trace[key], d.view_as(w)) > 1e-12:
+            raise SystemExit(f"{name}: {key} differs from the sum over positions by {relative(trace[key], d.view_as(w)):.1e}")
+
+
+def contents(case: Case, inputs: tuple, trace: dict[str, torch.Tensor]) -> dict[str, tensors.Tensor]:
+    images, labels, state = inputs
+    followed = {name for kind, found in rules.weights_by_kind(build(case)).items() for name, *_ in found
+                if rules.complete(case.learn)[kind].rule != "backprop"}
+    with_weights = {name.rsplit(".", 1)[0] for name in state}
+    kept = {"images": images, "labels": labels} | {f"weights/{name}": value for name, value in state.items()}
+    for key, value in trace.items():
+        what, _, name = key.partition("/")
+        if what == "out" and (name not in with_weights or value.numel() > LARGEST_OUTPUT):
+            continue
+        if what == "direction" and name not in followed:      # backprop's direction is the gradient
+            continue
+        kept[key] = value
+    return {key: step.to_file(value) for key, value in kept.items()}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "golden"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    total = 0
+    for name, case in CASES.items():
+        inputs = inputs_of(case)
+        _, trace = run(case, torch.float64, inputs)
+        refuse_if_fragile(name, case, inputs, trace)
+        refuse_if_wrong(name, case, inputs, trace)
+        path = folder / f"{name}.safetensors"
+        tensors.write(path, contents(case, inputs, trace), {"recipe": recipe_of(name, case), "torch": torch.__version__})
+        total += path.stat().st_size
+        print(f"{path.stat().st_size:7d} {path.name}")
+    print(f"{total:7d} bytes in {len(CASES)} files")
+
+
+if __name__ == "__main__":
+    main()
