@@ -177,7 +177,7 @@ typedef struct ghl_kernel {
     ghl_status (*run)(void *state, const ghl_call *call);
     void *state;
     void (*release)(void *state); /* NULL: nothing to release */
-    const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives as long as state */
+    const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives like state */
 } ghl_kernel;
 
 /* An operand that differs from run to run: set call->in[index] or out[index] to `data` before the job starts. */

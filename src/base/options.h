@@ -17,7 +17,8 @@ void ghl_options_print(const ghl_option *rows, const void *options, int indent, 
 /* Appends a help line a row: name, type, range or choices, default, help. */
 void ghl_options_help(const ghl_option *rows, int indent, ghl_text *text);
 /* Parses options for a descriptor: allocates options_size (at least 1 byte) and fills. The caller releases with ghl_descriptor_release. */
-ghl_status ghl_descriptor_options(const ghl_descriptor *d, const ghl_value *map, const char *const *others, const char *what, void **options);
+ghl_status ghl_descriptor_options(const ghl_descriptor *d, const ghl_value *map, const char *const *others, const char *what,
+                                  void **options);
 void ghl_descriptor_release(const ghl_descriptor *d, void *options);
 /* The candidate nearest in spelling to `word`, or NULL when none is near. */
 const char *ghl_nearest(const char *word, const char *const *candidates, int n);
