@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check.c - does a call agree with its row of ghl_ops.def? Each op has a signature in which a letter stands for one size throughout:
+ *
+ *     "x=NHWC w=KRSC ?bias=111K > u=NPQK"
+ *
+ * An operand is name[:dtype]=sizes, f32 unless said otherwise ("any": whatever the extra check of the op allows); "?" marks one
+ * that may be absent, "..." one that repeats. A digit stands for itself, "*" for any size. What a signature cannot say is in the
+ * op's extra check: windows, ranges of attributes.
+ */
+#include <string.h>
+
+#include "device/device.h"
+
+static const char hint[] = "a layer, rule, optimiser or fusion emitted a wrong call; ghl_ops.def says what the op takes";
+
+typedef struct pattern {
+    char name[16], dtype[8], sizes[5];
+    bool optional, repeats;
+} pattern;
+
+typedef struct checking {
+    const ghl_call *call;
+    const char *op;
+    int64_t sizes[26]; /* of the letters; 0: not seen yet */
+} checking;
+
+static int64_t size_of(const checking *c, char letter)
+{
+    return c->sizes[letter - 'A'];
+}
+
+/* ---- Extra checks ---- */
+
+static ghl_status check_axis(const checking *c, int axis, int64_t in, int64_t out, bool pool)
+{
+    const ghl_window *w = &c->call->attr.window;
+    int64_t kernel = w->kernel[axis], stride = w->stride[axis], padding = w->padding[axis];
+    if (kernel < 1 || stride < 1 || padding < 0)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: window with kernel %lld, stride %lld, padding %lld", c->op, (long long)kernel,
+                        (long long)stride, (long long)padding);
+    if (pool && padding >= kernel)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: padding %lld is not below the kernel's %lld", c->op, (long long)padding, (long long)kernel);
+    if (in + 2 * padding < kernel || (in + 2 * padding - kernel) / stride + 1 != out)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: size %lld under kernel %lld, stride %lld, padding %lld does not give %lld", c->op,
+                        (long long)in, (long long)kernel, (long long)stride, (long long)padding, (long long)out);
+    return GHL_OK;
+}
+
+static ghl_status check_conv(const checking *c)
+{
+    const ghl_window *w = &c->call->attr.window;
+    if (w->kernel[0] != size_of(c, 'R') || w->kernel[1] != size_of(c, 'S'))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: attr.window says kernel %dx%d, the weights say %lldx%lld", c->op, w->kernel[0],
+                        w->kernel[1], (long long)size_of(c, 'R'), (long long)size_of(c, 'S'));
+    GHL_TRY(check_axis(c, 0, size_of(c, 'H'), size_of(c, 'P'), false));
+    return check_axis(c, 1, size_of(c, 'W'), size_of(c, 'Q'), false);
+}
+
+static ghl_status check_pool(const checking *c)
+{
+    GHL_TRY(check_axis(c, 0, size_of(c, 'H'), size_of(c, 'P'), true));
+    return check_axis(c, 1, size_of(c, 'W'), size_of(c, 'Q'), true);
+}
+
+/* The index of a maximum is a byte, of which 255 is taken. */
+static ghl_status check_max_pool(const checking *c)
+{
+    const ghl_window *w = &c->call->attr.window;
+    GHL_TRY(check_pool(c));
+    if ((int64_t)w->kernel[0] * w->kernel[1] > 255)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: a window of %dx%d has more than 255 places", c->op, w->kernel[0], w->kernel[1]);
+    return GHL_OK;
+}
+
+static ghl_status check_pad(const checking *c)
+{
+    const int64_t in[2] = {size_of(c, 'H'), size_of(c, 'W')}, out[2] = {size_of(c, 'P'), size_of(c, 'Q')};
+    for (int axis = 0; axis < 2; axis++) {
+        int64_t padding = c->call->attr.window.padding[axis];
+        if (padding < 0 || padding >= in[axis] || in[axis] + 2 * padding != out[axis])
+            return ghl_fail(GHL_INTERNAL, hint, "op %s: size %lld padded by %lld does not give %lld", c->op, (long long)in[axis],
+                            (long long)padding, (long long)out[axis]);
+    }
+    return GHL_OK;
+}
+
+static ghl_status check_norm_sums(const checking *c)
+{
+    const ghl_call *call = c->call;
+    bool sum_e = call->n_in > 5 && ghl_shape_elements(call->in[5].shape) > 0;
+    bool sum_ex = call->n_in > 6 && ghl_shape_elements(call->in[6].shape) > 0;
+    if (sum_e != sum_ex)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: one of sum_e and sum_ex is missing", c->op);
+    return GHL_OK;
+}
+
+static ghl_status check_dropout(const checking *c)
+{
+    float rate = c->call->attr.dropout.rate;
+    if (!(rate >= 0.0f && rate < 1.0f))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: rate %g is not in 0..1", c->op, (double)rate);
+    return GHL_OK;
+}
+
+static ghl_status check_scale(const checking *c)
+{
+    int64_t wanted = c->call->attr.scale.scope == GHL_SCOPE_NEURON ? size_of(c, 'K') : 1;
+    if (size_of(c, 'X') != wanted)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s, operand s: %lld elements where the scope wants %lld", c->op, (long long)size_of(c, 'X'),
+                        (long long)wanted);
+    return GHL_OK;
+}
+
+static ghl_status check_direction(const checking *c)
+{
+    const ghl_call *call = c->call;
+    bool d = call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0, s = call->n_in > 2 && ghl_shape_elements(call->in[2].shape) > 0;
+    if (d != s)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: d and s come together or not at all", c->op);
+    if (s && size_of(c, 'X') != 1 && size_of(c, 'X') != size_of(c, 'K'))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s, operand s: %lld elements, neither 1 nor one a neuron (%lld)", c->op,
+                        (long long)size_of(c, 'X'), (long long)size_of(c, 'K'));
+    return GHL_OK;
+}
+
+static ghl_status check_copy(const checking *c)
+{
+    const ghl_operand *in = &c->call->in[c->call->n_in - 1], *out = &c->call->out[0];
+    if (in->dtype != out->dtype || ghl_shape_elements(in->shape) != ghl_shape_elements(out->shape))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %lld elements of %s into %lld of %s", c->op, (long long)ghl_shape_elements(in->shape),
+                        ghl_dtype_name(in->dtype), (long long)ghl_shape_elements(out->shape), ghl_dtype_name(out->dtype));
+    return GHL_OK;
+}
+
+static ghl_status check_either(const checking *c, const ghl_operand *operand, ghl_dtype a, ghl_dtype b)
+{
+    if (operand->dtype != a && operand->dtype != b)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: operand of %s, neither %s nor %s", c->op, ghl_dtype_name(operand->dtype),
+                        ghl_dtype_name(a), ghl_dtype_name(b));
+    return GHL_OK;
+}
+
+static ghl_status check_finite(const checking *c)
+{
+    return check_either(c, &c->call->in[0], GHL_F32, GHL_F64);
+}
+
+static ghl_status check_count(const checking *c)
+{
+    return check_either(c, &c->call->out[0], GHL_I64, GHL_F32);
+}
+
+static ghl_status check_group(const checking *c, int group)
+{
+    if (group < 0 || group >= size_of(c, 'G'))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: rate %d of %lld", c->op, group, (long long)size_of(c, 'G'));
+    return GHL_OK;
+}
+
+static ghl_status check_sgd(const checking *c)
+{
+    const ghl_call *call = c->call;
+    bool buffer = call->n_out > 1 && ghl_shape_elements(call->out[1].shape) > 0;
+    if ((call->attr.sgd.momentum != 0.0f) && !buffer)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: momentum without a buffer", c->op);
+    return check_group(c, call->attr.sgd.group);
+}
+
+static ghl_status check_adam(const checking *c)
+{
+    return check_group(c, c->call->attr.adam.group);
+}
+
+/* ---- Signatures ---- */
+
+static const struct {
+    const char *signature;
+    ghl_status (*extra)(const checking *c);
+} rows[] = {
+    [GHL_OP_input] = {"images:u8=NHWC samples:i64=111N clock:i64=1118 affine=112C > x=NHWC", NULL},
+    [GHL_OP_conv] = {"x=NHWC w=KRSC ?bias=111K > u=NPQK", check_conv},
+    [GHL_OP_conv_backward_data] = {"e=NPQK w=KRSC > dx=NHWC", check_conv},
+    [GHL_OP_conv_backward_weights] = {"x=NHWC e=NPQK > g=KRSC", check_conv},
+    [GHL_OP_conv_backward_weights_pair] = {"x=NHWC e=NPQK r=NPQK > g=KRSC p=KRSC", check_conv},
+    [GHL_OP_sum_positions] = {"e=NPQK > sum=111K", NULL},
+    [GHL_OP_pad_reflect] = {"x=NHWC > y=NPQC", check_pad},
+    [GHL_OP_pad_reflect_backward] = {"e=NPQC > dx=NHWC", check_pad},
+    [GHL_OP_batch_norm_statistics] = {"x=NHWC > mean=111C variance=111C", NULL},
+    [GHL_OP_batch_norm] = {"x=NHWC mean=111C variance=111C ?scale=111C ?shift=111C > y=NHWC", NULL},
+    [GHL_OP_batch_norm_sums] = {"e=NHWC x=NHWC mean=111C variance=111C > sum_e=111C sum_ex=111C", NULL},
+    [GHL_OP_batch_norm_backward] = {"e=NHWC x=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx=NHWC", check_norm_sums},
+    [GHL_OP_relu] = {"x=NHWC > y=NHWC", NULL},
+    [GHL_OP_relu_backward] = {"e=NHWC x=NHWC > dx=NHWC", NULL},
+    [GHL_OP_max_pool] = {"x=NHWC > y=NPQC index:u8=NPQC", check_max_pool},
+    [GHL_OP_max_pool_backward] = {"e=NPQC index:u8=NPQC > dx=NHWC", check_max_pool},
+    [GHL_OP_average_pool] = {"x=NHWC > y=NPQC", check_pool},
+    [GHL_OP_average_pool_backward] = {"e=NPQC ?u=NHWC > dx=NHWC", check_pool},
+    [GHL_OP_dropout] = {"x=NHWC clock:i64=1118 > y=NHWC", check_dropout},
+    [GHL_OP_add] = {"a=NHWC b=NHWC > y=NHWC", NULL},
+    [GHL_OP_softmax_cross_entropy] = {"logits=N11K labels:i32=111N clock:i64=1118 > e=N11K score:f64=1114", NULL},
+    [GHL_OP_softmax_channels] = {"u=NPQK > r=NPQK", NULL},
+    [GHL_OP_oja_decay] = {"p=KRSC w=KRSC > d=KRSC", NULL},
+    [GHL_OP_scale] = {"d=KRSC > s=111X", check_scale},
+    [GHL_OP_direction] = {"g=KRSC ?d=KRSC ?s=111X > v=KRSC", check_direction},
+    [GHL_OP_moving_average] = {"mean=KRSC g=KRSC started=1111 > m=KRSC", NULL},
+    [GHL_OP_finite] = {"t:any=**** > flag:i32=1111", check_finite},
+    [GHL_OP_vote] = {"flag:i32=1111... > ok:i32=1111", NULL},
+    [GHL_OP_copy] = {"x:any=**** > y:any=****", check_copy},
+    [GHL_OP_commit] = {"ok:i32=1111 source:any=**** > state:any=****", check_copy},
+    [GHL_OP_count] = {"ok:i32=1111 > counter:any=1111", check_count},
+    [GHL_OP_running_average] = {"ok:i32=1111 statistic=111C > running=111C", NULL},
+    [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC ?buffer=KRSC", check_sgd},
+    [GHL_OP_adam] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC m=KRSC v=KRSC step=1111", check_adam},
+    [GHL_OP_report] = {"ok:i32=1111 score:f64=1114 > result:f64=1118", NULL},
+};
+_Static_assert(sizeof rows / sizeof rows[0] == GHL_OP_COUNT, "every op has a signature");
+
+static size_t copy_until(char *to, size_t room, const char *from, const char *ends)
+{
+    size_t n = strcspn(from, ends);
+    size_t kept = n < room ? n : room - 1;
+    memcpy(to, from, kept);
+    to[kept] = 0;
+    return n;
+}
+
+/* Reads one operand of a signature; returns what follows it, or NULL at ">" and at the end. */
+static const char *parse(const char *text, pattern *out)
+{
+    *out = (pattern){.dtype = "f32"};
+    text += strspn(text, " ");
+    if (*text == '>' || !*text)
+        return NULL;
+    out->optional = *text == '?';
+    text += out->optional;
+    text += copy_until(out->name, sizeof out->name, text, ":=");
+    if (*text == ':')
+        text += 1 + copy_until(out->dtype, sizeof out->dtype, text + 1, "=");
+    text += 1 + copy_until(out->sizes, sizeof out->sizes, text + 1, " .");
+    out->repeats = *text == '.';
+    return text + strspn(text, ".");
+}
+
+static ghl_status check_operand(checking *c, const pattern *p, const ghl_operand *operand)
+{
+    const int64_t sizes[4] = {operand->shape.n, operand->shape.h, operand->shape.w, operand->shape.c};
+    char shape[80];
+    ghl_shape_print(operand->shape, shape);
+    if (strcmp(p->dtype, "any") != 0 && strcmp(p->dtype, ghl_dtype_name(operand->dtype)) != 0)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: %s where %s is wanted", c->op, p->name, ghl_dtype_name(operand->dtype), p->dtype);
+    for (int i = 0; i < 4; i++) {
+        char letter = p->sizes[i];
+        int64_t wanted = 0; /* whatever it is */
+        if (letter >= '1' && letter <= '9')
+            wanted = letter - '0';
+        else if (letter >= 'A' && letter <= 'Z')
+            wanted = c->sizes[letter - 'A'];
+        if (sizes[i] < 1 || (wanted && sizes[i] != wanted))
+            return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: shape %s is not [%c,%c,%c,%c] with %c = %lld", c->op, p->name, shape,
+                            p->sizes[0], p->sizes[1], p->sizes[2], p->sizes[3], letter, (long long)wanted);
+        if (letter >= 'A' && letter <= 'Z')
+            c->sizes[letter - 'A'] = sizes[i];
+    }
+    return GHL_OK;
+}
+
+/* Operands of one side of the signature; *text moves to its end. */
+static ghl_status check_side(checking *c, const char **text, int n, const ghl_operand *operands)
+{
+    pattern p;
+    int i = 0;
+    for (const char *next = parse(*text, &p); next; next = parse(*text, &p)) {
+        *text = next;
+        do {
+            bool absent = i >= n || ghl_shape_elements(operands[i].shape) == 0;
+            if (absent && !p.optional)
+                return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: missing", c->op, p.name);
+            if (!absent)
+                GHL_TRY(check_operand(c, &p, &operands[i]));
+            i++;
+        } while (p.repeats && i < n);
+    }
+    if (i < n)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %d operands where %d are known", c->op, n, i);
+    return GHL_OK;
+}
+
+ghl_status ghl_call_check(const ghl_call *call)
+{
+    const ghl_op_info *info = ghl_op_describe(call->op);
+    if (!info)
+        return ghl_fail(GHL_INTERNAL, hint, "op number %d does not exist", (int)call->op);
+    if (call->n_in < info->min_in || call->n_in > info->max_in || call->n_out < 1 || call->n_out > info->outputs)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %d inputs and %d outputs, it takes %d to %d and gives %d", info->name, call->n_in,
+                        call->n_out, info->min_in, info->max_in, info->outputs);
+    checking c = {.call = call, .op = info->name};
+    const char *text = rows[call->op].signature;
+    GHL_TRY(check_side(&c, &text, call->n_in, call->in));
+    text = strchr(text, '>') + 1;
+    GHL_TRY(check_side(&c, &text, call->n_out, call->out));
+    return rows[call->op].extra ? rows[call->op].extra(&c) : GHL_OK;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pointwise.c - ops that treat every element by itself. Comparisons are written so that NaN goes through.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "device/ref/ref.h"
+
+ghl_status ghl_ref_relu(const ghl_call *call)
+{
+    const float *x = ghl_ref_in(call, 0);
+    float *y = ghl_ref_out(call, 0);
+    for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++)
+        y[i] = x[i] <= 0.0f ? 0.0f : x[i];
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_relu_backward(const ghl_call *call)
+{
+    const float *e = ghl_ref_in(call, 0), *x = ghl_ref_in(call, 1);
+    float *dx = ghl_ref_out(call, 0);
+    for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++)
+        dx[i] = x[i] <= 0.0f ? 0.0f : e[i];
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_dropout(const ghl_call *call)
+{
+    const float *x = ghl_ref_in(call, 0);
+    const int64_t *clock = call->in[1].data;
+    const uint64_t purpose = GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node;
+    const uint64_t moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP];
+    const double rate = call->attr.dropout.rate;
+    float *y = ghl_ref_out(call, 0);
+    uint32_t words[4];
+    for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++) {
+        if (i % 4 == 0)
+            ghl_random4(call->attr.seed, purpose, (uint64_t)i / 4, moment, words);
+        double keep = words[i % 4] >= rate * 4294967296.0 ? 1.0 : 0.0;
+        y[i] = (float)(x[i] * keep / (1.0 - rate));
+    }
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_add(const ghl_call *call)
+{
+    const float *a = ghl_ref_in(call, 0), *b = ghl_ref_in(call, 1);
+    float *y = ghl_ref_out(call, 0);
+    for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++)
+        y[i] = a[i] + b[i];
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_moving_average(const ghl_call *call)
+{
+    const float *mean = ghl_ref_in(call, 0), *g = ghl_ref_in(call, 1);
+    const bool started = *ghl_ref_in(call, 2) != 0.0f;
+    const double beta = call->attr.average.beta;
+    float *m = ghl_ref_out(call, 0);
+    for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++)
+        m[i] = started ? (float)(beta * mean[i] + (1.0 - beta) * g[i]) : g[i];
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_finite(const ghl_call *call)
+{
+    const ghl_operand *t = &call->in[0];
+    int32_t finite = 1;
+    for (int64_t i = 0; i < ghl_shape_elements(t->shape); i++) {
+        double value = t->dtype == GHL_F64 ? ((const double *)t->data)[i] : ((const float *)t->data)[i];
+        if (!isfinite(value))
+            finite = 0;
+    }
+    *(int32_t *)call->out[0].data = finite;
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_vote(const ghl_call *call)
+{
+    int32_t ok = 1;
+    for (int i = 0; i < call->n_in; i++)
+        if (*(const int32_t *)call->in[i].data != 1)
+            ok = 0;
+    *(int32_t *)call->out[0].data = ok;
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_copy(const ghl_call *call)
+{
+    const ghl_operand *x = &call->in[0];
+    memmove(call->out[0].data, x->data, (size_t)ghl_shape_elements(x->shape) * ghl_dtype_bytes(x->dtype));
+    return GHL_OK;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table.c - the devices. A new one is a folder that ends in one descriptor, and a row here.
+ */
+#include "device/device.h"
+
+static const ghl_descriptor *const builtin[] = {
+    (const ghl_descriptor *)&ghl_device_ref,
+    NULL,
+};
+
+ghl_registry ghl_devices = {.what = "device", .plural = "devices", .builtin = builtin};
+
+ghl_status ghl_register_device(const ghl_device *device)
+{
+    return ghl_registry_add(&ghl_devices, (const ghl_descriptor *)device);
+}
