@@ -40,7 +40,8 @@ static ghl_status check_axis(const checking *c, int axis, int64_t in, int64_t ou
         return ghl_fail(GHL_INTERNAL, hint, "op %s: window with kernel %lld, stride %lld, padding %lld", c->op, (long long)kernel,
                         (long long)stride, (long long)padding);
     if (pool && padding >= kernel)
-        return ghl_fail(GHL_INTERNAL, hint, "op %s: padding %lld is not below the kernel's %lld", c->op, (long long)padding, (long long)kernel);
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: padding %lld is not below the kernel's %lld", c->op, (long long)padding,
+                        (long long)kernel);
     if (in + 2 * padding < kernel || (in + 2 * padding - kernel) / stride + 1 != out)
         return ghl_fail(GHL_INTERNAL, hint, "op %s: size %lld under kernel %lld, stride %lld, padding %lld does not give %lld", c->op,
                         (long long)in, (long long)kernel, (long long)stride, (long long)padding, (long long)out);
@@ -189,7 +190,8 @@ static const struct {
     [GHL_OP_batch_norm_statistics] = {"x=NHWC > mean=111C variance=111C", NULL},
     [GHL_OP_batch_norm] = {"x=NHWC mean=111C variance=111C ?scale=111C ?shift=111C > y=NHWC", NULL},
     [GHL_OP_batch_norm_sums] = {"e=NHWC x=NHWC mean=111C variance=111C > sum_e=111C sum_ex=111C", NULL},
-    [GHL_OP_batch_norm_backward] = {"e=NHWC x=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx=NHWC", check_norm_sums},
+    [GHL_OP_batch_norm_backward] = {"e=NHWC x=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx=NHWC",
+                                    check_norm_sums},
     [GHL_OP_relu] = {"x=NHWC > y=NHWC", NULL},
     [GHL_OP_relu_backward] = {"e=NHWC x=NHWC > dx=NHWC", NULL},
     [GHL_OP_max_pool] = {"x=NHWC > y=NPQC index:u8=NPQC", check_max_pool},
@@ -248,7 +250,8 @@ static ghl_status check_operand(checking *c, const pattern *p, const ghl_operand
     char shape[80];
     ghl_shape_print(operand->shape, shape);
     if (strcmp(p->dtype, "any") != 0 && strcmp(p->dtype, ghl_dtype_name(operand->dtype)) != 0)
-        return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: %s where %s is wanted", c->op, p->name, ghl_dtype_name(operand->dtype), p->dtype);
+        return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: %s where %s is wanted", c->op, p->name, ghl_dtype_name(operand->dtype),
+                        p->dtype);
     for (int i = 0; i < 4; i++) {
         char letter = p->sizes[i];
         int64_t wanted = 0; /* whatever it is */
