@@ -44,7 +44,7 @@ GHL = {"conv": Row("ghl", 1e-2, 5e-2), "linear": Row("backprop", 5e-3)}
 SIGN = {"conv": Row("sign", 1e-3, 1e-2), "linear": Row("backprop", 5e-3)}
 BACKPROP = {"conv": Row("backprop", 5e-2, 5e-4), "linear": Row("backprop", 5e-2, 5e-4)}
 DEEP = {"size": {"channels": (2, 3, 5)}, "recipe": "channels: [2, 3, 5]"}
-FAST = {"size": {"channels": (3, 4, 6, 8), "hidden": 128}, "recipe": "width: 0.03125", "classes": 3, "seed": 10}
+FAST = {"size": {"channels": (3, 4, 6, 8), "hidden": 128}, "recipe": "width: 0.03125", "classes": 2, "seed": 20}
 MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
 
 
@@ -58,7 +58,7 @@ CASES = {
     "deephebb_backprop": Case("deephebb", (3, 9, 12), BACKPROP, **DEEP),
     "deephebb_one_image": Case("deephebb", (1, 17, 18), GHL, **DEEP | {"images": 1}),
     "fasthebb_ghl": Case("fasthebb", (1, 24, 25), GHL, **FAST),
-    "fasthebb_backprop": Case("fasthebb", (1, 24, 24), BACKPROP, **FAST | {"seed": 3, "stepped": False}),
+    "fasthebb_backprop": Case("fasthebb", (1, 24, 24), BACKPROP, **FAST | {"seed": 2, "stepped": False}),
     "mlp_ghl": mlp(),
     "mlp_ghl_t": mlp(inverse_temperature=0.5),
     "mlp_ghl_neuron_max": mlp(scale="neuron_max"),
