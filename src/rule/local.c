@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * local.c - the pieces of response -> product -> decay -> scale -> direction.
+ *
+ * Oja's decay sum_m r_mk u_mk w_k needs no pass over the M columns: with u = x w^T it is <w_k, p_k> w_k. The moving average is
+ * m <- beta m + (1 - beta) g and starts as the first g.
+ */
+#include "rule/local.h"
+
+#include <stdio.h>
+
+enum { GUIDE_SIGN, GUIDE_EMA_SIGN };
+
+const char *const ghl_guide_choices[] = {"sign", "ema_sign", NULL};
+const char *const ghl_scale_choices[] = {"layer_max", "neuron_max", "layer_rms", "neuron_rms", NULL};
+
+/* A row for each entry of ghl_scale_choices. A maximum needs no clip: |h| <= 1. */
+static const struct {
+    int32_t statistic, scope;
+    bool clipped;
+} scales[] = {
+    {GHL_SCALE_MAX, GHL_SCOPE_LAYER, false},
+    {GHL_SCALE_MAX, GHL_SCOPE_NEURON, false},
+    {GHL_SCALE_RMS, GHL_SCOPE_LAYER, true},
+    {GHL_SCALE_RMS, GHL_SCOPE_NEURON, true},
+};
+
+ghl_tensor ghl_rule_softmax(ghl_emitter *em, const ghl_weight *w, ghl_tensor u, double inverse_temperature)
+{
+    double t = inverse_temperature > 0 ? inverse_temperature : w->inverse_temperature;
+    ghl_attributes attr = {.softmax = {.inverse_temperature = (float)t}};
+    return ghl_emit_like(em, GHL_OP_softmax_channels, &attr, 1, &u, 0);
+}
+
+ghl_tensor ghl_rule_oja(ghl_emitter *em, const ghl_weight *w, ghl_tensor p)
+{
+    return ghl_emit_like(em, GHL_OP_oja_decay, NULL, 2, (ghl_tensor[]){p, ghl_emit_weight(em, w)}, 0);
+}
+
+static ghl_tensor state_of(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape)
+{
+    char name[160];
+    snprintf(name, sizeof name, "rule/%s.%s", w->name, what);
+    return ghl_emit_state(em, name, GHL_F32, shape, 0.0);
+}
+
+ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_options *options)
+{
+    ghl_tensor g = ghl_emit_gradient(em, w);
+    if (options->direction != GUIDE_EMA_SIGN)
+        return g;
+    ghl_tensor mean = state_of(em, w, "direction_mean", w->shape);
+    ghl_tensor started = state_of(em, w, "direction_started", (ghl_shape){1, 1, 1, 1});
+    ghl_attributes attr = {.average = {.beta = (float)options->beta}};
+    ghl_tensor m = ghl_emit_like(em, GHL_OP_moving_average, &attr, 3, (ghl_tensor[]){mean, g, started}, 1);
+    ghl_emit_commit(em, mean, m);
+    ghl_emit_count(em, started);
+    return m;
+}
+
+static ghl_tensor scale_of(ghl_emitter *em, ghl_tensor d, int row)
+{
+    bool neuron = scales[row].scope == GHL_SCOPE_NEURON;
+    ghl_shape shape = {1, 1, 1, neuron ? ghl_emit_shape(em, d).n : 1};
+    ghl_tensor out = GHL_NONE;
+    ghl_emit(em,
+             &(ghl_emission){.op = GHL_OP_scale,
+                             .attr.scale = {.statistic = scales[row].statistic, .scope = scales[row].scope},
+                             .n_in = 1,
+                             .in = &d,
+                             .n_out = 1,
+                             .out_shapes = &shape},
+             &out);
+    return out;
+}
+
+ghl_tensor ghl_rule_signed(ghl_emitter *em, ghl_tensor guide, ghl_tensor d, const ghl_magnitude_options *magnitude)
+{
+    ghl_attributes attr = {.direction = {.power = 1}};
+    if (d.id < 0)
+        return ghl_emit_like(em, GHL_OP_direction, &attr, 1, &guide, 0);
+    attr.direction.power = (float)magnitude->power;
+    attr.direction.clip = scales[magnitude->scale].clipped ? (float)magnitude->clip : 0;
+    return ghl_emit_like(em, GHL_OP_direction, &attr, 3, (ghl_tensor[]){guide, d, scale_of(em, d, magnitude->scale)}, 0);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rules.h - the rules of the room; table.c lists them.
+ */
+#ifndef GHL_RULE_RULES_H
+#define GHL_RULE_RULES_H
+
+#include "ghl_ext.h"
+
+extern const ghl_rule ghl_rule_ghl, ghl_rule_sign, ghl_rule_backprop, ghl_rule_frozen;
+
+#endif

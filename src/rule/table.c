@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table.c - the rules, a row each.
+ */
+#include "base/registry.h"
+#include "rule/rules.h"
+
+static const ghl_descriptor *const rows[] = {
+    (const ghl_descriptor *)&ghl_rule_ghl,
+    (const ghl_descriptor *)&ghl_rule_sign,
+    (const ghl_descriptor *)&ghl_rule_backprop,
+    (const ghl_descriptor *)&ghl_rule_frozen,
+    NULL,
+};
+
+ghl_registry ghl_rules = {.what = "rule", .plural = "rules", .builtin = rows};
