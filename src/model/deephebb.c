@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * deephebb.c - three blocks of plain batch norm, convolution, activation, pool; dropout; one linear layer (Hua et al. 2026, after
+ * the network of Journe et al. 2023). For 32 x 32 images the maps are 16, 8 and 4 wide, four times the channels from block to block.
+ */
+#include "model/blocks.h"
+
+enum { BLOCKS = 3 };
+
+typedef struct options {
+    ghl_model_options common;
+    ghl_ints channels;
+} options;
+
+static const ghl_option rows[] = {
+    {.name = "channels", .type = GHL_OPTION_INTS, .offset = offsetof(options, channels), .fallback = "[96, 384, 1536]", .min = 1,
+     .max = 1 << 20, .help = "output channels of the three convolutions, before width"},
+    GHL_MODEL_ROWS(options, "plain", "0.5"),
+    GHL_MODEL_CONV_ROWS(options),
+    {0},
+};
+
+static const struct {
+    int kernel;
+    double inverse_temperature;
+    const char *pool;
+    int pool_kernel, pool_padding; /* stride 2 */
+} blocks[BLOCKS] = {
+    {5, 1.0, "max_pool", 4, 1},
+    {3, 0.65, "max_pool", 4, 1},
+    {3, 0.25, "average_pool", 2, 0},
+};
+
+static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
+{
+    const options *o = settings;
+    GHL_TRY(ghl_model_list("deephebb", "channels", &o->channels, BLOCKS));
+    for (int i = 0; i < BLOCKS; i++) {
+        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), blocks[i].kernel, blocks[i].kernel / 2,
+                               blocks[i].inverse_temperature};
+        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
+        GHL_TRY(ghl_model_add_conv(net, i + 1, &conv, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
+        GHL_TRY(ghl_model_add_pool(net, i + 1, blocks[i].pool, blocks[i].pool_kernel, 2, blocks[i].pool_padding));
+    }
+    GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
+    return ghl_model_add_classifier(net, classes, &o->common);
+}
+
+const ghl_model ghl_model_deephebb = {
+    .name = "deephebb",
+    .summary = "three convolution blocks, wide, and a linear classifier",
+    .source = "Hua et al. 2026; Journe et al. 2023, table 4",
+    .options = rows,
+    .options_size = sizeof(options),
+    .build = build,
+};

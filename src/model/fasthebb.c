@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fasthebb.c - four convolutions without padding, each activation, (max pool), plain batch norm; a hidden linear layer with
+ * activation and batch norm with scale and shift; dropout; classifier (Hua et al. 2026, after the network of Lagani et al. 2022).
+ */
+#include "model/blocks.h"
+
+enum { CONVS = 4 };
+
+typedef struct options {
+    ghl_model_options common;
+    ghl_ints channels;
+    int64_t hidden;
+} options;
+
+static const ghl_option rows[] = {
+    {.name = "channels", .type = GHL_OPTION_INTS, .offset = offsetof(options, channels), .fallback = "[96, 128, 192, 256]", .min = 1,
+     .max = 1 << 20, .help = "output channels of the four convolutions, before width"},
+    {.name = "hidden", .type = GHL_OPTION_INT, .offset = offsetof(options, hidden), .fallback = "4096", .min = 1, .max = 1 << 20,
+     .help = "features of the hidden linear layer, before width"},
+    GHL_MODEL_ROWS(options, "plain", "0.5"),
+    GHL_MODEL_CONV_ROWS(options),
+    {0},
+};
+
+static const struct {
+    int kernel;
+    bool pool; /* 2/2 */
+} convs[CONVS] = {{5, true}, {3, false}, {3, true}, {3, false}};
+
+static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
+{
+    const options *o = settings;
+    GHL_TRY(ghl_model_list("fasthebb", "channels", &o->channels, CONVS));
+    for (int i = 0; i < CONVS; i++) {
+        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), convs[i].kernel, 0, 1.0};
+        GHL_TRY(ghl_model_add_conv(net, i + 1, &conv, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
+        if (convs[i].pool)
+            GHL_TRY(ghl_model_add_pool(net, i + 1, "max_pool", 2, 2, 0));
+        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
+    }
+    GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
+    GHL_TRY(ghl_model_add_linear(net, "fc5", ghl_model_scaled(&o->common, o->hidden)));
+    GHL_TRY(ghl_model_add_activation(net, 5, &o->common));
+    /* The hidden layer's norm has scale and shift also where the convolutions' are plain. */
+    GHL_TRY(ghl_model_add_norm(net, 5, o->common.norm == GHL_NORM_NONE ? GHL_NORM_NONE : GHL_NORM_AFFINE));
+    return ghl_model_add_classifier(net, classes, &o->common);
+}
+
+const ghl_model ghl_model_fasthebb = {
+    .name = "fasthebb",
+    .summary = "four convolutions without padding, a hidden linear layer and a classifier",
+    .source = "Hua et al. 2026; Lagani et al. 2022, figure 1",
+    .options = rows,
+    .options_size = sizeof(options),
+    .build = build,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mlp.c - multi-layer perceptron: flatten; linear, activation (and batch norm) for each hidden size; classifier.
+ */
+#include "model/blocks.h"
+
+#include <stdio.h>
+
+typedef struct options {
+    ghl_model_options common;
+    ghl_ints hidden;
+} options;
+
+static const ghl_option rows[] = {
+    {.name = "hidden", .type = GHL_OPTION_INTS, .offset = offsetof(options, hidden), .fallback = "[256]", .min = 1, .max = 1 << 20,
+     .help = "features of each hidden layer, before width; []: a linear classifier"},
+    GHL_MODEL_ROWS(options, "none", "0"),
+    {0},
+};
+
+static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
+{
+    const options *o = settings;
+    GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
+    for (int i = 0; i < o->hidden.count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "fc%d", i + 1);
+        GHL_TRY(ghl_model_add_linear(net, name, ghl_model_scaled(&o->common, o->hidden.values[i])));
+        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
+        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
+    }
+    return ghl_model_add_classifier(net, classes, &o->common);
+}
+
+const ghl_model ghl_model_mlp = {
+    .name = "mlp",
+    .summary = "multi-layer perceptron with a list of hidden sizes",
+    .source = "u = x w^T + b, y = activation(u), layer after layer",
+    .options = rows,
+    .options_size = sizeof(options),
+    .build = build,
+};

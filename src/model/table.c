@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table.c - the models, a row each.
+ */
+#include "base/registry.h"
+#include "model/blocks.h"
+
+static const ghl_descriptor *const rows[] = {
+    (const ghl_descriptor *)&ghl_model_deephebb,
+    (const ghl_descriptor *)&ghl_model_fasthebb,
+    (const ghl_descriptor *)&ghl_model_mlp,
+    NULL,
+};
+
+ghl_registry ghl_models = {.what = "model", .plural = "models", .builtin = rows};
