@@ -38,7 +38,7 @@ int main(void)
     int32_t labels[BATCH];
     ghl_net *net = NULL;
     ghl_engine *engine = NULL;
-    ghl_engine_settings settings = {.batch = BATCH, .seed = 1, .learn = "{conv: {rule: ghl, lr: 1e-2}, linear: {rule: backprop, lr: 5e-2}}"};
+    ghl_engine_settings settings = {.batch = BATCH, .learn = "{conv: {rule: ghl, lr: 1e-2}, linear: {rule: backprop, lr: 5e-2}}"};
     ghl_score score = {0};
     ghl_status status = describe(&net);
     if (status == GHL_OK)

@@ -25,7 +25,8 @@ GOOD = {
     "src/plan/p.h": HEAD + GUARD % ("PLAN_P_H", "PLAN_P_H"),
     "src/rule/a.c": HEAD + '#include "base/a.h"\n#include "plan/p.h"\n#include "ghl_ext.h"\n#include <math.h>\n' + OPTIONS % "heats it"
                     + RULE % '.source = "me, 2026", ',
-    "src/device/cpu/k.c": HEAD + "#include <oneapi/dnnl/dnnl.h>\n/* exit() in a comment */\nconst char *s = \"abort()\";\n",
+    "src/device/cpu/k.c": HEAD + "#include <oneapi/dnnl/dnnl.h>\n/* exit() in a comment */\nconst char *s = \"abort()\";\n"
+                          "static ghl_status open(int a)\n{\n    return a;\n}\nint (*f)(int) = open;\n",
     "src/base/y.c": HEAD + "#include <yaml.h>\n",
     "src/cli/train.c": HEAD + "#include \"ghl_ext.h\"\nint main(void)\n{\n    printf(\"x\");\n    exit(0);\n}\n" + COMMAND,
     "README.md": "Hello\n```sh\n./go && build/ghl train recipes/a.yaml\n```\n",
