@@ -14,11 +14,6 @@
 
 static const char hint[] = "a layer, rule, optimiser or fusion emitted a wrong call; ghl_ops.def says what the op takes";
 
-typedef struct pattern {
-    char name[16], dtype[8], sizes[5];
-    bool optional, repeats;
-} pattern;
-
 typedef struct checking {
     const ghl_call *call;
     const char *op;
@@ -227,24 +222,31 @@ static size_t copy_until(char *to, size_t room, const char *from, const char *en
     return n;
 }
 
-/* Reads one operand of a signature; returns what follows it, or NULL at ">" and at the end. */
-static const char *parse(const char *text, pattern *out)
+int ghl_op_operands(ghl_op op, ghl_op_operand out[GHL_OP_OPERANDS])
 {
-    *out = (pattern){.dtype = "f32"};
-    text += strspn(text, " ");
-    if (*text == '>' || !*text)
-        return NULL;
-    out->optional = *text == '?';
-    text += out->optional;
-    text += copy_until(out->name, sizeof out->name, text, ":=");
-    if (*text == ':')
-        text += 1 + copy_until(out->dtype, sizeof out->dtype, text + 1, "=");
-    text += 1 + copy_until(out->sizes, sizeof out->sizes, text + 1, " .");
-    out->repeats = *text == '.';
-    return text + strspn(text, ".");
+    int n = 0;
+    bool output = false;
+    const char *text = rows[op].signature;
+    while (*text && n < GHL_OP_OPERANDS) {
+        if (*text == ' ' || *text == '>') {
+            output = output || *text == '>';
+            text++;
+            continue;
+        }
+        ghl_op_operand *o = &out[n++];
+        *o = (ghl_op_operand){.dtype = "f32", .output = output, .optional = *text == '?'};
+        text += o->optional;
+        text += copy_until(o->name, sizeof o->name, text, ":=");
+        if (*text == ':')
+            text += 1 + copy_until(o->dtype, sizeof o->dtype, text + 1, "=");
+        text += 1 + copy_until(o->sizes, sizeof o->sizes, text + 1, " .");
+        o->repeats = *text == '.';
+        text += strspn(text, ".");
+    }
+    return n;
 }
 
-static ghl_status check_operand(checking *c, const pattern *p, const ghl_operand *operand)
+static ghl_status check_operand(checking *c, const ghl_op_operand *p, const ghl_operand *operand)
 {
     const int64_t sizes[4] = {operand->shape.n, operand->shape.h, operand->shape.w, operand->shape.c};
     char shape[80];
@@ -268,22 +270,19 @@ static ghl_status check_operand(checking *c, const pattern *p, const ghl_operand
     return GHL_OK;
 }
 
-/* Operands of one side of the signature; *text moves to its end. */
-static ghl_status check_side(checking *c, const char **text, int n, const ghl_operand *operands)
+/* Operands of one side of the call against those of its row. */
+static ghl_status check_side(checking *c, const ghl_op_operand *known, int n_known, int n, const ghl_operand *operands)
 {
-    pattern p;
     int i = 0;
-    for (const char *next = parse(*text, &p); next; next = parse(*text, &p)) {
-        *text = next;
+    for (int j = 0; j < n_known; j++)
         do {
             bool absent = i >= n || ghl_shape_elements(operands[i].shape) == 0;
-            if (absent && !p.optional)
-                return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: missing", c->op, p.name);
+            if (absent && !known[j].optional)
+                return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: missing", c->op, known[j].name);
             if (!absent)
-                GHL_TRY(check_operand(c, &p, &operands[i]));
+                GHL_TRY(check_operand(c, &known[j], &operands[i]));
             i++;
-        } while (p.repeats && i < n);
-    }
+        } while (known[j].repeats && i < n);
     if (i < n)
         return ghl_fail(GHL_INTERNAL, hint, "op %s: %d operands where %d are known", c->op, n, i);
     return GHL_OK;
@@ -298,9 +297,11 @@ ghl_status ghl_call_check(const ghl_call *call)
         return ghl_fail(GHL_INTERNAL, hint, "op %s: %d inputs and %d outputs, it takes %d to %d and gives %d", info->name, call->n_in,
                         call->n_out, info->min_in, info->max_in, info->outputs);
     checking c = {.call = call, .op = info->name};
-    const char *text = rows[call->op].signature;
-    GHL_TRY(check_side(&c, &text, call->n_in, call->in));
-    text = strchr(text, '>') + 1;
-    GHL_TRY(check_side(&c, &text, call->n_out, call->out));
+    ghl_op_operand known[GHL_OP_OPERANDS];
+    int n = ghl_op_operands(call->op, known), inputs = 0;
+    while (inputs < n && !known[inputs].output)
+        inputs++;
+    GHL_TRY(check_side(&c, known, inputs, call->n_in, call->in));
+    GHL_TRY(check_side(&c, known + inputs, n - inputs, call->n_out, call->out));
     return rows[call->op].extra ? rows[call->op].extra(&c) : GHL_OK;
 }

@@ -12,6 +12,17 @@
  * Operand addresses are not looked at: an optional operand is absent when its shape is 0. For every device's prepare(). */
 ghl_status ghl_call_check(const ghl_call *call);
 
+/* What an op's row says of one operand. */
+enum { GHL_OP_OPERANDS = 12 };
+typedef struct ghl_op_operand {
+    char name[16];
+    char dtype[8]; /* "f32", ...; "any": several are possible */
+    char sizes[5]; /* of n,h,w,c: a letter stands for one size throughout the op, a digit for itself, "*" for any */
+    bool output, optional, repeats;
+} ghl_op_operand;
+/* Inputs first, then outputs; returns their number. */
+int ghl_op_operands(ghl_op op, ghl_op_operand out[GHL_OP_OPERANDS]);
+
 extern const ghl_device ghl_device_ref;
 extern const ghl_device ghl_device_cpu;
 

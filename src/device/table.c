@@ -10,8 +10,3 @@ static const ghl_descriptor *const builtin[] = {
 };
 
 ghl_registry ghl_devices = {.what = "device", .plural = "devices", .builtin = builtin};
-
-ghl_status ghl_register_device(const ghl_device *device)
-{
-    return ghl_registry_add(&ghl_devices, (const ghl_descriptor *)device);
-}
