@@ -15,9 +15,13 @@ ghl_status ghl_allocate(size_t count, size_t size, void **out);
 /* Makes room for `need` elements in a malloc'ed array of *capacity elements (doubling); new room is zeroed. */
 ghl_status ghl_grow(void **array, int *capacity, int need, size_t size);
 #define GHL_GROW(array, capacity, need) ghl_grow((void **)&(array), &(capacity), (need), sizeof *(array))
-ghl_status ghl_copy_text(const char *text, char **out);
+ghl_status ghl_copy_text(const char *text, char **out); /* NULL becomes NULL */
 
-/* Text that grows; starts as {0}; `data` is NUL-ended and never NULL after ghl_text_end. Appending after a failure does nothing. */
+/* A decimal number, "1e-3", finite or (too large) infinite; false for anything else. Independent of the locale. */
+bool ghl_read_real(const char *text, double *out);
+
+/* Text that grows; starts as {0}; `data` is NUL-ended and never NULL after ghl_text_end. Appending after a failure does nothing.
+ * Numbers are printed with a decimal point in every locale. */
 typedef struct ghl_text {
     char *data;
     size_t length, capacity;

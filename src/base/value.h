@@ -12,7 +12,7 @@ typedef enum ghl_value_kind { GHL_VALUE_SCALAR, GHL_VALUE_LIST, GHL_VALUE_MAP } 
 typedef struct ghl_value ghl_value;
 struct ghl_value {
     ghl_value_kind kind;
-    const char *origin; /* file name or "command line", borrowed from the document */
+    const char *origin; /* file name or "command line", owned by the node */
     int line, column;   /* 1-based */
     char *text;         /* scalar */
     bool quoted;        /* scalar in quotes: never a number or a bool */
