@@ -12,7 +12,9 @@ struct ghl_net {
     char *name;
     ghl_node **nodes;
     int count, capacity;
-    int weights; /* number of weights and buffers of all nodes */
+    const ghl_weight **all; /* weights and buffers in the order of nodes; they lie in the nodes */
+    int weights, weights_capacity;
+    int references;
 };
 
 /* ghl_net_add with formatted options: ghl_net_addf(net, "conv1", "conv", "channels: %d, kernel: 5", 96); on the last node. */
@@ -20,6 +22,11 @@ ghl_status ghl_net_addf(ghl_net *net, const char *name, const char *kind, const 
 const ghl_node *ghl_net_last(const ghl_net *net);
 /* Weight number i of the net, in the order of nodes. */
 const ghl_weight *ghl_net_weight(const ghl_net *net, int i);
-ghl_status ghl_net_copy(const ghl_net *net, ghl_net **out);
+/* Shares a net: it is freed with its last reference, and a shared net takes no more nodes. */
+ghl_net *ghl_net_share(const ghl_net *net);
+
+/* A node by itself, as the plan's loss: checks its inputs, parses options (flow text or NULL), infers its shape. */
+ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options, ghl_node **out);
+void ghl_node_free(ghl_node *node);
 
 #endif

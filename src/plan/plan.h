@@ -40,13 +40,15 @@ typedef enum ghl_purpose { GHL_TRAIN, GHL_EVALUATE } ghl_purpose;
 typedef struct ghl_program_settings {
     ghl_purpose purpose;
     int64_t batch;
-    bool trace;        /* named tensors outlive the step, images are f32 as they are; without `fused`, no fusion hides one */
+    bool trace;        /* named tensors outlive the step; without `fused`, no fusion hides one */
+    bool float_images; /* f32 [N,H,W,C], used as they are */
     bool fused;        /* trace the program as trained: only gradients, local terms and directions are named */
     bool gradients;    /* trace: of every weight */
     bool dropout_off;
+    bool no_commit;    /* training that leaves all state as it is */
 } ghl_program_settings;
 
-/* The net is copied. */
+/* The net is shared. */
 ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
 ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
 ghl_status ghl_plan_seal(ghl_plan *plan);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compile.c - emits a program: forward through the nodes, the loss, the one backward walk, the rules, the vote and the report. Then marks
+ * what the roots (commits, report, named tensors) need: so the backward pass ends by itself where no root needs an error.
+ */
+#include "plan/emitter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const ghl_node *node_at(const ghl_emitter *em, int i)
+{
+    return i < em->plan->net->count ? em->plan->net->nodes[i] : em->plan->loss;
+}
+
+static void emit_forward(ghl_emitter *em)
+{
+    const int count = em->plan->net->count;
+    for (int i = 0; i <= count && em->failure.status == GHL_OK; i++) {
+        const ghl_node *node = node_at(em, i);
+        ghl_tensor in[GHL_NODE_INPUTS] = {GHL_NONE, GHL_NONE, GHL_NONE, GHL_NONE};
+        for (int k = 0; k < node->n_inputs; k++)
+            in[k] = em->outputs[node->inputs[k]];
+        em->node = i;
+        em->stage = i == 0 ? GHL_STAGE_INPUT : GHL_STAGE_FORWARD;
+        em->outputs[i] = node->kind->forward(em, node, in);
+        if (i < count && !em->settings.fused)
+            ghl_emitter_name(em, "out", node->name, em->outputs[i]);
+    }
+}
+
+/* Errors of a node's several readers add up. */
+static void add_error(ghl_emitter *em, int node, ghl_tensor e)
+{
+    if (e.id < 0)
+        return;
+    const ghl_tensor both[] = {em->errors[node], e};
+    em->errors[node] = em->errors[node].id < 0 ? e : ghl_emit_like(em, GHL_OP_add, NULL, 2, both, 0);
+}
+
+static void emit_backward(ghl_emitter *em)
+{
+    em->stage = GHL_STAGE_BACKWARD;
+    for (int i = em->plan->net->count; i > 0 && em->failure.status == GHL_OK; i--) {
+        const ghl_node *node = node_at(em, i);
+        if (node->kind->backward == NULL || (i < em->plan->net->count && em->errors[i].id < 0))
+            continue;
+        ghl_tensor in[GHL_NODE_INPUTS], e_in[GHL_NODE_INPUTS];
+        for (int k = 0; k < GHL_NODE_INPUTS; k++) {
+            in[k] = k < node->n_inputs ? em->outputs[node->inputs[k]] : GHL_NONE;
+            e_in[k] = GHL_NONE;
+        }
+        em->node = i;
+        node->kind->backward(em, node, in, em->errors[i], e_in);
+        for (int k = 0; k < node->n_inputs; k++)
+            add_error(em, node->inputs[k], e_in[k]);
+    }
+}
+
+static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
+{
+    const ghl_learning *learning = &em->plan->learning[w->index];
+    em->node = w->node;
+    em->weight = w;
+    if (w->role == GHL_BUFFER)
+        return GHL_OK;
+    if (em->settings.trace && em->settings.gradients)
+        ghl_emit_gradient(em, w);
+    if (learning->rule == NULL || learning->rule->frozen)
+        return GHL_OK;
+    if (w->role == GHL_VECTOR && !learning->rule->vectors)
+        return ghl_fail(GHL_RECIPE, "rules for biases, scales and shifts: backprop, sign, frozen", "rule %s is for weights, not for %s",
+                        learning->rule->name, w->name);
+    return learning->rule->emit(em, w, learning->rule_options);
+}
+
+/* finite(t) for all that must be; ok = vote of them, and of the sticky flag where a NaN stops the run. */
+static void emit_vote(ghl_emitter *em)
+{
+    const ghl_shape one = {1, 1, 1, 1};
+    const ghl_dtype i32 = GHL_I32;
+    const bool sticky = ghl_emit_training(em) && em->plan->settings.nan == GHL_NAN_STOP && !em->settings.no_commit;
+    ghl_tensor *flags = NULL;
+    ghl_status status = GHL_NEW(flags, em->n_checked + 1);
+    if (status != GHL_OK) {
+        ghl_emit_error(em, status);
+        return;
+    }
+    int n = 0;
+    for (int i = 0; i < em->n_checked; i++)
+        ghl_emit(em, &(ghl_emission){.op = GHL_OP_finite, .n_in = 1, .in = &(ghl_tensor){em->checked[i]}, .n_out = 1, .out_shapes = &one,
+                                     .out_dtypes = &i32}, &flags[n++]);
+    ghl_tensor memory = GHL_NONE, voted = GHL_NONE;
+    if (sticky)
+        flags[n++] = memory = ghl_emitter_want(em, &(ghl_state){.name = "ok", .dtype = GHL_I32, .shape = one, .fill = 1, .hidden = true});
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_vote, .n_in = n, .in = flags, .n_out = 1, .out_shapes = &one, .out_dtypes = &i32}, &voted);
+    free(flags);
+    if (em->failure.status != GHL_OK)
+        return;
+    /* ok was handed out before anybody could vote: the vote's output takes its place. */
+    ghl_emitted *vote = &em->calls[em->n_calls - 1];
+    vote->out[0] = em->ok.id;
+    em->records[em->ok.id].producer = em->n_calls - 1;
+    em->stage = GHL_STAGE_COMMIT;
+    if (sticky)
+        ghl_emit(em, &(ghl_emission){.op = GHL_OP_copy, .n_in = 1, .in = &em->ok, .n_out = 1, .states = &memory}, NULL);
+}
+
+static void emit_report(ghl_emitter *em, ghl_tensor score)
+{
+    const ghl_tensor in[] = {em->ok, score}, result = ghl_emit_external(em, GHL_EXTERNAL_RESULT);
+    em->stage = GHL_STAGE_COMMIT;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_report, .n_in = 2, .in = in, .n_out = 1, .states = &result}, NULL);
+}
+
+static ghl_status emitter_open(ghl_emitter *em)
+{
+    const int nodes = em->plan->net->count + 1, weights = em->plan->net->weights;
+    GHL_TRY(GHL_NEW(em->outputs, nodes));
+    GHL_TRY(GHL_NEW(em->errors, nodes));
+    GHL_TRY(GHL_NEW(em->keeps, nodes));
+    GHL_TRY(GHL_NEW(em->activities, weights + 1));
+    for (int i = 0; i < nodes; i++) {
+        em->outputs[i] = em->errors[i] = GHL_NONE;
+        for (int k = 0; k < GHL_KEEP_SLOTS; k++)
+            em->keeps[i][k] = GHL_NONE;
+    }
+    for (int i = 0; i < weights; i++)
+        em->activities[i] = (ghl_activity){.x = GHL_NONE, .u = GHL_NONE, .e = GHL_NONE, .gradient = GHL_NONE};
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
+        em->externals[i] = GHL_NONE;
+    em->ok.id = ghl_emitter_tensor(em, GHL_I32, (ghl_shape){1, 1, 1, 1});
+    return GHL_OK;
+}
+
+ghl_status ghl_compile_emit(ghl_emitter *em)
+{
+    const ghl_net *net = em->plan->net;
+    GHL_TRY(emitter_open(em));
+    emit_forward(em);
+    ghl_tensor score = em->failure.status == GHL_OK ? ghl_emit_kept(em, em->plan->loss, 1) : GHL_NONE;
+    ghl_emitter_check(em, score);
+    if (ghl_emit_training(em)) {
+        emit_backward(em);
+        em->stage = GHL_STAGE_UPDATE;
+        for (int i = 0; i < net->weights && em->failure.status == GHL_OK; i++)
+            ghl_emit_error(em, emit_rule(em, net->all[i]));
+    }
+    em->weight = NULL;
+    em->node = net->count;
+    em->stage = GHL_STAGE_UPDATE;
+    emit_vote(em);
+    emit_report(em, score);
+    return em->failure.status == GHL_OK ? GHL_OK : ghl_failure_raise(&em->failure);
+}
+
+static void need(ghl_emitter *em, int tensor)
+{
+    if (tensor < 0)
+        return;
+    int call = em->records[ghl_emitter_base(em, tensor)].producer;
+    if (call < 0 || em->calls[call].live)
+        return;
+    em->calls[call].live = true; /* its inputs follow in the sweep: producers come before their readers, the vote apart */
+}
+
+void ghl_compile_live(ghl_emitter *em)
+{
+    for (int i = 0; i < em->n_calls; i++)
+        em->calls[i].live = em->calls[i].stage == GHL_STAGE_COMMIT;
+    for (int i = 0; i < em->n_named; i++)
+        need(em, em->named[i].tensor);
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = em->n_calls - 1; i >= 0; i--) {
+            if (!em->calls[i].live)
+                continue;
+            for (int k = 0; k < em->calls[i].n_in; k++) {
+                int before = em->calls[i].in[k] < 0 ? -1 : em->records[ghl_emitter_base(em, em->calls[i].in[k])].producer;
+                bool late = before > i && !em->calls[before].live;
+                need(em, em->calls[i].in[k]);
+                again = again || late;
+            }
+        }
+    }
+}

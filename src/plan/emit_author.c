@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * emit_author.c - what authors of layers and rules emit with: images, uses of weights, products, gradients, directions.
+ *
+ * p = r^T x is the weight-gradient operation with the response in the place of the error (design: never write it twice).
+ */
+#include "plan/emitter.h"
+
+#include <string.h>
+
+bool ghl_emit_training(const ghl_emitter *em)
+{
+    return em->settings.purpose == GHL_TRAIN;
+}
+
+bool ghl_emit_dropout(const ghl_emitter *em)
+{
+    return ghl_emit_training(em) && !em->settings.dropout_off;
+}
+
+bool ghl_emit_frozen(const ghl_emitter *em, const ghl_node *node)
+{
+    return em->plan->frozen_norm != NULL && em->plan->frozen_norm[node->index];
+}
+
+uint64_t ghl_emit_seed(const ghl_emitter *em)
+{
+    return em->plan->settings.seed;
+}
+
+int64_t ghl_emit_batch(const ghl_emitter *em)
+{
+    return em->settings.batch;
+}
+
+ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node)
+{
+    ghl_tensor images = ghl_emit_external(em, GHL_EXTERNAL_IMAGES);
+    if (em->settings.float_images)
+        return images;
+    const ghl_plan *plan = em->plan;
+    ghl_shape shape = node->shape;
+    shape.n = em->settings.batch;
+    ghl_attributes attr = {.seed = plan->settings.seed};
+    if (ghl_emit_training(em)) {
+        attr.input.augment = plan->settings.augment;
+        attr.input.padding = plan->settings.crop_padding;
+    }
+    const ghl_tensor in[] = {images, ghl_emit_external(em, GHL_EXTERNAL_SAMPLES), ghl_emit_external(em, GHL_EXTERNAL_CLOCK),
+                             ghl_emitter_want(em, &(ghl_state){.name = "affine", .dtype = GHL_F32, .shape = {1, 1, 2, shape.c},
+                                                               .constant = plan->affine, .hidden = true})};
+    ghl_tensor out = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_input, .attr = attr, .n_in = 4, .in = in, .n_out = 1, .out_shapes = &shape}, &out);
+    return out;
+}
+
+/* ---- Layers ------------------------------------------------------------------------------------------------------------------- */
+
+void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot, ghl_tensor t)
+{
+    em->keeps[node->index][slot] = t;
+}
+
+ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot)
+{
+    return em->keeps[node->index][slot];
+}
+
+void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window)
+{
+    em->activities[w->index].x = x;
+    em->activities[w->index].u = u;
+    em->activities[w->index].window = window;
+}
+
+void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e)
+{
+    em->activities[w->index].e = e;
+}
+
+void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g)
+{
+    em->activities[w->index].gradient = g;
+}
+
+ghl_tensor ghl_emit_feedback(ghl_emitter *em, const ghl_weight *w)
+{
+    return ghl_emit_weight(em, w);
+}
+
+ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, ghl_tensor bias, ghl_window window)
+{
+    ghl_shape in = ghl_emit_shape(em, x), k = ghl_emit_shape(em, w);
+    ghl_shape out = {in.n, (in.h + 2 * window.padding[0] - k.h) / window.stride[0] + 1,
+                     (in.w + 2 * window.padding[1] - k.w) / window.stride[1] + 1, k.n};
+    const ghl_tensor operands[] = {x, w, bias};
+    ghl_tensor u = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_conv, .attr.window = window, .n_in = bias.id >= 0 ? 3 : 2, .in = operands, .n_out = 1,
+                                 .out_shapes = &out}, &u);
+    return u;
+}
+
+/* ---- Rules -------------------------------------------------------------------------------------------------------------------- */
+
+ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
+{
+    return em->activities[w->index].u;
+}
+
+ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const ghl_tensor in[] = {a->x, r};
+    ghl_tensor p = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_conv_backward_weights, .attr.window = a->window, .n_in = 2, .in = in, .n_out = 1,
+                                 .out_shapes = &w->shape}, &p);
+    return p;
+}
+
+ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)
+{
+    ghl_activity *a = &em->activities[w->index];
+    if (a->gradient.id < 0 && a->e.id >= 0)
+        a->gradient = ghl_emit_product(em, w, a->e);
+    if (a->gradient.id < 0)
+        ghl_emit_error(em, ghl_fail(GHL_INTERNAL, NULL, "no error reaches %s, so that it has no gradient", w->name));
+    ghl_emitter_name(em, "grad", w->name, a->gradient);
+    return a->gradient;
+}
+
+void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t)
+{
+    ghl_emitter_name(em, what, w->name, t);
+}
+
+void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d)
+{
+    const ghl_learning *learning = &em->plan->learning[w->index];
+    ghl_emit_export(em, w, "direction", d);
+    ghl_emitter_check(em, d);
+    if (em->failure.status == GHL_OK)
+        ghl_emit_error(em, learning->optimiser->emit(em, w, d, &learning->step, learning->optimiser_options));
+}

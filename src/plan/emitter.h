@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
+ *
+ * compile: emit forward, loss, backward walk, rules, commits (compile.c, emit*.c) -> drop what no root needs -> fusions (fuse.c)
+ * -> order -> places in the arena (place.c) -> after sealing: operands with addresses, prepared kernels (program.c).
+ */
+#ifndef GHL_PLAN_EMITTER_H
+#define GHL_PLAN_EMITTER_H
+
+#include "plan/plan.h"
+
+typedef enum ghl_stage { GHL_STAGE_INPUT, GHL_STAGE_FORWARD, GHL_STAGE_BACKWARD, GHL_STAGE_UPDATE, GHL_STAGE_COMMIT } ghl_stage;
+
+/* State of the plan: a weight, a buffer, a moment ... Hidden state (constants, the sticky flag) is not saved. */
+typedef struct ghl_state {
+    char *name;
+    ghl_dtype dtype;
+    ghl_shape shape;
+    const ghl_weight *weight;
+    double fill;
+    const void *constant; /* its content, owned by the plan; NULL: filled or initialised */
+    bool hidden;
+    size_t offset;        /* in the state block */
+} ghl_state;
+
+/* A tensor of a program. */
+typedef struct ghl_record {
+    ghl_dtype dtype;
+    ghl_shape shape;
+    int view_of;    /* tensor whose memory this is, or -1 */
+    int state;      /* number of the plan's state, or -1 */
+    int external;   /* ghl_external, or -1 */
+    int producer;   /* call, or -1 */
+    bool kept;      /* outlives the step: named in a trace */
+    int storage;    /* place.c: which storage it lies in, or -1 */
+} ghl_record;
+
+typedef struct ghl_emitted {
+    ghl_op op;
+    ghl_stage stage;
+    ghl_attributes attr;
+    int n_in, n_out;
+    int *in, *out;   /* tensors; -1: absent. One block, `in` owns it */
+    int node;        /* of the net, or -1 */
+    const ghl_weight *weight; /* whose rule or optimiser emitted it, or NULL */
+    bool live;
+    int64_t anchor;  /* order.c: the emission after which it comes */
+} ghl_emitted;
+
+/* Columns, pre-activation and error of a weight, as its layer told. */
+typedef struct ghl_activity {
+    ghl_tensor x, u, e, gradient;
+    ghl_window window;
+} ghl_activity;
+
+typedef struct ghl_named {
+    char *name;
+    int tensor;
+} ghl_named;
+
+enum { GHL_KEEP_SLOTS = 6 };
+
+struct ghl_emitter {
+    ghl_plan *plan;
+    ghl_program_settings settings;
+    ghl_record *records;
+    int n_records, records_capacity;
+    ghl_emitted *calls;
+    int n_calls, calls_capacity;
+    int *order; /* order.c: live calls in the order of the program */
+    int n_order;
+    ghl_tensor externals[GHL_EXTERNAL_COUNT];
+    int *state_tensor; /* of each state of the plan, tensor or -1 */
+    int state_capacity;
+    ghl_tensor *outputs, *errors;           /* per node; the loss is the last */
+    ghl_tensor (*keeps)[GHL_KEEP_SLOTS];    /* per node */
+    ghl_activity *activities;               /* per weight */
+    int *checked; /* tensors that must be finite */
+    int n_checked, checked_capacity;
+    ghl_named *named;
+    int n_named, named_capacity;
+    ghl_tensor ok;
+    ghl_stage stage;
+    int node;
+    const ghl_weight *weight;
+    ghl_failure failure;
+};
+
+struct ghl_program {
+    ghl_plan *plan;
+    ghl_emitter em;
+    ghl_call *calls;      /* [count] */
+    ghl_kernel *kernels;  /* [count] */
+    ghl_operand *operands;
+    int count;
+    int prepared;         /* kernels to release */
+    struct { ghl_operand *operand; int external; } *externals;
+    int n_externals, externals_capacity;
+    size_t bytes;
+    size_t *offsets;      /* of each storage */
+    int n_storages;
+    char *memory;         /* its transients; the plan's arena, or its own where it was compiled after sealing */
+    bool owns_memory;
+};
+
+struct ghl_plan {
+    ghl_net *net;
+    ghl_node *loss;
+    ghl_learning *learning;
+    bool *frozen_norm;
+    float *affine;
+    ghl_plan_settings settings;
+    const ghl_device *device;
+    void *self;
+    ghl_state *states;
+    int n_states, states_capacity;
+    int *visible; /* numbers of the states that are not hidden */
+    int n_visible;
+    size_t state_bytes, arena_bytes;
+    char *memory;
+    ghl_program **programs;
+    int n_programs, programs_capacity;
+    bool sealed;
+};
+
+enum { GHL_ALIGNMENT = 64 };
+
+/* emit.c */
+int ghl_emitter_tensor(ghl_emitter *em, ghl_dtype dtype, ghl_shape shape);
+ghl_tensor ghl_emitter_state(ghl_emitter *em, int state);
+ghl_tensor ghl_emitter_want(ghl_emitter *em, const ghl_state *wanted); /* made where it is new */
+void ghl_emitter_name(ghl_emitter *em, const char *prefix, const char *name, ghl_tensor t);
+void ghl_emitter_check(ghl_emitter *em, ghl_tensor t);
+void ghl_emitter_release(ghl_emitter *em);
+int ghl_emitter_base(const ghl_emitter *em, int tensor); /* through views */
+
+/* plan.c: the number of a state, made where it is new; -1 without memory. */
+int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted);
+
+/* compile.c, fuse.c, order.c, place.c, program.c: the steps of compilation */
+ghl_status ghl_compile_emit(ghl_emitter *em);
+void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
+void ghl_compile_fuse(ghl_emitter *em);
+/* Whether a weight's response and product wait for the backward pass: its pre-activation lives on until there anyway. */
+bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w);
+ghl_status ghl_compile_order(ghl_emitter *em);
+ghl_status ghl_compile_place(ghl_program *program);
+ghl_status ghl_program_prepare(ghl_program *program);
+void ghl_program_free(ghl_program *program);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.c - the engine: a net's state held once, the arena that its programs share, reading and writing of state.
+ *
+ * Memory is taken once, at sealing: state first, then one region as large as the largest program's transients, which all overlay it.
+ */
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/emitter.h"
+
+static ghl_status copy_block(const void *from, size_t count, size_t size, void **out)
+{
+    GHL_TRY(ghl_allocate(count ? count : 1, size, out));
+    if (from != NULL)
+        memcpy(*out, from, count * size);
+    return GHL_OK;
+}
+
+/* "cuda:1" is device 1 of kind cuda; "auto" the fastest kind that opens. */
+static ghl_status open_device(ghl_plan *plan)
+{
+    const char *wanted = plan->settings.device;
+    if (wanted == NULL || strcmp(wanted, "auto") == 0)
+        wanted = "cpu";
+    char name[64];
+    snprintf(name, sizeof name, "%s", wanted);
+    int index = 0;
+    char *colon = strchr(name, ':');
+    if (colon != NULL) {
+        char *end = NULL;
+        *colon = 0;
+        index = (int)strtol(colon + 1, &end, 10);
+        if (end == colon + 1 || *end != 0 || index < 0)
+            return ghl_fail(GHL_RECIPE, "a device is a name, or a name and a number: cpu, cuda:1", "no device \"%s\"", wanted);
+    }
+    const ghl_descriptor *found = NULL;
+    GHL_TRY(ghl_registry_find(&ghl_devices, name, NULL, &found));
+    plan->device = (const ghl_device *)found;
+    return plan->device->open(&(ghl_device_options){.index = index, .threads = plan->settings.threads}, &plan->self);
+}
+
+static ghl_status plan_open(ghl_plan *plan, const ghl_net *net, const ghl_plan_settings *settings)
+{
+    plan->net = ghl_net_share(net);
+    const ghl_node *last = ghl_net_last(net);
+    GHL_TRY(ghl_node_create("loss", "softmax_cross_entropy", 1, &last, NULL, &plan->loss));
+    plan->loss->index = net->count;
+    GHL_TRY(copy_block(settings->learning, (size_t)net->weights, sizeof *settings->learning, (void **)&plan->learning));
+    if (settings->frozen_norm != NULL)
+        GHL_TRY(copy_block(settings->frozen_norm, (size_t)net->count, sizeof *settings->frozen_norm, (void **)&plan->frozen_norm));
+    GHL_TRY(copy_block(settings->affine, 2 * (size_t)net->nodes[0]->shape.c, sizeof *settings->affine, (void **)&plan->affine));
+    for (int i = 0; i < net->weights; i++) {
+        const ghl_weight *w = net->all[i];
+        ghl_state wanted = {.name = (char *)(uintptr_t)w->name, .dtype = w->dtype, .shape = w->shape, .weight = w};
+        if (ghl_plan_state_number(plan, &wanted) != i)
+            return ghl_fail(GHL_INTERNAL, NULL, "two weights are named %s", w->name);
+    }
+    return open_device(plan);
+}
+
+ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out)
+{
+    *out = NULL;
+    ghl_plan *plan = NULL;
+    GHL_TRY(GHL_NEW(plan, 1));
+    plan->settings = *settings;
+    ghl_status status = plan_open(plan, net, settings);
+    if (status != GHL_OK) {
+        ghl_plan_free(plan);
+        return status;
+    }
+    *out = plan;
+    return GHL_OK;
+}
+
+int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted)
+{
+    for (int i = 0; i < plan->n_states; i++)
+        if (strcmp(plan->states[i].name, wanted->name) == 0)
+            return i;
+    if (plan->sealed) {
+        ghl_fail(GHL_INTERNAL, NULL, "state %s is asked for after the memory is taken", wanted->name);
+        return -1;
+    }
+    if (GHL_GROW(plan->states, plan->states_capacity, plan->n_states + 1) != GHL_OK)
+        return -1;
+    ghl_state *state = &plan->states[plan->n_states];
+    *state = *wanted;
+    if (ghl_copy_text(wanted->name, &state->name) != GHL_OK)
+        return -1;
+    return plan->n_states++;
+}
+
+static size_t state_size(const ghl_state *state)
+{
+    return (size_t)ghl_shape_elements(state->shape) * ghl_dtype_bytes(state->dtype);
+}
+
+static void fill_value(ghl_dtype dtype, double value, void *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        switch (dtype) {
+        case GHL_F32: ((float *)out)[i] = (float)value; break;
+        case GHL_F64: ((double *)out)[i] = value; break;
+        case GHL_I32: ((int32_t *)out)[i] = (int32_t)value; break;
+        case GHL_I64: ((int64_t *)out)[i] = (int64_t)value; break;
+        default: break; /* no state has another type */
+        }
+}
+
+static ghl_status initialise_state(ghl_plan *plan)
+{
+    for (int i = 0; i < plan->n_states; i++) {
+        const ghl_state *state = &plan->states[i];
+        void *values = NULL;
+        GHL_TRY(ghl_allocate(state_size(state), 1, &values));
+        if (state->constant != NULL)
+            memcpy(values, state->constant, state_size(state));
+        else if (state->weight != NULL && state->dtype == GHL_F32)
+            ghl_init_fill(state->weight, plan->settings.seed, values);
+        else
+            fill_value(state->dtype, state->weight != NULL ? state->weight->init.a : state->fill, values, ghl_shape_elements(state->shape));
+        ghl_status status = plan->device->copy_in(plan->self, plan->memory + state->offset, values, state_size(state));
+        free(values);
+        GHL_TRY(status);
+    }
+    return GHL_OK;
+}
+
+ghl_status ghl_plan_seal(ghl_plan *plan)
+{
+    size_t transient = 0;
+    for (int i = 0; i < plan->n_programs; i++)
+        if (plan->programs[i]->bytes > transient)
+            transient = plan->programs[i]->bytes;
+    GHL_TRY(GHL_NEW(plan->visible, plan->n_states + 1));
+    for (int i = 0; i < plan->n_states; i++) {
+        plan->states[i].offset = plan->state_bytes;
+        plan->state_bytes += (state_size(&plan->states[i]) + GHL_ALIGNMENT - 1) / GHL_ALIGNMENT * GHL_ALIGNMENT;
+        if (!plan->states[i].hidden)
+            plan->visible[plan->n_visible++] = i;
+    }
+    plan->arena_bytes = plan->state_bytes + transient;
+    GHL_TRY(plan->device->allocate(plan->self, plan->arena_bytes + GHL_ALIGNMENT, (void **)&plan->memory));
+    plan->sealed = true;
+    for (int i = 0; i < plan->n_programs; i++) {
+        plan->programs[i]->memory = plan->memory + plan->state_bytes;
+        GHL_TRY(ghl_program_prepare(plan->programs[i]));
+    }
+    return initialise_state(plan);
+}
+
+void ghl_plan_free(ghl_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    for (int i = 0; i < plan->n_programs; i++)
+        ghl_program_free(plan->programs[i]);
+    if (plan->memory != NULL)
+        plan->device->release(plan->self, plan->memory, plan->arena_bytes + GHL_ALIGNMENT);
+    if (plan->self != NULL)
+        plan->device->close(plan->self);
+    for (int i = 0; i < plan->n_states; i++)
+        free(plan->states[i].name);
+    free(plan->states);
+    free(plan->visible);
+    free(plan->programs);
+    free(plan->learning);
+    free(plan->frozen_norm);
+    free(plan->affine);
+    ghl_node_free(plan->loss);
+    ghl_net_free(plan->net);
+    free(plan);
+}
+
+ghl_status ghl_plan_wait(ghl_plan *plan, int64_t ticket)
+{
+    return plan->device->wait(plan->self, ticket);
+}
+
+int ghl_plan_states(const ghl_plan *plan)
+{
+    return plan->n_visible;
+}
+
+ghl_state_info ghl_plan_state(const ghl_plan *plan, int i)
+{
+    const ghl_state *state = &plan->states[plan->visible[i]];
+    return (ghl_state_info){state->name, state->dtype, state->shape, state->weight};
+}
+
+ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values)
+{
+    const ghl_state *state = &plan->states[plan->visible[i]];
+    return plan->device->copy_out(plan->self, values, plan->memory + state->offset, state_size(state));
+}
+
+ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values)
+{
+    const ghl_state *state = &plan->states[plan->visible[i]];
+    return plan->device->copy_in(plan->self, plan->memory + state->offset, values, state_size(state));
+}
+
+const ghl_net *ghl_plan_net(const ghl_plan *plan)
+{
+    return plan->net;
+}
+
+const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self)
+{
+    if (self != NULL)
+        *self = plan->self;
+    return plan->device;
+}
+
+size_t ghl_plan_bytes(const ghl_plan *plan)
+{
+    return plan->arena_bytes;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * program.c - a compiled program: calls with addresses, prepared by the device; one step is one job. Nothing is allocated in a step.
+ */
+#include "plan/emitter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const stage_names[] = {"input", "forward", "backward", "update", "commit"};
+
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+{
+    *out = NULL;
+    if (settings->batch < 1)
+        return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
+    ghl_program *program = NULL;
+    GHL_TRY(GHL_NEW(program, 1));
+    program->plan = plan;
+    program->em.plan = plan;
+    program->em.settings = *settings;
+    ghl_status status = ghl_compile_emit(&program->em);
+    if (status == GHL_OK) {
+        ghl_compile_live(&program->em);
+        ghl_compile_fuse(&program->em);
+        status = program->em.failure.status == GHL_OK ? GHL_OK : ghl_failure_raise(&program->em.failure);
+    }
+    if (status == GHL_OK)
+        status = ghl_compile_order(&program->em);
+    if (status == GHL_OK)
+        status = ghl_compile_place(program);
+    if (status == GHL_OK)
+        status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
+    if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
+        program->owns_memory = true;
+        status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
+        if (status == GHL_OK)
+            status = ghl_program_prepare(program);
+    }
+    if (status != GHL_OK) {
+        ghl_program_free(program);
+        return status;
+    }
+    plan->programs[plan->n_programs++] = program;
+    *out = program;
+    return GHL_OK;
+}
+
+static char dummy; /* address of externals before their first binding: present, never read */
+
+static void *tensor_address(ghl_program *program, int tensor)
+{
+    const ghl_record *record = &program->em.records[ghl_emitter_base(&program->em, tensor)];
+    if (record->state >= 0)
+        return program->plan->memory + program->plan->states[record->state].offset;
+    if (record->external >= 0)
+        return &dummy;
+    return record->storage >= 0 ? program->memory + program->offsets[record->storage] : NULL;
+}
+
+static ghl_status fill_operand(ghl_program *program, ghl_operand *operand, int tensor)
+{
+    if (tensor < 0)
+        return GHL_OK;
+    const ghl_record *record = &program->em.records[tensor];
+    *operand = (ghl_operand){tensor_address(program, tensor), record->dtype, record->shape};
+    int external = program->em.records[ghl_emitter_base(&program->em, tensor)].external;
+    if (external < 0)
+        return GHL_OK;
+    GHL_TRY(ghl_grow((void **)&program->externals, &program->externals_capacity, program->n_externals + 1, sizeof *program->externals));
+    program->externals[program->n_externals].operand = operand;
+    program->externals[program->n_externals++].external = external;
+    return GHL_OK;
+}
+
+static ghl_status fill_calls(ghl_program *program)
+{
+    const ghl_emitter *em = &program->em;
+    size_t operands = 0;
+    for (int i = 0; i < em->n_order; i++)
+        operands += (size_t)(em->calls[em->order[i]].n_in + em->calls[em->order[i]].n_out);
+    GHL_TRY(GHL_NEW(program->calls, em->n_order + 1));
+    GHL_TRY(GHL_NEW(program->kernels, em->n_order + 1));
+    GHL_TRY(GHL_NEW(program->operands, operands + 1));
+    ghl_operand *next = program->operands;
+    for (int i = 0; i < em->n_order; i++) {
+        const ghl_emitted *emitted = &em->calls[em->order[i]];
+        ghl_call *call = &program->calls[i];
+        *call = (ghl_call){.op = emitted->op, .n_in = emitted->n_in, .n_out = emitted->n_out, .attr = emitted->attr};
+        call->in = next;
+        call->out = next += emitted->n_in;
+        next += emitted->n_out;
+        for (int k = 0; k < emitted->n_in; k++)
+            GHL_TRY(fill_operand(program, &call->in[k], emitted->in[k]));
+        for (int k = 0; k < emitted->n_out; k++)
+            GHL_TRY(fill_operand(program, &call->out[k], emitted->out[k]));
+    }
+    program->count = em->n_order;
+    if (program->n_externals > GHL_JOB_BINDINGS)
+        return ghl_fail(GHL_INTERNAL, NULL, "%d external operands are more than a job binds", program->n_externals);
+    return GHL_OK;
+}
+
+ghl_status ghl_program_prepare(ghl_program *program)
+{
+    ghl_plan *plan = program->plan;
+    GHL_TRY(fill_calls(program));
+    for (; program->prepared < program->count; program->prepared++) {
+        int i = program->prepared, node = program->em.calls[program->em.order[i]].node;
+        ghl_status status = plan->device->prepare(plan->self, &program->calls[i], &program->kernels[i]);
+        if (status != GHL_OK)
+            return ghl_fail_within(status, "layer %s", node < plan->net->count && node >= 0 ? plan->net->nodes[node]->name : plan->loss->name);
+    }
+    return GHL_OK;
+}
+
+void ghl_program_free(ghl_program *program)
+{
+    if (program == NULL)
+        return;
+    for (int i = 0; i < program->prepared; i++)
+        if (program->kernels[i].release != NULL)
+            program->kernels[i].release(program->kernels[i].state);
+    if (program->owns_memory && program->memory != NULL)
+        program->plan->device->release(program->plan->self, program->memory, program->bytes + GHL_ALIGNMENT);
+    free(program->calls);
+    free(program->kernels);
+    free(program->operands);
+    free(program->externals);
+    free(program->offsets);
+    ghl_emitter_release(&program->em);
+    free(program);
+}
+
+ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *step, double *milliseconds, int64_t *ticket)
+{
+    void *const data[GHL_EXTERNAL_COUNT] = {
+        [GHL_EXTERNAL_IMAGES] = (void *)(uintptr_t)step->images, [GHL_EXTERNAL_LABELS] = (void *)(uintptr_t)step->labels,
+        [GHL_EXTERNAL_SAMPLES] = (void *)(uintptr_t)step->samples, [GHL_EXTERNAL_CLOCK] = (void *)(uintptr_t)step->clock,
+        [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result};
+    ghl_binding bindings[GHL_JOB_BINDINGS];
+    for (int i = 0; i < program->n_externals; i++)
+        bindings[i] = (ghl_binding){program->externals[i].operand, data[program->externals[i].external]};
+    return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,
+                                                     .bindings = bindings, .n_bindings = program->n_externals,
+                                                     .milliseconds = milliseconds}, ticket);
+}
+
+size_t ghl_program_bytes(const ghl_program *program)
+{
+    return program->bytes;
+}
+
+int ghl_program_calls(const ghl_program *program)
+{
+    return program->count;
+}
+
+ghl_call_info ghl_program_call(const ghl_program *program, int i)
+{
+    const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
+    const ghl_net *net = program->plan->net;
+    return (ghl_call_info){.call = &program->calls[i], .op = ghl_op_describe(emitted->op)->name,
+                           .node = emitted->node < 0 ? "" : emitted->node < net->count ? net->nodes[emitted->node]->name : program->plan->loss->name,
+                           .stage = stage_names[emitted->stage], .note = program->kernels[i].note ? program->kernels[i].note : ""};
+}
+
+int ghl_program_named(const ghl_program *program)
+{
+    return program->em.n_named;
+}
+
+ghl_state_info ghl_program_name(const ghl_program *program, int i)
+{
+    const ghl_named *named = &program->em.named[i];
+    const ghl_record *record = &program->em.records[named->tensor];
+    return (ghl_state_info){.name = named->name, .dtype = record->dtype, .shape = record->shape};
+}
+
+ghl_status ghl_program_read(ghl_plan *plan, const ghl_program *program, int i, void *values)
+{
+    const ghl_record *record = &program->em.records[program->em.named[i].tensor];
+    const void *address = tensor_address((ghl_program *)(uintptr_t)program, program->em.named[i].tensor);
+    if (address == NULL || record->external >= 0)
+        return ghl_fail(GHL_INTERNAL, NULL, "tensor %s has no memory of its own", program->em.named[i].name);
+    return plan->device->copy_out(plan->self, values, address, (size_t)ghl_shape_elements(record->shape) * ghl_dtype_bytes(record->dtype));
+}
