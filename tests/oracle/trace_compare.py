@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Full-size DeepHebb and FastHebb, one training step by GHL: `ghl trace` against PyTorch with the same weights and batch.
+
+    .venv/bin/python tests/oracle/trace_compare.py build/ghl [--data FOLDER] [--net NAME] [--batch 16] [--device cpu]
+
+FOLDER holds CIFAR-10's binary files; without it the images are random. Needs bench/venv's environment. Per tensor it prints the
+relative L2 difference of ghl (float32) from PyTorch in float32, and of both from PyTorch in float64, the third witness: two
+float32 programs differ where a ReLU or a maximum is nearly tied. Fails over: local/ 1e-4, grad/ 1e-2; gradients whose sign
+differs hold at most 1e-3 of the gradient's absolute mass; and where |g| is above a thousandth of its maximum and both signs
+agree, which must be nearly everywhere, the weight makes the same step.
+"""
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+import nets
+import rules
+import step
+import tensors
+
+LIMIT = {"local": 1e-4, "grad": 1e-2}
+FLIPPED_MASS = 1e-3
+LARGE = 1e-3              # of the largest |g|
+STEP = 1e-3               # relative L2 difference of the steps where the gradient is large
+RATES = {"deephebb": (rules.Row("ghl", 1e-2, 5e-2), rules.Row("backprop", 5e-3)),
+         "fasthebb": (rules.Row("ghl", 5e-2, 1e-2), rules.Row("backprop", 1e-4))}
+
+
+def batch_of(folder: Path | None, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images in -1..1 [N,3,32,32] and labels."""
+    if folder is None:
+        return torch.randn(count, 3, 32, 32).clamp(-1, 1), torch.randint(0, 10, (count,))
+    record = 1 + 3 * 32 * 32
+    content = bytearray((folder / "data_batch_1.bin").read_bytes()[:count * record])
+    records = torch.frombuffer(content, dtype=torch.uint8).view(count, record)
+    return (records[:, 1:].float() / 255 - 0.5).div(0.5).view(count, 3, 32, 32), records[:, 0].long()
+
+
+def recipe_of(net: str, count: int, device: str) -> str:
+    rows = "\n".join(f"  {kind}: {{rule: {row.rule}, lr: {row.lr}, weight_decay: {row.weight_decay}}}"
+                     for kind, row in zip(("conv", "linear"), RATES[net]))
+    return (f"name: trace-{net}\nmodel: {{kind: {net}}}\ndata: {{kind: synthetic, size: 64}}\n"
+            f"train: {{epochs: 1, batch: {count}, device: {device}}}\nlearn:\n{rows}\n"
+            "optimiser: {kind: sgd}\nschedule: {kind: constant}\n")
+
+
+def ours(ghl: str, recipe: str, images: torch.Tensor, labels: torch.Tensor, state: dict) -> dict[str, torch.Tensor]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "recipe.yaml").write_text(recipe)
+        tensors.write(folder / "input.safetensors", {"images": step.to_file(images), "labels": step.to_file(labels)})
+        tensors.write(folder / "weights.safetensors", {key: step.to_file(value) for key, value in state.items()})
+        subprocess.run([ghl, "trace", folder / "recipe.yaml", "--input", folder / "input.safetensors", "--weights",
+                        folder / "weights.safetensors", "--output", folder / "output.safetensors", "--grad"], check=True, timeout=600)
+        return {key: step.from_file(value) for key, value in tensors.read(folder / "output.safetensors")[0].items()}
+
+
+def pytorch(net: str, dtype: torch.dtype, images: torch.Tensor, labels: torch.Tensor, state: dict) -> dict[str, torch.Tensor]:
+    model = nets.NETS[net](conv=rules.HebbConv2d)
+    model.load_state_dict(state)
+    learn = dict(zip(("conv", "linear"), RATES[net]))
+    return step.traced_step(model.to(dtype), images.to(dtype), labels, learn, {"kind": "sgd"})
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+def compare(got: dict, single: dict, double: dict, state: dict) -> int:
+    """Prints a line a tensor; returns the number of tensors over a limit."""
+    wrong = 0
+    print(f"  {'tensor':28s} {'ghl-torch32':>11s} {'ghl-torch64':>11s} {'torch32-64':>11s} {'flips':>9s} {'steps':>9s}")
+    for name in sorted(key for key in single if key.split("/")[0] in LIMIT or key in ("loss", "correct")):
+        if name not in got:
+            print(f"! {name:28s} is not in the trace")
+            wrong += 1
+            continue
+        errors = [relative(got[name], single[name]), relative(got[name], double[name]), relative(single[name], double[name])]
+        bad = not errors[0] <= LIMIT.get(name.split("/")[0], 1e-5)
+        flips = steps = None
+        if name.startswith("grad/"):
+            flips, steps = follow(name[len("grad/"):], got, single, state)
+            bad |= not flips <= FLIPPED_MASS or not steps <= STEP
+        columns = [f"{value:11.2e}" for value in errors] + [f"{value:9.1e}" for value in (flips, steps) if value is not None]
+        print("!" if bad else " ", f"{name:28s}", *columns)
+        wrong += bad
+    return wrong
+
+
+def follow(weight: str, got: dict, single: dict, state: dict) -> tuple[float, float]:
+    """(share of |g| whose sign differs, relative difference of the steps where |g| is large in both)."""
+    g, h = single[f"grad/{weight}"].double(), got[f"grad/{weight}"].double()
+    differs = g.sign() != h.sign()
+    flips = float(g.abs()[differs].sum() / g.abs().sum())
+    large = (g.abs() > LARGE * g.abs().max()) & ~differs
+    before = state[weight].double()
+    wanted, made = (trace[f"after/{weight}"].double()[large] - before[large] for trace in (single, got))
+    # a step is the difference of two rounded weights: what rounding alone may put there is forgiven
+    rounding = before[large].norm() * torch.finfo(torch.float32).eps
+    return flips, float(((made - wanted).norm() - 2 * rounding).clamp(min=0) / wanted.norm())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="full-size `ghl trace` against PyTorch")
+    parser.add_argument("ghl")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--net", choices=sorted(RATES), action="append")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    wrong = 0
+    for net in options.net or sorted(RATES):
+        torch.manual_seed(options.seed)
+        state = nets.NETS[net]().state_dict()
+        images, labels = batch_of(options.data, options.batch)
+        print(f"{net}, batch {options.batch}, {options.data or 'random images'}, PyTorch {torch.__version__}")
+        got = ours(options.ghl, recipe_of(net, options.batch, options.device), images, labels, state)
+        single = pytorch(net, torch.float32, images, labels, state)
+        wrong += compare(got, single, pytorch(net, torch.float64, images, labels, state), state)
+    print("all tensors agree" if not wrong else f"{wrong} tensors are over a limit")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
