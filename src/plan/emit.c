@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const ghl_attributes no_attributes;
+
 static bool failed(const ghl_emitter *em)
 {
     return em->failure.status != GHL_OK;
@@ -114,7 +116,7 @@ ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attributes *attr,
 {
     ghl_tensor out = GHL_NONE;
     ghl_shape shape = ghl_emit_shape(em, in[like]);
-    ghl_emit(em, &(ghl_emission){.op = op, .attr = attr ? *attr : (ghl_attributes){0}, .n_in = n_in, .in = in, .n_out = 1,
+    ghl_emit(em, &(ghl_emission){.op = op, .attr = *(attr ? attr : &no_attributes), .n_in = n_in, .in = in, .n_out = 1,
                                  .out_shapes = &shape}, &out);
     return out;
 }
@@ -227,7 +229,7 @@ void ghl_emit_commit_call(ghl_emitter *em, ghl_op op, const ghl_attributes *attr
     }
     ghl_stage stage = em->stage;
     em->stage = GHL_STAGE_COMMIT;
-    ghl_emit(em, &(ghl_emission){.op = op, .attr = attr ? *attr : (ghl_attributes){0}, .n_in = n_in + 1, .in = operands, .n_out = n_states,
+    ghl_emit(em, &(ghl_emission){.op = op, .attr = *(attr ? attr : &no_attributes), .n_in = n_in + 1, .in = operands, .n_out = n_states,
                                  .states = states}, NULL);
     em->stage = stage;
 }
