@@ -264,7 +264,7 @@ def check_heads(tree):
         if path.endswith((".c", ".h")) and path.startswith(("src/", "include/")):
             head = re.match(r"(\s*/\*.*?\*/)+", text, re.S)
             words = re.findall(r"[A-Za-z]{2,}", head.group(0)) if head else []
-            if len(words) < 10:
+            if len(words) < 8:
                 yield path, 1, "the head of the file does not say what it is for"
         if path.endswith(".h") and path.startswith("src/"):
             guard = "GHL_" + re.sub(r"\W", "_", path[4:]).upper()
