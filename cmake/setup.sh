@@ -18,15 +18,14 @@ missing_packages() {
     done
 }
 
-# Runs a command as root: as it is, or through sudo, which may ask for a password.
+# Whether as_root can work: as root, or by a sudo that needs no password or has a terminal to ask for it.
+can_be_root() {
+    [ "$(id -u)" = 0 ] && return 0
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }
+}
+
 as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-    else
-        die "packages are missing and neither root nor sudo is at hand; as root, run: $*"
-    fi
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # install_packages must|may PACKAGE...: "may" returns 1 where one cannot be had, "must" ends the script.
@@ -41,6 +40,10 @@ install_packages() {
     fi
     missing=$(missing_packages "$@")
     [ -z "$missing" ] && return 0
+    if ! can_be_root; then
+        [ "$need" = may ] && return 1
+        die "packages are missing, and neither root nor sudo is at hand; as root, run: apt-get install $missing"
+    fi
     say "installing $missing"
     if [ -z "$updated" ]; then
         as_root apt-get update -qq >&2 || say "apt-get update failed; trying with the lists at hand"
