@@ -192,6 +192,8 @@ static const ghl_value *list_item(const ghl_value *v, int i)
 
 static ghl_status read_ints_field(const field *f, const ghl_value *v)
 {
+    if (v->kind == GHL_VALUE_MAP)
+        return fail_type(f, v, "a list of whole numbers");
     ghl_ints list = {.count = list_count(v)};
     GHL_TRY(GHL_NEW(list.values, list.count));
     for (int i = 0; i < list.count; i++) {
@@ -208,6 +210,8 @@ static ghl_status read_ints_field(const field *f, const ghl_value *v)
 
 static ghl_status read_reals_field(const field *f, const ghl_value *v)
 {
+    if (v->kind == GHL_VALUE_MAP)
+        return fail_type(f, v, "a list of numbers");
     ghl_reals list = {.count = list_count(v)};
     GHL_TRY(GHL_NEW(list.values, list.count));
     for (int i = 0; i < list.count; i++) {
