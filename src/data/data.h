@@ -8,6 +8,9 @@
 #include "base/registry.h"
 
 void ghl_images_release(ghl_images *images);
+/* Reads both parts, on two threads, and checks that they fit together (sizes, classes). The caller releases both; after an error
+ * they are released. `path` may be NULL where the format needs none. */
+ghl_status ghl_data_load(const ghl_data_format *format, const char *path, const void *options, ghl_images *train, ghl_images *test);
 /* Moves a hold-out of `holdout` images out of `train` into `test` (whose images it replaces): which ones is the same for every seed
  * of a training (a keyed permutation with key 0). GHL_DATA when there are too few. `limit` > 0 then keeps the first `limit` of train. */
 ghl_status ghl_images_split(ghl_images *train, ghl_images *test, int64_t holdout, int64_t limit);
@@ -39,6 +42,7 @@ typedef struct ghl_slot {
     int index;
 } ghl_slot;
 
+/* GHL_RECIPE where a shuffled (training) batch is larger than the data set; without shuffling its only batch is then a partial one. */
 ghl_status ghl_loader_create(const ghl_loader_settings *settings, ghl_loader **out);
 /* Begins at a position of an epoch (a multiple of batch); drops what was prefetched. */
 ghl_status ghl_loader_seek(ghl_loader *loader, int64_t phase, int64_t epoch, int64_t position);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Data sets in memory: both parts of a set that fit together, hold-out, statistics, and what the readers share.
+ */
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/files.h"
+#include "data/part.h"
+
+void ghl_images_release(ghl_images *images)
+{
+    if (images->class_names)
+        for (int64_t i = 0; i < images->classes; i++)
+            free(images->class_names[i]);
+    free(images->class_names);
+    free(images->pixels);
+    free(images->labels);
+    *images = (ghl_images){0};
+}
+
+ghl_status ghl_images_allocate(ghl_images *images)
+{
+    int64_t bytes;
+
+    if (images->count < 1 || images->height < 1 || images->width < 1 || images->channels < 1)
+        return ghl_fail(GHL_DATA, NULL, "%lld images of %lld x %lld x %lld: nothing to read", (long long)images->count,
+                        (long long)images->height, (long long)images->width, (long long)images->channels);
+    if (__builtin_mul_overflow(images->height, images->width, &bytes) || __builtin_mul_overflow(bytes, images->channels, &bytes) ||
+        __builtin_mul_overflow(bytes, images->count, &bytes))
+        return ghl_fail(GHL_MEMORY, NULL, "%lld images of %lld x %lld x %lld do not fit into memory", (long long)images->count,
+                        (long long)images->height, (long long)images->width, (long long)images->channels);
+    GHL_TRY(GHL_NEW(images->pixels, bytes));
+    return GHL_NEW(images->labels, images->count);
+}
+
+ghl_status ghl_data_folder(const char *path, const char *hint)
+{
+    struct stat about;
+
+    if (!path || !path[0])
+        return ghl_fail(GHL_DATA, hint, "data.path is not set");
+    if (stat(path, &about) != 0)
+        return ghl_fail(GHL_DATA, hint, "no data folder %s (%s)", path, strerror(errno));
+    if (!S_ISDIR(about.st_mode))
+        return ghl_fail(GHL_DATA, hint, "%s is not a folder; data.path names the folder that the files lie in", path);
+    return GHL_OK;
+}
+
+ghl_status ghl_class_names_read(const char *folder, const char *name, ghl_images *images)
+{
+    char path[4096], *text, *rest, *line;
+    size_t size;
+
+    GHL_TRY(ghl_path_join(path, folder, name));
+    if (!ghl_file_exists(path))
+        return GHL_OK;
+    GHL_TRY(ghl_file_read(path, 1 << 20, GHL_DATA, &text, &size));
+    ghl_status status = GHL_NEW(images->class_names, images->classes);
+    int64_t count = 0;
+    rest = text;
+    while (status == GHL_OK && (line = strsep(&rest, "\n"))) {
+        line[strcspn(line, "\r")] = '\0';
+        if (!line[0])
+            continue;
+        if (count < images->classes)
+            status = ghl_copy_text(line, &images->class_names[count]);
+        count++;
+    }
+    free(text);
+    if (status == GHL_OK && count != images->classes)
+        status = ghl_fail(GHL_DATA, "the file is optional: correct or remove it", "%s names %lld classes, not %lld", path, (long long)count,
+                          (long long)images->classes);
+    return status;
+}
+
+static ghl_status parts_match(const char *path, const ghl_images *train, const ghl_images *test)
+{
+    if (train->height != test->height || train->width != test->width || train->channels != test->channels)
+        return ghl_fail(GHL_DATA, "both parts must come from one data set",
+                        "%s: training images are %lld x %lld x %lld (height, width, channels), test images %lld x %lld x %lld", path,
+                        (long long)train->height, (long long)train->width, (long long)train->channels, (long long)test->height,
+                        (long long)test->width, (long long)test->channels);
+    if (train->classes != test->classes)
+        return ghl_fail(GHL_DATA, "both parts must come from one data set", "%s: %lld classes in training, %lld in test", path,
+                        (long long)train->classes, (long long)test->classes);
+    return GHL_OK;
+}
+
+typedef struct reading {
+    const ghl_data_format *format;
+    const char *path;
+    const void *options;
+    ghl_images *out;
+    ghl_failure failure; /* messages belong to threads */
+} reading;
+
+static void *read_test_part(void *argument)
+{
+    reading *r = argument;
+    ghl_failure_take(&r->failure, r->format->read(r->path, true, r->options, r->out));
+    return NULL;
+}
+
+/* The parts are read side by side: unpacking is most of the time that a training needs to start. */
+ghl_status ghl_data_load(const ghl_data_format *format, const char *path, const void *options, ghl_images *train, ghl_images *test)
+{
+    reading r = {.format = format, .path = path, .options = options, .out = test};
+    pthread_t thread;
+    sigset_t all, before;
+
+    *train = *test = (ghl_images){0};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool beside = pthread_create(&thread, NULL, read_test_part, &r) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ghl_status status = format->read(path, false, options, train);
+    if (beside)
+        pthread_join(thread, NULL);
+    else if (status == GHL_OK)
+        read_test_part(&r);
+    if (status == GHL_OK && r.failure.status != GHL_OK)
+        status = ghl_failure_raise(&r.failure);
+    if (status == GHL_OK)
+        status = parts_match(path ? path : format->name, train, test);
+    if (status != GHL_OK) {
+        ghl_images_release(train);
+        ghl_images_release(test);
+    }
+    return status;
+}
+
+/* Moves the images that are marked to `held` and closes the gaps. */
+static void separate(ghl_images *train, const bool *marked, ghl_images *held)
+{
+    size_t bytes = (size_t)(train->height * train->width * train->channels);
+    int64_t kept = 0, moved = 0;
+
+    for (int64_t i = 0; i < train->count; i++) {
+        ghl_images *to = marked[i] ? held : train;
+        int64_t at = marked[i] ? moved++ : kept++;
+        if (to != train || at != i)
+            memcpy(to->pixels + (size_t)at * bytes, train->pixels + (size_t)i * bytes, bytes);
+        to->labels[at] = train->labels[i];
+    }
+    train->count = kept;
+}
+
+static ghl_status hold_out(ghl_images *train, ghl_images *test, int64_t holdout)
+{
+    if (holdout >= train->count)
+        return ghl_fail(GHL_DATA, "hold out fewer images", "data.holdout=%lld of %lld training images leaves none to learn from",
+                        (long long)holdout, (long long)train->count);
+    ghl_images held = {.count = holdout, .height = train->height, .width = train->width, .channels = train->channels,
+                       .classes = train->classes};
+    bool *marked = NULL;
+    ghl_status status = ghl_images_allocate(&held);
+    if (status == GHL_OK)
+        status = GHL_NEW(marked, train->count);
+    if (status == GHL_OK) {
+        for (int64_t i = 0; i < holdout; i++)
+            marked[ghl_order_permute(0, GHL_RANDOM_HOLDOUT, 0, i, train->count)] = true;
+        separate(train, marked, &held);
+        free(test->pixels);
+        free(test->labels);
+        test->pixels = held.pixels;
+        test->labels = held.labels;
+        test->count = holdout;
+        test->height = held.height;
+        test->width = held.width;
+        test->channels = held.channels;
+        if (!test->class_names)
+            test->classes = held.classes;
+    } else {
+        ghl_images_release(&held);
+    }
+    free(marked);
+    return status;
+}
+
+/* Gives back the memory of images that are no longer there. */
+static void shrink(ghl_images *images)
+{
+    uint8_t *pixels = realloc(images->pixels, (size_t)(images->count * images->height * images->width * images->channels));
+    if (pixels)
+        images->pixels = pixels;
+}
+
+ghl_status ghl_images_split(ghl_images *train, ghl_images *test, int64_t holdout, int64_t limit)
+{
+    if (holdout > 0)
+        GHL_TRY(hold_out(train, test, holdout));
+    if (limit > 0 && limit < train->count)
+        train->count = limit;
+    if (holdout > 0 || limit > 0)
+        shrink(train);
+    return GHL_OK;
+}
+
+void ghl_images_statistics(const ghl_images *images, double *mean, double *deviation)
+{
+    /* Counting values makes the sums exact, so they depend on no order. */
+    for (int64_t c = 0; c < images->channels; c++) {
+        int64_t count[256] = {0}, pixels = images->count * images->height * images->width;
+        double sum = 0, squares = 0;
+        for (int64_t i = 0; i < pixels; i++)
+            count[images->pixels[i * images->channels + c]]++;
+        for (int v = 0; v < 256; v++)
+            sum += (double)count[v] * v;
+        double m = sum / (double)pixels;
+        for (int v = 0; v < 256; v++)
+            squares += (double)count[v] * (v - m) * (v - m);
+        mean[c] = m / 255;
+        deviation[c] = sqrt(squares / (double)pixels) / 255;
+    }
+}
