@@ -73,7 +73,8 @@ ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, int n, con
 ghl_status ghl_metrics_progress(ghl_metrics *metrics, const ghl_step_row *row); /* cheap: call it as often as figures are known */
 ghl_status ghl_metrics_step(ghl_metrics *metrics, const ghl_step_row *row);
 ghl_status ghl_metrics_epoch(ghl_metrics *metrics, const ghl_epoch_row *row);
-/* A line worth keeping ("resumed on another CPU"): to log.jsonl and the host's log. */
+/* A line worth keeping ("resumed on another CPU"), to log.jsonl and the host's log. It counts in the lengths: not for what every resume
+ * does. */
 ghl_status ghl_metrics_note(ghl_metrics *metrics, int64_t step, const char *text);
 /* The sinks that have files, with the lengths of these: at most `room` into out; returns how many there are. Names are literals. */
 int ghl_metrics_lengths(const ghl_metrics *metrics, int room, ghl_sink_length *out);
