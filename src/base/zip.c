@@ -111,7 +111,8 @@ ghl_status ghl_gzip_read(const char *path, size_t cap, ghl_status failure, char 
     unpacking u = {.path = path, .failure = failure, .cap = cap};
     u.room = packed_size < cap / 4 ? packed_size * 4 : cap + 1;
     u.out = malloc(u.room + 1);
-    ghl_status status = u.out == NULL ? ghl_fail(GHL_MEMORY, NULL, "out of memory while unpacking %s", path) : unpack(&u, packed, packed_size);
+    ghl_status status = u.out != NULL ? unpack(&u, packed, packed_size)
+                                      : ghl_fail(GHL_MEMORY, NULL, "out of memory while unpacking %s", path);
     free(packed);
     if (status != GHL_OK) {
         free(u.out);

@@ -20,7 +20,8 @@ static double unit(uint32_t word)
     return ((double)word + 0.5) * 0x1p-32;
 }
 
-/* ln u for normal u > 0: u = 2^e m with m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1), as a series in s^2 <= 0.03. */
+/* ln u for normal u > 0: u = 2^e m with m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1), as a series in
+ * s^2 <= 0.03. */
 static inline double logarithm(double u)
 {
     uint64_t bits, mantissa, exponent;

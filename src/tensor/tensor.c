@@ -10,7 +10,8 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [GHL_F32] = {"f32", 4}, [GHL_F64] = {"f64", 8}, [GHL_BF16] = {"bf16", 2}, [GHL_U8] = {"u8", 1}, [GHL_I32] = {"i32", 4}, [GHL_I64] = {"i64", 8},
+    [GHL_F32] = {"f32", 4}, [GHL_F64] = {"f64", 8}, [GHL_BF16] = {"bf16", 2},
+    [GHL_U8] = {"u8", 1},   [GHL_I32] = {"i32", 4}, [GHL_I64] = {"i64", 8},
 };
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
 
