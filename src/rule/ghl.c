@@ -38,5 +38,6 @@ const ghl_rule ghl_rule_ghl = {
     .source = "Hua et al. 2026, eq. 4-6",
     .options = rows,
     .options_size = sizeof(options),
+    .optimiser = "kind: sgd", /* momentum or Adam would undo the sign */
     .emit = emit,
 };

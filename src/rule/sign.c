@@ -25,5 +25,6 @@ const ghl_rule ghl_rule_sign = {
     .options = rows,
     .options_size = sizeof(options),
     .vectors = true,
+    .optimiser = "kind: sgd", /* momentum or Adam would undo the sign */
     .emit = emit,
 };

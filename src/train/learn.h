@@ -33,8 +33,9 @@ typedef struct ghl_learnings {
 ghl_status ghl_learnings_resolve(const ghl_recipe *recipe, const ghl_net *net, ghl_learnings *out);
 void ghl_learnings_release(ghl_learnings *learnings);
 
-/* For recipe.c: checks the section and makes the rows; prints them; what a row may say. */
-ghl_status ghl_learn_parse(ghl_recipe *recipe);
+/* For recipe.c (learn_rows.c): checks the sections `learn` and `learn_last` of the tree, applies the command line's assignments that
+ * begin with "learn." and makes the rows; prints them; what a row may say. */
+ghl_status ghl_learn_parse(ghl_recipe *recipe, int n, const char *const *overrides);
 void ghl_learn_print(const ghl_recipe *recipe, ghl_text *text);
 void ghl_learn_help(ghl_text *text);
 void ghl_learn_release(ghl_recipe *recipe);

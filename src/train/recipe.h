@@ -43,13 +43,14 @@ typedef struct ghl_recipe_train {
     int nan;   /* ghl_nan_policy */
 } ghl_recipe_train;
 
-/* One row of `learn`. Its map stays as written (checked, command line applied); rows are put together per weight by learn.h. */
+/* One row of `learn`, as written (checked, command line applied); rows are put together per weight by learn.h. */
+enum { GHL_LEARN_KIND, GHL_LEARN_GLOB, GHL_LEARN_NAME, GHL_LEARN_LAST = 3 };
 typedef struct ghl_learn_row {
-    char *key;             /* "conv", "norm", "conv*", "layer1.0.conv1" */
-    int rank;              /* 0: kind, 1: glob, 2: name; 3 to 5: the same of `learn_last`, which beats all */
-    const ghl_value *map;  /* borrowed from the tree */
-    bool written;          /* false: a default row that the recipe does not have */
-    const ghl_rule *rule;  /* NULL: not said here */
+    char *key;            /* "conv", "norm", "conv*", "layer1.0.conv1" */
+    int rank;             /* GHL_LEARN_*; + GHL_LEARN_LAST for a row of `learn_last`, which beats all of `learn` */
+    ghl_value *map;
+    bool written;         /* false: a default row that the recipe does not have */
+    const ghl_rule *rule; /* NULL: not said here */
 } ghl_learn_row;
 
 struct ghl_recipe {
@@ -59,12 +60,13 @@ struct ghl_recipe {
     ghl_recipe_train train;
     ghl_choice model_kind, data_kind, optimiser, schedule;
     ghl_learn_row *learn; /* in the order in which they are applied: ranks ascending, then as written */
-    int n_learn;
+    int n_learn, learn_capacity;
     char **plugins;
     int n_plugins;
     char **notes; /* what the user should be told: options dropped, ... */
     int n_notes, notes_capacity;
-    ghl_value *tree; /* as written, command line applied */
+    char *origin;    /* the file's name in messages */
+    ghl_value *tree; /* as written, command line applied but for `learn` */
 };
 
 /* One line a key: name, type, range, default, help; for `ghl help recipe`. */
