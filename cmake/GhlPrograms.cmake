@@ -4,6 +4,7 @@
 #
 #   tests/test_NAME.c           cmocka program, linked with the static library and tests/support*.c; may include the headers of src/
 #   tests/test_NAME.sh, .py     scripts; environment: GHL (the command), SOURCE_DIR, BUILD_DIR; exit status 77 means skipped
+#   tests/cases_*.c             lists of cases: linked with every test and every benchmark; no cmocka
 #   bench/NAME.c                build/bench/NAME, may include the headers of src/
 #   examples/NAME.c             build/examples/NAME, public headers and the shared library only
 #   examples/plugin_NAME.c      build/examples/plugin_NAME.so
@@ -37,11 +38,19 @@ endfunction()
 function(ghl_program name folder)
     add_executable(${name} ${ARGN})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${folder}" ENABLE_EXPORTS ON)
-    target_link_libraries(${name} PRIVATE ghl_flags ghl_static)
-    target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(${name} PRIVATE ghl_flags ${GHL_CASES} ghl_static)
+    target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
 endfunction()
 
 set(GHL_TESTS 0)
+file(GLOB case_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cases_*.c")
+set(GHL_CASES "")
+if(case_sources AND (BUILD_TESTING OR GHL_BENCH))
+    add_library(ghl_cases STATIC ${case_sources})
+    target_link_libraries(ghl_cases PRIVATE ghl_flags ghl_static)
+    target_include_directories(ghl_cases PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    set(GHL_CASES ghl_cases)
+endif()
 if(BUILD_TESTING)
     file(GLOB test_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/test_*.c")
     file(GLOB support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support*.c")

@@ -152,15 +152,36 @@ static ghl_status read_cifar100(const char *path, bool test, const void *options
     return read_layout(&cifar100, path, test, out);
 }
 
+static ghl_status describe_layout(const layout *l, ghl_shape *image, int64_t *classes)
+{
+    *image = (ghl_shape){1, SIDE, SIDE, CHANNELS};
+    *classes = l->classes;
+    return GHL_OK;
+}
+
+static ghl_status describe_cifar10(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+{
+    (void)path, (void)options;
+    return describe_layout(&cifar10, image, classes);
+}
+
+static ghl_status describe_cifar100(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+{
+    (void)path, (void)options;
+    return describe_layout(&cifar100, image, classes);
+}
+
 const ghl_data_format ghl_data_format_cifar10 = {
     .name = "cifar10",
     .summary = "CIFAR-10, binary version: data_batch_1.bin to data_batch_5.bin (those that are there), test_batch.bin",
     .source = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     .read = read_cifar10,
+    .describe = describe_cifar10,
 };
 const ghl_data_format ghl_data_format_cifar100 = {
     .name = "cifar100",
     .summary = "CIFAR-100, binary version: train.bin, test.bin; the fine labels",
     .source = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     .read = read_cifar100,
+    .describe = describe_cifar100,
 };

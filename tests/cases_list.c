@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cases_list.c - the cases: small ones where kernels go wrong (1x1, odd sizes, strides, one channel, one image, widths that fill no
+ * vector, ties, NaN), and the layers of DeepHebb and FastHebb at batch 64, which are timed.
+ *
+ * A case is CASE(op, N, H, W, C, K, what else). Families set attributes and tolerance first, and end in the sizes and more.
+ */
+#include "cases_ops.h"
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Woverride-init" /* a case overrides what its family sets */
+#endif
+
+#define CASE(name, ...) {.op = GHL_OP_##name, .n = __VA_ARGS__},
+#define CLOSE(name, allowed, ...) {.op = GHL_OP_##name, .tolerance = allowed, .n = __VA_ARGS__},
+
+#define FAST .speed = true
+#define LARGE(name) .special = GHL_CASE_LARGE, .operand = name, .note = "large values"
+#define IS_NAN(name) .special = GHL_CASE_NAN, .operand = name, .note = "NaN"
+#define INFINITE(name) .special = GHL_CASE_INFINITE, .operand = name, .note = "infinite"
+#define ZERO(name) .special = GHL_CASE_ZERO, .operand = name, .note = "zero"
+#define TIES(name) .special = GHL_CASE_TIES, .operand = name, .note = "ties"
+#define NOT_OK .off = true, .tolerance = 0, .note = "not ok"
+
+/* ---- Convolutions: N, H, W, C, K, R, S, stride, padding ---- */
+
+#define CONV(name, ...) CLOSE(name, 1e-5, __VA_ARGS__)
+#define CONVS(...)                             \
+    CONV(conv, __VA_ARGS__)                    \
+    CONV(conv, __VA_ARGS__, .without = "bias") \
+    CONV(conv_backward_data, __VA_ARGS__)      \
+    CONV(conv_backward_weights, __VA_ARGS__)   \
+    CONV(conv_backward_weights_pair, __VA_ARGS__)
+/* The first layer of a net: nobody asks for the error at its input. */
+#define FIRST_CONVS_FAST(...)                        \
+    CONV(conv, __VA_ARGS__, FAST, .without = "bias") \
+    CONV(conv_backward_weights, __VA_ARGS__, FAST)   \
+    CONV(conv_backward_weights_pair, __VA_ARGS__, FAST)
+#define CONVS_FAST(...)           \
+    FIRST_CONVS_FAST(__VA_ARGS__) \
+    CONV(conv_backward_data, __VA_ARGS__, FAST)
+
+/* ---- Pools: N, H, W, C, 1, R, S, stride, padding ---- */
+
+#define POOL(name, ...) CLOSE(name, 1e-6, __VA_ARGS__)
+#define POOL_RELU(name, ...) {.op = GHL_OP_##name, .attr = {.pool = {.relu = 1}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define POOLS(...)                                                \
+    CASE(max_pool, __VA_ARGS__)                                   \
+    CASE(max_pool, __VA_ARGS__, TIES("x"))                        \
+    CASE(max_pool, __VA_ARGS__, IS_NAN("x"))                      \
+    POOL_RELU(max_pool, __VA_ARGS__, .tolerance = 0)              \
+    POOL_RELU(max_pool, __VA_ARGS__, TIES("x"), .tolerance = 0)   \
+    POOL_RELU(max_pool, __VA_ARGS__, IS_NAN("x"), .tolerance = 0) \
+    POOL(max_pool_backward, __VA_ARGS__)                          \
+    POOL(average_pool, __VA_ARGS__)                               \
+    POOL(average_pool, __VA_ARGS__, IS_NAN("x"))                  \
+    POOL_RELU(average_pool, __VA_ARGS__)                          \
+    POOL_RELU(average_pool, __VA_ARGS__, IS_NAN("x"))             \
+    POOL(average_pool_backward, __VA_ARGS__)                      \
+    POOL(average_pool_backward, __VA_ARGS__, TIES("u"))           \
+    POOL(average_pool_backward, __VA_ARGS__, .without = "u")
+
+/* ---- Batch norm: N, H, W, C ---- */
+
+#define NORM(name, ...) {.op = GHL_OP_##name, .k = 1, .attr = {.norm = {.epsilon = 1e-5f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
+#define NORM_OUT(name, ...)                                                                                              \
+    {.op = GHL_OP_##name, .k = 1, .attr = {.norm = {.epsilon = 1e-5f, .from_output = 1}}, .tolerance = 1e-5, .note = "from output", \
+     .n = __VA_ARGS__},
+#define NORMS(...)                                                    \
+    NORM(batch_norm_statistics, __VA_ARGS__)                          \
+    NORM(batch_norm, __VA_ARGS__)                                     \
+    NORM(batch_norm, __VA_ARGS__, .without = "scale shift")           \
+    NORM(batch_norm, __VA_ARGS__, .without = "scale")                 \
+    NORM(batch_norm_sums, __VA_ARGS__)                                \
+    NORM(batch_norm_backward, __VA_ARGS__)                            \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale")        \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "sum_e sum_ex") \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale sum_e sum_ex") \
+    NORM_OUT(batch_norm_sums, __VA_ARGS__)                            \
+    NORM_OUT(batch_norm_backward, __VA_ARGS__)                        \
+    NORM_OUT(batch_norm_backward, __VA_ARGS__, .without = "scale")
+
+/* ---- Maps [N,H,W,C] ---- */
+
+#define DROPOUT(part, ...) \
+    {.op = GHL_OP_dropout, .attr = {.seed = 5, .dropout = {.rate = part, .node = 3}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define SOFTMAX(t, ...) {.op = GHL_OP_softmax_channels, .attr = {.softmax = {t}}, .tolerance = 2e-6, .n = __VA_ARGS__},
+#define MAPS(N, H, W, C)                                        \
+    CASE(relu, N, H, W, C, 1)                                   \
+    CASE(relu_backward, N, H, W, C, 1)                          \
+    CASE(add, N, H, W, C, 1)                                    \
+    CASE(copy, N, H, W, C, 1)                                   \
+    CASE(commit, N, H, W, C, 1)                                 \
+    CASE(finite, N, H, W, C, 1)                                 \
+    CLOSE(sum_positions, 1e-5, N, H, W, 1, C)                   \
+    DROPOUT(0.5f, N, H, W, C, 1)                                \
+    DROPOUT(0.1f, N, H, W, C, 1)                                \
+    DROPOUT(0.0f, N, H, W, C, 1)                                \
+    SOFTMAX(1.0f, N, H, W, 1, C)                                \
+    SOFTMAX(0.25f, N, H, W, 1, C)                               \
+    SOFTMAX(1.5f, N, H, W, 1, C, LARGE("u"), .tolerance = 2e-5) \
+    SOFTMAX(1.0f, N, H, W, 1, C, IS_NAN("u"))
+
+/* ---- Weights: 1, R, S, C, K ---- */
+
+#define SCALE(kind, over, ...) \
+    {.op = GHL_OP_scale, .attr = {.scale = {GHL_SCALE_##kind, GHL_SCOPE_##over}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define DIRECTION(exponent, limit, ...) \
+    {.op = GHL_OP_direction, .attr = {.direction = {.power = exponent, .clip = limit}}, .tolerance = 2e-6, .n = __VA_ARGS__},
+#define AVERAGE(...) {.op = GHL_OP_moving_average, .attr = {.average = {0.9f}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define SGD(...) CLOSE(sgd, 1e-6, __VA_ARGS__)
+#define ADAM(decay, apart, ...)                                                                                                    \
+    {.op = GHL_OP_adam, .tolerance = 2e-6,                                                                                         \
+     .attr = {.adam = {.group = 1, .weight_decay = decay, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decoupled = apart}}, \
+     .n = __VA_ARGS__},
+#define WEIGHTS(...)                                                                                                       \
+    CLOSE(oja_decay, 1e-5, __VA_ARGS__)                                                                                    \
+    CLOSE(oja_decay, 1e-5, __VA_ARGS__, IS_NAN("p"))                                                                       \
+    SCALE(MAX, LAYER, __VA_ARGS__, .tolerance = 0)                                                                         \
+    SCALE(MAX, NEURON, __VA_ARGS__, .tolerance = 0)                                                                        \
+    SCALE(RMS, LAYER, __VA_ARGS__)                                                                                         \
+    SCALE(RMS, NEURON, __VA_ARGS__)                                                                                        \
+    SCALE(MAX, LAYER, __VA_ARGS__, IS_NAN("d"))                                                                            \
+    SCALE(MAX, NEURON, __VA_ARGS__, IS_NAN("d"))                                                                           \
+    SCALE(RMS, NEURON, __VA_ARGS__, IS_NAN("d"))                                                                           \
+    SCALE(MAX, LAYER, __VA_ARGS__, ZERO("d"))                                                                              \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__)                                                                                     \
+    DIRECTION(1.0f, 3.0f, __VA_ARGS__, .neuron = true)                                                                     \
+    DIRECTION(0.5f, 0.0f, __VA_ARGS__)                                                                                     \
+    DIRECTION(0.3f, 1.0f, __VA_ARGS__, .neuron = true)                                                                     \
+    DIRECTION(0.0f, 0.0f, __VA_ARGS__, ZERO("d"))                                                                          \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__, ZERO("d s"))                                                                        \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__, TIES("g"))                                                                          \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__, TIES("g"), .without = "d s")                                                        \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__, IS_NAN("g"), .without = "d s")                                                      \
+    DIRECTION(1.0f, 0.0f, __VA_ARGS__, IS_NAN("g"))                                                                        \
+    DIRECTION(1.0f, 3.0f, __VA_ARGS__, IS_NAN("d"))                                                                        \
+    DIRECTION(0.0f, 0.0f, __VA_ARGS__, IS_NAN("d"))                                                                        \
+    DIRECTION(0.5f, 2.0f, __VA_ARGS__, IS_NAN("s"))                                                                        \
+    AVERAGE(__VA_ARGS__)                                                                                                   \
+    AVERAGE(__VA_ARGS__, .off = true, .note = "first")                                                                     \
+    SGD(__VA_ARGS__, .without = "buffer")                                                                                  \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}}, .without = "buffer")                            \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .decoupled = 1}}, .without = "buffer")                        \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f}})                                           \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f, .nesterov = 1}})                            \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f, .nesterov = 1, .decoupled = 1}})            \
+    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f}}, NOT_OK)                                   \
+    ADAM(0.0f, 0, __VA_ARGS__)                                                                                             \
+    ADAM(0.1f, 0, __VA_ARGS__)                                                                                             \
+    ADAM(0.1f, 1, __VA_ARGS__)                                                                                             \
+    ADAM(0.1f, 1, __VA_ARGS__, NOT_OK)
+
+/* ---- The rest ---- */
+
+#define LOSS(N, ...) {.op = GHL_OP_softmax_cross_entropy, .n = N, .h = 1, .w = 1, .c = 1, .tolerance = 5e-6, .k = __VA_ARGS__},
+#define INPUT(kinds, pad, ...) \
+    {.op = GHL_OP_input, .attr = {.seed = 11, .input = {kinds, pad}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define BOTH (GHL_AUGMENT_FLIP | GHL_AUGMENT_CROP)
+#define RUNNING(correction, ...) \
+    {.op = GHL_OP_running_average, .attr = {.running = {0.1f, correction}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+#define PAD(name, rows, columns, ...) \
+    {.op = GHL_OP_##name, .attr = {.window = {.padding = {rows, columns}}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+
+const ghl_case ghl_cases[] = {
+    CONVS(1, 1, 1, 1, 1, 1, 1, 1, 0)
+    CONVS(1, 5, 7, 1, 1, 3, 3, 1, 1)
+    CONVS(2, 9, 7, 3, 5, 3, 3, 1, 1)
+    CONVS(1, 8, 8, 3, 16, 5, 5, 1, 2)
+    CONVS(3, 7, 7, 17, 33, 3, 3, 1, 0)
+    CONVS(2, 9, 9, 16, 24, 3, 3, 2, 1)
+    CONVS(2, 8, 8, 16, 32, 1, 1, 2, 0)
+    CONVS(5, 1, 1, 40, 10, 1, 1, 1, 0)
+    CONVS(4, 3, 3, 20, 19, 3, 3, 1, 0)
+    CONVS(1, 4, 4, 1, 7, 4, 4, 1, 0)
+    CONVS(2, 6, 11, 5, 6, 1, 3, 1, 0)
+    CONVS(2, 14, 14, 24, 48, 3, 3, 1, 0)
+    CONVS(16, 1, 1, 130, 65, 1, 1, 1, 0)
+    CONVS(1, 11, 11, 4, 8, 7, 7, 3, 3)
+    CONV(conv, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
+    CONV(conv_backward_data, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("e"))
+    CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
+    CONV(conv_backward_weights_pair, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("r"))
+    CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, ZERO("e"))
+
+    POOLS(1, 1, 1, 1, 1, 1, 1, 1, 0)
+    POOLS(2, 4, 4, 3, 1, 2, 2, 2, 0)
+    POOLS(1, 8, 8, 16, 1, 4, 4, 2, 1)
+    POOLS(2, 7, 9, 19, 1, 3, 3, 2, 1)
+    POOLS(3, 5, 5, 1, 1, 3, 3, 1, 1)
+    POOLS(2, 6, 6, 33, 1, 2, 2, 2, 0)
+    POOLS(1, 9, 5, 5, 1, 2, 3, 2, 0)
+    POOLS(2, 4, 4, 64, 1, 4, 4, 4, 0)
+    POOLS(2, 5, 5, 8, 1, 5, 5, 5, 0)
+
+    NORMS(1, 1, 1, 1)
+    NORMS(2, 5, 3, 3)
+    NORMS(4, 8, 8, 16)
+    NORMS(3, 3, 3, 37)
+    NORMS(16, 1, 1, 70)
+    NORMS(1, 9, 11, 96)
+    NORM(batch_norm_statistics, 2, 16, 16, 5, .special = GHL_CASE_OFFSET, .operand = "x", .note = "large mean", .tolerance = 1e-4)
+    NORM(batch_norm_statistics, 64, 1, 1, 20, .special = GHL_CASE_OFFSET, .operand = "x", .note = "large mean", .tolerance = 1e-4)
+    NORM(batch_norm_statistics, 2, 4, 4, 20, IS_NAN("x"))
+    NORM(batch_norm, 2, 4, 4, 20, IS_NAN("x"))
+    NORM(batch_norm_sums, 2, 4, 4, 20, IS_NAN("e"))
+    NORM(batch_norm_backward, 2, 4, 4, 20, IS_NAN("e"))
+    NORM(batch_norm, 2, 4, 4, 20, ZERO("variance"))
+
+    MAPS(1, 1, 1, 1)
+    MAPS(1, 1, 1, 10)
+    MAPS(2, 5, 3, 3)
+    MAPS(3, 1, 1, 129)
+    MAPS(2, 4, 4, 96)
+    MAPS(1, 13, 7, 37)
+    CASE(relu, 2, 3, 3, 5, 1, IS_NAN("x"))
+    CASE(relu, 2, 3, 3, 17, 1, TIES("x"))
+    CASE(relu_backward, 2, 3, 3, 5, 1, IS_NAN("x"))
+    CASE(relu_backward, 2, 3, 3, 17, 1, IS_NAN("e"))
+    CASE(relu_backward, 2, 3, 3, 17, 1, TIES("x"))
+    CASE(add, 2, 3, 3, 17, 1, IS_NAN("b"))
+    DROPOUT(0.5f, 2, 3, 3, 17, 1, IS_NAN("x"))
+    CASE(finite, 2, 3, 3, 17, 1, IS_NAN("t"))
+    CASE(finite, 2, 3, 3, 17, 1, INFINITE("t"))
+    CASE(finite, 1, 1, 1, 4, 1, .dtype = GHL_F64)
+    CASE(finite, 1, 1, 1, 4, 1, IS_NAN("t"), .dtype = GHL_F64)
+    CASE(vote, 1, 1, 1, 1, 1)
+    CASE(vote, 1, 1, 1, 1, 1, .off = true, .note = "no")
+    CASE(vote, 1, 1, 1, 1, 1, .repeats = 19)
+    CASE(vote, 1, 1, 1, 1, 1, .repeats = 19, .off = true, .note = "one no")
+    CASE(copy, 1, 2, 3, 5, 1, .dtype = GHL_I64)
+    CASE(copy, 1, 2, 3, 5, 1, .dtype = GHL_U8)
+    CASE(copy, 1, 2, 3, 5, 1, IS_NAN("x"))
+    CASE(commit, 1, 2, 3, 5, 1, .dtype = GHL_F64)
+    CASE(commit, 1, 2, 3, 5, 1, NOT_OK)
+    CASE(count, 1, 1, 1, 1, 1, .dtype = GHL_I64)
+    CASE(count, 1, 1, 1, 1, 1, .dtype = GHL_F32)
+    CASE(count, 1, 1, 1, 1, 1, .dtype = GHL_I64, NOT_OK)
+    RUNNING(1.0f, 1, 1, 1, 1, 1)
+    RUNNING(64.0f / 63.0f, 1, 1, 1, 37, 1)
+    RUNNING(1.0f, 1, 1, 1, 37, 1, NOT_OK)
+    CASE(report, 1, 1, 1, 1, 1)
+    CASE(report, 1, 1, 1, 1, 1, NOT_OK)
+    PAD(pad_reflect, 1, 1, 1, 3, 3, 1, 1)
+    PAD(pad_reflect, 2, 3, 2, 5, 7, 3, 1)
+    PAD(pad_reflect, 1, 0, 2, 8, 8, 19, 1)
+    PAD(pad_reflect, 3, 3, 2, 4, 4, 5, 1, IS_NAN("x"))
+    PAD(pad_reflect_backward, 1, 1, 1, 3, 3, 1, 1)
+    PAD(pad_reflect_backward, 2, 3, 2, 5, 7, 3, 1)
+    PAD(pad_reflect_backward, 1, 0, 2, 8, 8, 19, 1)
+    PAD(pad_reflect_backward, 3, 3, 2, 4, 4, 5, 1, IS_NAN("e"))
+
+    WEIGHTS(1, 1, 1, 1, 1)
+    WEIGHTS(1, 3, 3, 3, 5)
+    WEIGHTS(1, 5, 5, 4, 16)
+    WEIGHTS(1, 1, 1, 133, 10)
+    WEIGHTS(1, 3, 3, 16, 33)
+
+    LOSS(1, 1)
+    LOSS(1, 2)
+    LOSS(5, 10)
+    LOSS(64, 10)
+    LOSS(7, 100)
+    LOSS(16, 10, TIES("logits"))
+    LOSS(16, 10, LARGE("logits"))
+    LOSS(16, 10, ZERO("logits"))
+    LOSS(6, 10, IS_NAN("logits"))
+
+    INPUT(0, 0, 1, 1, 1, 1, 1)
+    INPUT(0, 0, 3, 5, 7, 3, 1)
+    INPUT(GHL_AUGMENT_FLIP, 0, 9, 8, 8, 3, 1)
+    INPUT(GHL_AUGMENT_CROP, 4, 9, 8, 8, 3, 1)
+    INPUT(BOTH, 2, 9, 9, 6, 1, 1)
+    INPUT(BOTH, 4, 5, 12, 12, 3, 1)
+
+    /* DeepHebb, batch 64 */
+    FIRST_CONVS_FAST(64, 32, 32, 3, 96, 5, 5, 1, 2)
+    CONVS_FAST(64, 16, 16, 96, 384, 3, 3, 1, 1)
+    CONVS_FAST(64, 8, 8, 384, 1536, 3, 3, 1, 1)
+    CONVS_FAST(64, 4, 4, 1536, 10, 4, 4, 1, 0)
+    SOFTMAX(1.0f, 64, 32, 32, 1, 96, FAST)
+    SOFTMAX(0.65f, 64, 16, 16, 1, 384, FAST)
+    SOFTMAX(0.25f, 64, 8, 8, 1, 1536, FAST)
+    POOL_RELU(max_pool, 64, 32, 32, 96, 1, 4, 4, 2, 1, FAST)
+    POOL_RELU(max_pool, 64, 16, 16, 384, 1, 4, 4, 2, 1, FAST)
+    POOL(max_pool_backward, 64, 32, 32, 96, 1, 4, 4, 2, 1, FAST)
+    POOL(max_pool_backward, 64, 16, 16, 384, 1, 4, 4, 2, 1, FAST)
+    POOL_RELU(average_pool, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)
+    POOL(average_pool_backward, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)
+    NORM(batch_norm_statistics, 64, 32, 32, 3, FAST)
+    NORM(batch_norm, 64, 32, 32, 3, .without = "scale shift", FAST)
+    NORM(batch_norm_statistics, 64, 16, 16, 96, FAST)
+    NORM(batch_norm, 64, 16, 16, 96, .without = "scale shift", FAST)
+    NORM_OUT(batch_norm_sums, 64, 16, 16, 96, FAST)
+    NORM_OUT(batch_norm_backward, 64, 16, 16, 96, .without = "scale", FAST)
+    NORM(batch_norm_sums, 64, 8, 8, 384, FAST)
+    NORM(batch_norm_backward, 64, 8, 8, 384, .without = "scale", FAST)
+    CASE(relu, 64, 16, 16, 384, 1, FAST)
+    CASE(relu_backward, 64, 16, 16, 384, 1, FAST)
+    CASE(add, 64, 16, 16, 384, 1, FAST)
+    CASE(finite, 1, 1, 1, 5308416, 1, FAST)
+    CASE(copy, 1, 1, 1, 5308416, 1, FAST)
+    DROPOUT(0.5f, 64, 1, 1, 24576, 1, FAST)
+    CLOSE(oja_decay, 1e-5, 1, 3, 3, 384, 1536, FAST)
+    SCALE(MAX, LAYER, 1, 3, 3, 384, 1536, FAST)
+    SCALE(RMS, NEURON, 1, 3, 3, 384, 1536, FAST)
+    DIRECTION(1.0f, 0.0f, 1, 3, 3, 384, 1536, FAST)
+    DIRECTION(0.5f, 3.0f, 1, 3, 3, 384, 1536, .neuron = true, FAST)
+    AVERAGE(1, 3, 3, 384, 1536, FAST)
+    SGD(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 0.05f}}, .without = "buffer", FAST)
+    SGD(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f}}, FAST)
+    ADAM(0.0f, 0, 1, 3, 3, 384, 1536, FAST)
+    LOSS(64, 10, FAST)
+    INPUT(BOTH, 4, 64, 32, 32, 3, 1, FAST)
+
+    /* FastHebb, batch 64 */
+    FIRST_CONVS_FAST(64, 32, 32, 3, 96, 5, 5, 1, 0)
+    CONVS_FAST(64, 14, 14, 96, 128, 3, 3, 1, 0)
+    CONVS_FAST(64, 12, 12, 128, 192, 3, 3, 1, 0)
+    CONVS_FAST(64, 5, 5, 192, 256, 3, 3, 1, 0)
+    CONVS_FAST(64, 3, 3, 256, 4096, 3, 3, 1, 0)
+    CONVS_FAST(64, 1, 1, 4096, 10, 1, 1, 1, 0)
+    POOL_RELU(max_pool, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
+    POOL(max_pool_backward, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
+    NORM(batch_norm_statistics, 64, 14, 14, 96, FAST)
+    NORM(batch_norm, 64, 1, 1, 4096, FAST)
+    NORM(batch_norm_backward, 64, 1, 1, 4096, FAST)
+};
+
+const int ghl_cases_count = sizeof ghl_cases / sizeof ghl_cases[0];

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: timeout=300
+ *
+ * test_ops.c - every case of cases_list.c on every device against ref: equal results from poisoned outputs, twice the same bytes,
+ * nothing written but outputs, and the same with output 0 over the input that the op allows. No case is passed over.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "cases_ops.h"
+
+typedef struct outcome {
+    char why[256];
+} outcome;
+
+static bool differ(outcome *o, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(o->why, sizeof o->why, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* f32: NaN and infinities at the same places and the rest close in the L2 norm and in sign, or all equal where tolerance is 0. */
+static bool floats_agree(float *expected, float *got, int64_t n, double tolerance, outcome *o)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const bool odd = !isfinite(expected[i]) || !isfinite(got[i]);
+        if ((odd || tolerance == 0.0) && !same_number(expected[i], got[i]))
+            return differ(o, "element %lld is %.9g, expected %.9g", (long long)i, (double)got[i], (double)expected[i]);
+        if (odd)
+            expected[i] = got[i] = 0.0f;
+    }
+    ghl_comparison c;
+    ghl_compare(got, expected, n, &c);
+    if (!(c.relative_l2 <= tolerance && c.flipped_mass <= tolerance))
+        return differ(o, "relative L2 %.3g, flipped signs %.3g, allowed %.3g; element %lld is %.9g, expected %.9g", c.relative_l2,
+                      c.flipped_mass, tolerance, (long long)c.worst, (double)got[c.worst], (double)expected[c.worst]);
+    return true;
+}
+
+static bool doubles_agree(const double *expected, const double *got, int64_t n, double tolerance, outcome *o)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!same_number(expected[i], got[i]) && !(fabs(expected[i] - got[i]) <= tolerance * fabs(expected[i])))
+            return differ(o, "element %lld is %.12g, expected %.12g", (long long)i, got[i], expected[i]);
+    return true;
+}
+
+static bool outputs_agree(const ghl_case *c, const ghl_operand *operand, void *expected, void *got, outcome *o)
+{
+    const int64_t n = ghl_shape_elements(operand->shape);
+    if (operand->dtype == GHL_F32)
+        return floats_agree(expected, got, n, c->tolerance, o);
+    if (operand->dtype == GHL_F64)
+        return doubles_agree(expected, got, n, c->tolerance, o);
+    for (size_t i = 0; i < ghl_operand_bytes(operand); i++)
+        if (((uint8_t *)expected)[i] != ((uint8_t *)got)[i])
+            return differ(o, "byte %zu is %u, expected %u", i, ((uint8_t *)got)[i], ((uint8_t *)expected)[i]);
+    return true;
+}
+
+static bool failed(ghl_status status, const char *doing, outcome *o)
+{
+    if (status != GHL_OK)
+        differ(o, "%s: %s", doing, ghl_error_message());
+    return status != GHL_OK;
+}
+
+static bool run_agrees(ghl_case_run *expected, ghl_case_run *run, bool overlay, outcome *o)
+{
+    if (failed(ghl_case_run_reset(run), "copying in", o) || failed(ghl_case_run_once(run, overlay, NULL), "running", o))
+        return false;
+    for (int i = 0; i < run->call.n_out; i++) {
+        const size_t bytes = ghl_operand_bytes(&run->out[i]);
+        char *a = malloc(bytes + 1), *b = malloc(bytes + 1), *again = malloc(bytes + 1);
+        bool ok = a && b && again && !failed(ghl_case_run_read(expected, i, false, a), "reading ref", o) &&
+                  !failed(ghl_case_run_read(run, i, overlay, b), "reading", o);
+        if (ok)
+            memcpy(again, b, bytes);
+        ok = ok && outputs_agree(run->c, &run->out[i], a, b, o);
+        /* The same call again, from the same start, gives the same bytes: exact resume stands on it. */
+        ok = ok && !failed(ghl_case_run_check(run, overlay), "memory", o) && !failed(ghl_case_run_reset(run), "copying in", o) &&
+             !failed(ghl_case_run_once(run, overlay, NULL), "running again", o) &&
+             !failed(ghl_case_run_read(run, i, overlay, b), "reading again", o);
+        if (ok && memcmp(again, b, bytes) != 0)
+            ok = differ(o, "output %d has other bytes in a second run", i);
+        free(a);
+        free(b);
+        free(again);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool case_agrees(const ghl_case *c, const ghl_device *ref, void *ref_self, const ghl_device *device, void *self, outcome *o)
+{
+    ghl_case_run expected, run;
+    bool ok = !failed(ghl_case_run_init(&expected, c, ref, ref_self), "preparing ref", o) &&
+              !failed(ghl_case_run_reset(&expected), "copying in", o) && !failed(ghl_case_run_once(&expected, false, NULL), "running ref", o);
+    ghl_status status = ghl_case_run_init(&run, c, device, self);
+    ok = ok && !failed(status, "preparing", o) && run_agrees(&expected, &run, false, o);
+    if (ok && ghl_op_describe(c->op)->inplace >= 0) {
+        outcome in_place = {0};
+        ok = run_agrees(&expected, &run, true, &in_place) || differ(o, "in place: %.200s", in_place.why);
+    }
+    ghl_case_run_release(&run);
+    ghl_case_run_release(&expected);
+    return ok;
+}
+
+static int run_cases(const ghl_device *device, int threads)
+{
+    const ghl_device_options options = {.threads = threads};
+    void *ref_self = NULL, *self = NULL;
+    int failures = 0, run = 0;
+    if (ghl_device_ref.open(&(ghl_device_options){0}, &ref_self) != GHL_OK || device->open(&options, &self) != GHL_OK) {
+        print_error("%s with %d threads does not open: %s\n", device->name, threads, ghl_error_message());
+        failures++;
+    }
+    for (int i = 0; i < ghl_cases_count && self; i++) {
+        char name[160];
+        outcome o = {0};
+        if (ghl_cases[i].speed)
+            continue;
+        run++;
+        if (!case_agrees(&ghl_cases[i], &ghl_device_ref, ref_self, device, self, &o)) {
+            ghl_case_print(&ghl_cases[i], name);
+            print_error("%s, %d threads, case %d, %s: %s\n", device->name, threads, i, name, o.why);
+            failures++;
+        }
+    }
+    if (self) {
+        print_message("%s, %d threads: %d cases, %d failures; %s\n", device->name, threads, run, failures, device->describe(self));
+        device->close(self);
+    }
+    if (ref_self)
+        ghl_device_ref.close(ref_self);
+    return failures;
+}
+
+static void devices_agree_with_ref(void **state)
+{
+    int failures = 0;
+    (void)state;
+    for (int i = 0; ghl_registry_at(&ghl_devices, i); i++) {
+        const ghl_device *device = (const ghl_device *)ghl_registry_at(&ghl_devices, i);
+        for (int threads = 1; threads <= (device == &ghl_device_ref ? 1 : 3); threads++)
+            failures += run_cases(device, threads);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static void every_op_has_a_case(void **state)
+{
+    (void)state;
+    for (int op = 0; op < GHL_OP_COUNT; op++) {
+        int cases = 0;
+        for (int i = 0; i < ghl_cases_count; i++)
+            cases += ghl_cases[i].op == (ghl_op)op && !ghl_cases[i].speed;
+        if (!cases)
+            print_error("op %s has no case\n", ghl_op_describe(op)->name);
+        assert_true(cases > 0);
+    }
+}
+
+static void rows_and_signatures_agree(void **state)
+{
+    (void)state;
+    for (int op = 0; op < GHL_OP_COUNT; op++) {
+        ghl_op_operand known[GHL_OP_OPERANDS];
+        const ghl_op_info *info = ghl_op_describe(op);
+        int n = ghl_op_operands(op, known), in = 0, optional = 0, out = 0;
+        for (int i = 0; i < n; i++) {
+            in += !known[i].output;
+            optional += !known[i].output && known[i].optional;
+            out += known[i].output;
+        }
+        assert_int_equal(info->min_in, in - optional);
+        assert_true(info->max_in == in || known[0].repeats);
+        assert_int_equal(info->outputs, out);
+    }
+}
+
+/* A call that is right but for one thing is refused, and the message names op and operand. */
+static void wrong_calls_are_refused(void **state)
+{
+    (void)state;
+    ghl_operand in[2] = {{NULL, GHL_F32, {2, 5, 5, 3}}, {NULL, GHL_F32, {4, 3, 3, 3}}}, out[1] = {{NULL, GHL_F32, {2, 3, 3, 4}}};
+    ghl_call call = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = out, .attr = {.window = {{3, 3}, {1, 1}, {0, 0}}}};
+    assert_int_equal(ghl_call_check(&call), GHL_OK);
+    in[1].shape.c = 2;
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    assert_non_null(strstr(ghl_error_message(), "op conv, operand w"));
+    in[1].shape.c = 3;
+    out[0].dtype = GHL_F64;
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    assert_non_null(strstr(ghl_error_message(), "op conv, operand u"));
+    out[0].dtype = GHL_F32;
+    out[0].shape.w = 4;
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    out[0].shape.w = 3;
+    call.attr.window.kernel[1] = 2;
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    call.attr.window.kernel[1] = 3;
+    call.n_in = 1;
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    call.n_in = 2;
+    in[0].shape = (ghl_shape){0};
+    assert_int_equal(ghl_call_check(&call), GHL_INTERNAL);
+    assert_non_null(strstr(ghl_error_message(), "operand x: missing"));
+}
+
+static void work_is_counted(void **state)
+{
+    (void)state;
+    ghl_operand in[3] = {{NULL, GHL_F32, {2, 5, 5, 3}}, {NULL, GHL_F32, {2, 3, 3, 4}}, {NULL, GHL_F32, {2, 3, 3, 4}}};
+    ghl_operand out[2] = {{NULL, GHL_F32, {4, 3, 3, 3}}, {NULL, GHL_F32, {4, 3, 3, 3}}};
+    ghl_call call = {.op = GHL_OP_conv_backward_weights, .n_in = 2, .n_out = 1, .in = in, .out = out};
+    const double products = 2.0 * (2 * 3 * 3) * 4 * (3 * 3 * 3); /* 2 M K F */
+    assert_true(ghl_call_flops(&call) == products);
+    assert_true(ghl_call_bytes(&call) == 4.0 * (150 + 72 + 108));
+    call.op = GHL_OP_conv_backward_weights_pair;
+    call.n_in = 3;
+    call.n_out = 2;
+    assert_true(ghl_call_flops(&call) == 2.0 * products);
+    assert_true(ghl_call_bytes(&call) == 4.0 * (150 + 2 * 72 + 2 * 108));
+    assert_null(ghl_op_describe(GHL_OP_COUNT));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_op_has_a_case),    cmocka_unit_test(rows_and_signatures_agree), cmocka_unit_test(wrong_calls_are_refused),
+        cmocka_unit_test(work_is_counted),        cmocka_unit_test(devices_agree_with_ref),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
