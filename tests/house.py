@@ -21,7 +21,7 @@ PUBLIC = {"ghl.h", "ghl_ext.h", "ghl_ops.def", "ghl_build.h"}
 
 STANDARD = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool
     stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype""".split())
-SYSTEM = set("""argp dirent dlfcn fcntl malloc pthread sched semaphore strings termios unistd cpuid immintrin
+SYSTEM = set("""argp dirent dlfcn fcntl fnmatch malloc pthread sched semaphore strings termios unistd cpuid immintrin
     sys/auxv sys/file sys/ioctl sys/mman sys/random sys/resource sys/stat sys/syscall sys/sysinfo sys/time sys/types sys/utsname sys/wait""".split())
 # foreign header -> None: one file of the library may include it; a folder: only files in there
 FOREIGN = {"yaml.h": None, "jansson.h": None, "zlib.h": None, "gnu/libc-version.h": None, "link.h": None,
