@@ -49,7 +49,8 @@ static ghl_status node_fill(ghl_node *node, int n_inputs, const ghl_node *const 
     return status;
 }
 
-ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options, ghl_node **out)
+ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options,
+                           ghl_node **out)
 {
     *out = NULL;
     if (name == NULL || !name_is_fit(name))
@@ -109,7 +110,8 @@ ghl_status ghl_net_create(const char *name, int64_t height, int64_t width, int64
     GHL_TRY(GHL_NEW(net, 1));
     net->references = 1;
     char options[128];
-    snprintf(options, sizeof options, "height: %lld, width: %lld, channels: %lld", (long long)height, (long long)width, (long long)channels);
+    snprintf(options, sizeof options, "height: %lld, width: %lld, channels: %lld", (long long)height, (long long)width,
+             (long long)channels);
     ghl_status status = ghl_copy_text(name, &net->name);
     if (status == GHL_OK)
         status = ghl_net_add(net, "input", "input", 0, NULL, options, NULL);

@@ -26,7 +26,8 @@ const ghl_weight *ghl_net_weight(const ghl_net *net, int i);
 ghl_net *ghl_net_share(const ghl_net *net);
 
 /* A node by itself, as the plan's loss: checks its inputs, parses options (flow text or NULL), infers its shape. */
-ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options, ghl_node **out);
+ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options,
+                           ghl_node **out);
 void ghl_node_free(ghl_node *node);
 
 #endif

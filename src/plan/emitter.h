@@ -135,8 +135,10 @@ void ghl_emitter_check(ghl_emitter *em, ghl_tensor t);
 void ghl_emitter_release(ghl_emitter *em);
 int ghl_emitter_base(const ghl_emitter *em, int tensor); /* through views */
 
-/* plan.c: the number of a state, made where it is new; -1 without memory. */
+/* state.c. The number of a state, made where it is new; -1 without memory. Its first values, once memory is there. */
 int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted);
+size_t ghl_state_size(const ghl_state *state);
+ghl_status ghl_plan_initialise(ghl_plan *plan);
 
 /* compile.c, fuse.c, order.c, place.c, program.c: the steps of compilation */
 ghl_status ghl_compile_emit(ghl_emitter *em);

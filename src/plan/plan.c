@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan.c - the engine: a net's state held once, the arena that its programs share, reading and writing of state.
+ * plan.c - the engine: opens the device, takes the memory that state and programs share, prepares all, gives all back.
  *
  * Memory is taken once, at sealing: state first, then one region as large as the largest program's transients, which all overlay it.
  */
@@ -77,60 +77,6 @@ ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings
     return GHL_OK;
 }
 
-int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted)
-{
-    for (int i = 0; i < plan->n_states; i++)
-        if (strcmp(plan->states[i].name, wanted->name) == 0)
-            return i;
-    if (plan->sealed) {
-        ghl_fail(GHL_INTERNAL, NULL, "state %s is asked for after the memory is taken", wanted->name);
-        return -1;
-    }
-    if (GHL_GROW(plan->states, plan->states_capacity, plan->n_states + 1) != GHL_OK)
-        return -1;
-    ghl_state *state = &plan->states[plan->n_states];
-    *state = *wanted;
-    if (ghl_copy_text(wanted->name, &state->name) != GHL_OK)
-        return -1;
-    return plan->n_states++;
-}
-
-static size_t state_size(const ghl_state *state)
-{
-    return (size_t)ghl_shape_elements(state->shape) * ghl_dtype_bytes(state->dtype);
-}
-
-static void fill_value(ghl_dtype dtype, double value, void *out, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        switch (dtype) {
-        case GHL_F32: ((float *)out)[i] = (float)value; break;
-        case GHL_F64: ((double *)out)[i] = value; break;
-        case GHL_I32: ((int32_t *)out)[i] = (int32_t)value; break;
-        case GHL_I64: ((int64_t *)out)[i] = (int64_t)value; break;
-        default: break; /* no state has another type */
-        }
-}
-
-static ghl_status initialise_state(ghl_plan *plan)
-{
-    for (int i = 0; i < plan->n_states; i++) {
-        const ghl_state *state = &plan->states[i];
-        void *values = NULL;
-        GHL_TRY(ghl_allocate(state_size(state), 1, &values));
-        if (state->constant != NULL)
-            memcpy(values, state->constant, state_size(state));
-        else if (state->weight != NULL && state->dtype == GHL_F32)
-            ghl_init_fill(state->weight, plan->settings.seed, values);
-        else
-            fill_value(state->dtype, state->weight != NULL ? state->weight->init.a : state->fill, values, ghl_shape_elements(state->shape));
-        ghl_status status = plan->device->copy_in(plan->self, plan->memory + state->offset, values, state_size(state));
-        free(values);
-        GHL_TRY(status);
-    }
-    return GHL_OK;
-}
-
 ghl_status ghl_plan_seal(ghl_plan *plan)
 {
     size_t transient = 0;
@@ -140,7 +86,7 @@ ghl_status ghl_plan_seal(ghl_plan *plan)
     GHL_TRY(GHL_NEW(plan->visible, plan->n_states + 1));
     for (int i = 0; i < plan->n_states; i++) {
         plan->states[i].offset = plan->state_bytes;
-        plan->state_bytes += (state_size(&plan->states[i]) + GHL_ALIGNMENT - 1) / GHL_ALIGNMENT * GHL_ALIGNMENT;
+        plan->state_bytes += (ghl_state_size(&plan->states[i]) + GHL_ALIGNMENT - 1) / GHL_ALIGNMENT * GHL_ALIGNMENT;
         if (!plan->states[i].hidden)
             plan->visible[plan->n_visible++] = i;
     }
@@ -151,7 +97,7 @@ ghl_status ghl_plan_seal(ghl_plan *plan)
         plan->programs[i]->memory = plan->memory + plan->state_bytes;
         GHL_TRY(ghl_program_prepare(plan->programs[i]));
     }
-    return initialise_state(plan);
+    return ghl_plan_initialise(plan);
 }
 
 void ghl_plan_free(ghl_plan *plan)
@@ -180,29 +126,6 @@ void ghl_plan_free(ghl_plan *plan)
 ghl_status ghl_plan_wait(ghl_plan *plan, int64_t ticket)
 {
     return plan->device->wait(plan->self, ticket);
-}
-
-int ghl_plan_states(const ghl_plan *plan)
-{
-    return plan->n_visible;
-}
-
-ghl_state_info ghl_plan_state(const ghl_plan *plan, int i)
-{
-    const ghl_state *state = &plan->states[plan->visible[i]];
-    return (ghl_state_info){state->name, state->dtype, state->shape, state->weight};
-}
-
-ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values)
-{
-    const ghl_state *state = &plan->states[plan->visible[i]];
-    return plan->device->copy_out(plan->self, values, plan->memory + state->offset, state_size(state));
-}
-
-ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values)
-{
-    const ghl_state *state = &plan->states[plan->visible[i]];
-    return plan->device->copy_in(plan->self, plan->memory + state->offset, values, state_size(state));
 }
 
 const ghl_net *ghl_plan_net(const ghl_plan *plan)

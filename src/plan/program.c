@@ -101,15 +101,22 @@ static ghl_status fill_calls(ghl_program *program)
     return GHL_OK;
 }
 
+static const char *node_name(const ghl_program *program, int i)
+{
+    const int node = program->em.calls[program->em.order[i]].node;
+    const ghl_net *net = program->plan->net;
+    return node < 0 ? "" : node < net->count ? net->nodes[node]->name : program->plan->loss->name;
+}
+
 ghl_status ghl_program_prepare(ghl_program *program)
 {
     ghl_plan *plan = program->plan;
     GHL_TRY(fill_calls(program));
     for (; program->prepared < program->count; program->prepared++) {
-        int i = program->prepared, node = program->em.calls[program->em.order[i]].node;
+        int i = program->prepared;
         ghl_status status = plan->device->prepare(plan->self, &program->calls[i], &program->kernels[i]);
         if (status != GHL_OK)
-            return ghl_fail_within(status, "layer %s", node < plan->net->count && node >= 0 ? plan->net->nodes[node]->name : plan->loss->name);
+            return ghl_fail_within(status, "layer %s", node_name(program, i));
     }
     return GHL_OK;
 }
@@ -159,9 +166,7 @@ int ghl_program_calls(const ghl_program *program)
 ghl_call_info ghl_program_call(const ghl_program *program, int i)
 {
     const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
-    const ghl_net *net = program->plan->net;
-    return (ghl_call_info){.call = &program->calls[i], .op = ghl_op_describe(emitted->op)->name,
-                           .node = emitted->node < 0 ? "" : emitted->node < net->count ? net->nodes[emitted->node]->name : program->plan->loss->name,
+    return (ghl_call_info){.call = &program->calls[i], .op = ghl_op_describe(emitted->op)->name, .node = node_name(program, i),
                            .stage = stage_names[emitted->stage], .note = program->kernels[i].note ? program->kernels[i].note : ""};
 }
 
