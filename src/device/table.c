@@ -6,6 +6,7 @@
 
 static const ghl_descriptor *const builtin[] = {
     (const ghl_descriptor *)&ghl_device_ref,
+    (const ghl_descriptor *)&ghl_device_cpu,
     NULL,
 };
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cpu.c - the fast host device: oneDNN and own kernels for convolutions, own kernels for the rest, on an OpenMP team that belongs to
+ * the device thread. An op without a kernel here runs as in `ref`, and its note says so.
+ *
+ * Numbers: f32 with denormals as they are. For a fixed number of threads results are the same bits from run to run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "device/cpu/cpu.h"
+#include "device/ref/ref.h"
+
+size_t ghl_cpu_op_scratch(const ghl_call *call)
+{
+    int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
+    for (int i = 0; i < call->n_in; i++)
+        channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
+    size_t columns = (size_t)channels + 128;
+    return columns * (2 * GHL_CPU_CHUNKS * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double);
+}
+
+static const ghl_cpu_kernels *best_kernels(void)
+{
+#ifdef GHL_ISA_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return &ghl_cpu_kernels_v4;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        return &ghl_cpu_kernels_v3;
+#endif
+    return &ghl_cpu_kernels_base;
+}
+
+static ghl_status team_start(void *user)
+{
+    return ghl_cpu_team_start(((ghl_cpu *)user)->threads);
+}
+
+static void close(void *self)
+{
+    ghl_cpu *cpu = self;
+    ghl_host_queue_free(cpu->queue);
+    ghl_dnnl_free(cpu->dnnl);
+    ghl_scratch_free(cpu->scratch);
+    free(cpu);
+}
+
+static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
+{
+    int major, minor, patch, processors = ghl_cpu_processors();
+    cpu->kernels = best_kernels();
+    cpu->threads = options->threads > 0 ? options->threads : processors;
+    ghl_dnnl_version(&major, &minor, &patch);
+    if (major != 2)
+        return ghl_fail(GHL_DEVICE, "install Debian's libdnnl2", "oneDNN is version %d.%d.%d; series 2 is needed", major, minor, patch);
+    snprintf(cpu->description, sizeof cpu->description, "oneDNN %d.%d.%d, own kernels for %s, %d thread%s of %d", major, minor, patch,
+             cpu->kernels->name, cpu->threads, cpu->threads == 1 ? "" : "s", processors);
+    const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
+    GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
+    GHL_TRY(ghl_scratch_create(&cpu->scratch));
+    return ghl_dnnl_create(cpu->scratch, cpu->threads, &cpu->dnnl);
+}
+
+static ghl_status open(const ghl_device_options *options, void **self)
+{
+    ghl_cpu *cpu = NULL;
+    *self = NULL;
+    if (options->index != 0)
+        return ghl_fail(GHL_DEVICE, "write train.device=cpu", "there is one device cpu, number 0; number %d was asked for", options->index);
+    if (options->threads < 0)
+        return ghl_fail(GHL_USAGE, "0 stands for all cores", "train.threads=%d", options->threads);
+    GHL_TRY(GHL_NEW(cpu, 1));
+    ghl_status status = build(cpu, options);
+    if (status != GHL_OK) {
+        close(cpu);
+        return status;
+    }
+    *self = cpu;
+    return GHL_OK;
+}
+
+static int threads(void *self)
+{
+    return ((ghl_cpu *)self)->threads;
+}
+
+static const char *describe(void *self)
+{
+    return ((ghl_cpu *)self)->description;
+}
+
+static ghl_status allocate(void *self, size_t bytes, void **memory)
+{
+    (void)self;
+    return ghl_host_allocate(bytes, memory);
+}
+
+static void release(void *self, void *memory, size_t bytes)
+{
+    (void)self;
+    ghl_host_release(memory, bytes);
+}
+
+typedef struct own_kernel {
+    ghl_cpu_op *run;
+    ghl_scratch *scratch;
+} own_kernel;
+
+static ghl_status own_run(void *state, const ghl_call *call)
+{
+    const own_kernel *own = state;
+    return own->run(call, ghl_scratch_data(own->scratch));
+}
+
+static ghl_status own_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+{
+    own_kernel *own = NULL;
+    GHL_TRY(ghl_scratch_reserve(cpu->scratch, ghl_cpu_op_scratch(call)));
+    GHL_TRY(GHL_NEW(own, 1));
+    *own = (own_kernel){cpu->kernels->op[call->op], cpu->scratch};
+    *kernel = (ghl_kernel){.run = own_run, .state = own, .release = free, .note = cpu->kernels->name};
+    return GHL_OK;
+}
+
+typedef struct preparation {
+    ghl_cpu *cpu;
+    const ghl_call *call;
+    ghl_kernel *kernel;
+} preparation;
+
+/* Ops that need more than one function: which kernel is best depends on shapes. */
+static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel) = {
+    [GHL_OP_conv] = ghl_cpu_conv_prepare,
+    [GHL_OP_conv_backward_data] = ghl_cpu_conv_prepare,
+    [GHL_OP_conv_backward_weights] = ghl_cpu_conv_prepare,
+    [GHL_OP_conv_backward_weights_pair] = ghl_cpu_conv_prepare,
+};
+
+static ghl_status prepare_here(void *user)
+{
+    const preparation *p = user;
+    if (prepare_op[p->call->op] != NULL && prepare_op[p->call->op](p->cpu, p->call, p->kernel) == GHL_OK)
+        return GHL_OK;
+    if (p->cpu->kernels->op[p->call->op] != NULL)
+        return own_prepare(p->cpu, p->call, p->kernel);
+    return ghl_ref_prepare(p->call, p->kernel);
+}
+
+static ghl_status prepare(void *self, const ghl_call *call, ghl_kernel *kernel)
+{
+    preparation p = {self, call, kernel};
+    GHL_TRY(ghl_call_check(call));
+    return ghl_host_queue_do(p.cpu->queue, prepare_here, &p);
+}
+
+static ghl_status run(void *self, const ghl_job *job, int64_t *ticket)
+{
+    return ghl_host_queue_run(((ghl_cpu *)self)->queue, job, ticket);
+}
+
+static ghl_status wait(void *self, int64_t ticket)
+{
+    return ghl_host_queue_wait(((ghl_cpu *)self)->queue, ticket);
+}
+
+static ghl_status copy_in(void *self, void *device_memory, const void *host, size_t bytes)
+{
+    return ghl_host_queue_copy(((ghl_cpu *)self)->queue, device_memory, host, bytes);
+}
+
+static ghl_status copy_out(void *self, void *host, const void *device_memory, size_t bytes)
+{
+    return ghl_host_queue_copy(((ghl_cpu *)self)->queue, host, device_memory, bytes);
+}
+
+const ghl_device ghl_device_cpu = {
+    .name = "cpu",
+    .summary = "all cores of this machine: oneDNN and own kernels for its vector instructions",
+    .source = "ghl_ops.def; oneDNN 2, docs/performance.md",
+    .open = open,
+    .close = close,
+    .threads = threads,
+    .describe = describe,
+    .allocate = allocate,
+    .release = release,
+    .prepare = prepare,
+    .run = run,
+    .wait = wait,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cpu.h - the fast host device: what its files share.
+ */
+#ifndef GHL_DEVICE_CPU_CPU_H
+#define GHL_DEVICE_CPU_CPU_H
+
+#include "device/cpu/dnnl.h"
+#include "device/cpu/isa.h"
+#include "device/device.h"
+#include "device/host.h"
+
+typedef struct ghl_cpu {
+    ghl_host_queue *queue;
+    ghl_scratch *scratch;
+    ghl_dnnl *dnnl;
+    const ghl_cpu_kernels *kernels; /* of the best instruction set that this processor has */
+    int threads;
+    char description[160];
+} ghl_cpu;
+
+/* Prepares conv, conv_backward_data, conv_backward_weights and its pair. On the device thread. */
+ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+
+/* The number of processors this process may use. */
+int ghl_cpu_processors(void);
+/* On the device thread: asks OpenMP for teams of `threads` and counts what a region really gets; GHL_DEVICE when it is fewer. */
+ghl_status ghl_cpu_team_start(int threads);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dnnl.c - convolution primitives of oneDNN 2, made once and shared. See dnnl.h.
+ *
+ * oneDNN builds its code for the number of threads that omp_get_max_threads() names where the primitive is made, and its
+ * backward-weights waits for ever when fewer run it. So the number is set around the making.
+ */
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/cpu/dnnl.h"
+
+enum { ROLE_X, ROLE_W, ROLE_Y, ROLE_BIAS, ROLES };
+
+struct ghl_dnnl_conv {
+    ghl_dnnl_conv *next;
+    ghl_dnnl *owner;
+    ghl_conv_problem problem;
+    dnnl_primitive_t conv, reorder;      /* reorder: weights to or from oneDNN's order, or NULL */
+    dnnl_memory_t memory[ROLES];         /* as the convolution sees them; W in oneDNN's order */
+    dnnl_memory_t plain_weights;         /* as we have them, where `reorder` */
+    dnnl_memory_t pad, reorder_pad;      /* scratchpads */
+    size_t weight_offset, reorder_offset; /* in the device's scratch */
+    char note[96];
+};
+
+struct ghl_dnnl {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    ghl_scratch *scratch;
+    ghl_dnnl_conv *convs;
+    int threads, count;
+};
+
+static ghl_status dnnl_failure(dnnl_status_t status, const char *what)
+{
+    if (status == dnnl_success)
+        return GHL_OK;
+    ghl_status ours = status == dnnl_out_of_memory ? GHL_MEMORY : GHL_DEVICE;
+    return ghl_fail(ours, "run the same with train.device=ref to see whether oneDNN is at fault", "oneDNN cannot %s (its status %d)", what,
+                    (int)status);
+}
+
+#define DNNL_TRY(call, what) GHL_TRY(dnnl_failure((call), (what)))
+
+ghl_status ghl_dnnl_create(ghl_scratch *scratch, int threads, ghl_dnnl **out)
+{
+    ghl_dnnl *dnnl = NULL;
+    GHL_TRY(GHL_NEW(dnnl, 1));
+    dnnl->scratch = scratch;
+    dnnl->threads = threads;
+    dnnl_status_t status = dnnl_engine_create(&dnnl->engine, dnnl_cpu, 0);
+    if (status == dnnl_success)
+        status = dnnl_stream_create(&dnnl->stream, dnnl->engine, dnnl_stream_default_flags);
+    if (status != dnnl_success) {
+        ghl_dnnl_free(dnnl);
+        return dnnl_failure(status, "start on this machine");
+    }
+    *out = dnnl;
+    return GHL_OK;
+}
+
+static void conv_free(ghl_dnnl_conv *conv)
+{
+    if (conv == NULL)
+        return;
+    for (int i = 0; i < ROLES; i++)
+        if (conv->memory[i] != NULL)
+            dnnl_memory_destroy(conv->memory[i]);
+    dnnl_memory_t others[] = {conv->plain_weights, conv->pad, conv->reorder_pad};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i] != NULL)
+            dnnl_memory_destroy(others[i]);
+    if (conv->conv != NULL)
+        dnnl_primitive_destroy(conv->conv);
+    if (conv->reorder != NULL)
+        dnnl_primitive_destroy(conv->reorder);
+    free(conv);
+}
+
+void ghl_dnnl_free(ghl_dnnl *dnnl)
+{
+    if (dnnl == NULL)
+        return;
+    for (ghl_dnnl_conv *conv = dnnl->convs; conv != NULL;) {
+        ghl_dnnl_conv *next = conv->next;
+        conv_free(conv);
+        conv = next;
+    }
+    if (dnnl->stream != NULL)
+        dnnl_stream_destroy(dnnl->stream);
+    if (dnnl->engine != NULL)
+        dnnl_engine_destroy(dnnl->engine);
+    free(dnnl);
+}
+
+/* Our order: first dimension outermost, channels innermost; oneDNN counts dimensions as n, c, h, w. */
+static ghl_status describe_plain(ghl_shape s, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims = {s.n, s.c, s.h, s.w}, strides = {s.h * s.w * s.c, 1, s.w * s.c, s.c};
+    DNNL_TRY(dnnl_memory_desc_init_by_strides(md, 4, dims, dnnl_f32, strides), "describe a tensor");
+    return GHL_OK;
+}
+
+static ghl_status describe_any(ghl_shape s, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims = {s.n, s.c, s.h, s.w};
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, dnnl_format_tag_any), "describe a tensor");
+    return GHL_OK;
+}
+
+typedef struct conv_descriptors {
+    dnnl_memory_desc_t x, w, y, bias, plain_w;
+    dnnl_dims_t strides, before, after;
+} conv_descriptors;
+
+static ghl_status describe(const ghl_conv_problem *p, conv_descriptors *d)
+{
+    const ghl_window *window = &p->window;
+    GHL_TRY(describe_plain(p->x, &d->x));
+    GHL_TRY(describe_plain(p->y, &d->y));
+    GHL_TRY(describe_plain(p->w, &d->plain_w));
+    GHL_TRY(describe_any(p->w, &d->w));
+    dnnl_dims_t k = {p->w.n};
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&d->bias, 1, k, dnnl_f32, dnnl_x), "describe a bias");
+    int64_t in[2] = {p->x.h, p->x.w}, out[2] = {p->y.h, p->y.w}, kernel[2] = {p->w.h, p->w.w};
+    for (int i = 0; i < 2; i++) {
+        d->strides[i] = window->stride[i];
+        d->before[i] = window->padding[i];
+        d->after[i] = (out[i] - 1) * window->stride[i] + kernel[i] - in[i] - window->padding[i];
+    }
+    return GHL_OK;
+}
+
+static ghl_status forward_primitive(ghl_dnnl *dnnl, conv_descriptors *d, const dnnl_memory_desc_t *bias, const_dnnl_primitive_attr_t attr,
+                                    dnnl_primitive_desc_t *pd)
+{
+    dnnl_convolution_desc_t desc;
+    DNNL_TRY(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d->x, &d->w, bias, &d->y,
+                                                d->strides, d->before, d->after), "describe a convolution");
+    DNNL_TRY(dnnl_primitive_desc_create(pd, &desc, attr, dnnl->engine, NULL), "do this convolution");
+    return GHL_OK;
+}
+
+static ghl_status backward_primitive(ghl_dnnl *dnnl, ghl_conv_direction direction, conv_descriptors *d, const_dnnl_primitive_attr_t attr,
+                                     dnnl_primitive_desc_t *pd)
+{
+    dnnl_convolution_desc_t desc;
+    dnnl_primitive_desc_t hint = NULL;
+    GHL_TRY(forward_primitive(dnnl, d, NULL, NULL, &hint));
+    dnnl_status_t status;
+    if (direction == GHL_CONV_BACKWARD_DATA)
+        status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->w, &d->y, d->strides, d->before,
+                                                          d->after);
+    else
+        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->w, NULL, &d->y, d->strides,
+                                                             d->before, d->after);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(pd, &desc, attr, dnnl->engine, hint);
+    dnnl_primitive_desc_destroy(hint);
+    return dnnl_failure(status, "do this convolution backward");
+}
+
+/* The reorder of weights, where oneDNN's order differs from ours. */
+static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const dnnl_memory_desc_t *ours, const dnnl_memory_desc_t *theirs,
+                              const_dnnl_primitive_attr_t attr, size_t *bytes)
+{
+    bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
+    if (dnnl_memory_desc_equal(ours, theirs))
+        return GHL_OK;
+    dnnl_primitive_desc_t pd = NULL;
+    DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, back ? theirs : ours, dnnl->engine, back ? ours : theirs, dnnl->engine, attr),
+             "copy weights to its own order");
+    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_status_t status = dnnl_memory_create(&conv->reorder_pad, pad, dnnl->engine, DNNL_MEMORY_NONE);
+    conv->weight_offset = *bytes;
+    *bytes += ghl_scratch_round(dnnl_memory_desc_get_size(theirs));
+    conv->reorder_offset = *bytes;
+    *bytes += ghl_scratch_round(dnnl_memory_desc_get_size(pad));
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&conv->plain_weights, ours, dnnl->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&conv->reorder, pd);
+    dnnl_primitive_desc_destroy(pd);
+    return dnnl_failure(status, "copy weights to its own order");
+}
+
+static ghl_status finish(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const conv_descriptors *d, dnnl_primitive_desc_t pd,
+                         const_dnnl_primitive_attr_t attr)
+{
+    bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
+    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    const dnnl_memory_desc_t *seen[ROLES] = {&d->x, weights, &d->y, &d->bias};
+    for (int i = 0; i < ROLES; i++)
+        DNNL_TRY(dnnl_memory_create(&conv->memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
+    DNNL_TRY(dnnl_memory_create(&conv->pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
+    const char *name = NULL;
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    snprintf(conv->note, sizeof conv->note, "onednn %s", name != NULL ? name : "?");
+    size_t bytes = ghl_scratch_round(dnnl_memory_desc_get_size(pad));
+    GHL_TRY(add_reorder(dnnl, conv, &d->plain_w, weights, attr, &bytes));
+    DNNL_TRY(dnnl_primitive_create(&conv->conv, pd), "build its kernel");
+    return ghl_scratch_reserve(dnnl->scratch, bytes);
+}
+
+static ghl_status conv_make(ghl_dnnl *dnnl, ghl_dnnl_conv *conv)
+{
+    conv_descriptors d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    GHL_TRY(describe(&conv->problem, &d));
+    DNNL_TRY(dnnl_primitive_attr_create(&attr), "make attributes");
+    ghl_status status = dnnl_failure(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "take our scratchpad");
+    if (status == GHL_OK && conv->problem.direction == GHL_CONV_FORWARD)
+        status = forward_primitive(dnnl, &d, conv->problem.bias ? &d.bias : NULL, attr, &pd);
+    else if (status == GHL_OK)
+        status = backward_primitive(dnnl, conv->problem.direction, &d, attr, &pd);
+    if (status == GHL_OK)
+        status = finish(dnnl, conv, &d, pd, attr);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+ghl_status ghl_dnnl_prepare(ghl_dnnl *dnnl, const ghl_conv_problem *problem, ghl_dnnl_conv **out)
+{
+    for (ghl_dnnl_conv *conv = dnnl->convs; conv != NULL; conv = conv->next)
+        if (memcmp(&conv->problem, problem, sizeof *problem) == 0) {
+            *out = conv;
+            return GHL_OK;
+        }
+    ghl_dnnl_conv *conv = NULL;
+    GHL_TRY(GHL_NEW(conv, 1));
+    conv->problem = *problem;
+    conv->owner = dnnl;
+    int before = omp_get_max_threads();
+    omp_set_num_threads(dnnl->threads);
+    ghl_status status = conv_make(dnnl, conv);
+    omp_set_num_threads(before);
+    if (status != GHL_OK) {
+        conv_free(conv);
+        return status;
+    }
+    conv->next = dnnl->convs;
+    dnnl->convs = conv;
+    dnnl->count++;
+    *out = conv;
+    return GHL_OK;
+}
+
+static ghl_status reorder_run(ghl_dnnl_conv *conv, dnnl_memory_t from, dnnl_memory_t to)
+{
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, conv->reorder_pad}};
+    DNNL_TRY(dnnl_primitive_execute(conv->reorder, conv->owner->stream, 3, arguments), "copy weights");
+    return GHL_OK;
+}
+
+ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const float *a, const float *b, const float *bias, float *out)
+{
+    static const struct {
+        int a, b, out, argument_a, argument_b, argument_out;
+    } roles[] = {
+        [GHL_CONV_FORWARD] = {ROLE_X, ROLE_W, ROLE_Y, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+        [GHL_CONV_BACKWARD_DATA] = {ROLE_Y, ROLE_W, ROLE_X, DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC},
+        [GHL_CONV_BACKWARD_WEIGHTS] = {ROLE_X, ROLE_Y, ROLE_W, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS},
+    };
+    ghl_conv_direction direction = conv->problem.direction;
+    bool back = direction == GHL_CONV_BACKWARD_WEIGHTS;
+    char *scratch = ghl_scratch_data(conv->owner->scratch);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].a], (void *)a);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].b], (void *)b);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].out], out);
+    dnnl_memory_set_data_handle(conv->memory[ROLE_BIAS], (void *)bias);
+    dnnl_memory_set_data_handle(conv->pad, scratch);
+    if (conv->reorder != NULL) {
+        dnnl_memory_set_data_handle(conv->plain_weights, back ? out : (void *)b);
+        dnnl_memory_set_data_handle(conv->memory[ROLE_W], scratch + conv->weight_offset);
+        dnnl_memory_set_data_handle(conv->reorder_pad, scratch + conv->reorder_offset);
+        if (!back)
+            GHL_TRY(reorder_run(conv, conv->plain_weights, conv->memory[ROLE_W]));
+    }
+    const dnnl_exec_arg_t arguments[] = {{roles[direction].argument_a, conv->memory[roles[direction].a]},
+                                         {roles[direction].argument_b, conv->memory[roles[direction].b]},
+                                         {roles[direction].argument_out, conv->memory[roles[direction].out]},
+                                         {DNNL_ARG_SCRATCHPAD, conv->pad},
+                                         {DNNL_ARG_BIAS, conv->memory[ROLE_BIAS]}};
+    int count = 4 + (conv->problem.bias != 0);
+    DNNL_TRY(dnnl_primitive_execute(conv->conv, conv->owner->stream, count, arguments), "run a convolution");
+    return conv->reorder != NULL && back ? reorder_run(conv, conv->memory[ROLE_W], conv->plain_weights) : GHL_OK;
+}
+
+const char *ghl_dnnl_note(const ghl_dnnl_conv *conv)
+{
+    return conv->note;
+}
+
+int ghl_dnnl_count(const ghl_dnnl *dnnl)
+{
+    return dnnl->count;
+}
+
+void ghl_dnnl_version(int *major, int *minor, int *patch)
+{
+    const dnnl_version_t *version = dnnl_version();
+    *major = version->major;
+    *minor = version->minor;
+    *patch = version->patch;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa.h - kernels that are compiled once per instruction set (base, v3, v4) from the files isa_*.c.
+ *
+ * Parallel loops run on the calling thread's OpenMP team. A sum over many elements is cut into chunks that depend on shapes alone, and
+ * the chunks are added up in order: results do not depend on the number of threads. Every kernel lets NaN through.
+ */
+#ifndef GHL_DEVICE_CPU_ISA_H
+#define GHL_DEVICE_CPU_ISA_H
+
+#include "ghl_ext.h"
+
+/* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
+typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
+
+/* The ops that have a kernel of our own here; convolutions are in conv.c. */
+#define GHL_CPU_OPS(X)                                                                                                         \
+    X(input) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward) X(relu)         \
+    X(relu_backward) X(max_pool) X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add)               \
+    X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
+    X(commit) X(sgd) X(adam)
+
+typedef struct ghl_cpu_kernels {
+    const char *name; /* "v4" */
+    ghl_cpu_op *op[GHL_OP_COUNT];
+} ghl_cpu_kernels;
+
+extern const ghl_cpu_kernels ghl_cpu_kernels_base;
+#ifdef GHL_ISA_X86
+extern const ghl_cpu_kernels ghl_cpu_kernels_v3, ghl_cpu_kernels_v4;
+#endif
+
+/* A bound that all kernels keep to. */
+enum { GHL_CPU_CHUNKS = 64 };
+size_t ghl_cpu_op_scratch(const ghl_call *call);
+
+#ifdef GHL_ISA
+#define GHL_ISA_PASTE(name, isa) name##_##isa
+#define GHL_ISA_EXPAND(name, isa) GHL_ISA_PASTE(name, isa)
+#define GHL_ISA_NAME(name) GHL_ISA_EXPAND(name, GHL_ISA)
+#define GHL_CPU_OP(op) GHL_ISA_NAME(ghl_cpu_##op)
+#define GHL_CPU_DECLARE(op) ghl_cpu_op GHL_CPU_OP(op);
+GHL_CPU_OPS(GHL_CPU_DECLARE)
+#undef GHL_CPU_DECLARE
+
+enum { GHL_CPU_SMALL = 1 << 14 }; /* elements below which a team costs more than it brings */
+
+static inline int64_t ghl_cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The begin of part `i` of `parts` of `count` things. */
+static inline int64_t ghl_cpu_part(int64_t count, int64_t parts, int64_t i)
+{
+    return count * i / parts;
+}
+#endif
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_loss.c - softmax cross entropy, a row (an image) at a time in f64, rows in parallel; their losses are added in order.
+ *
+ *     L = sum over rows of (log sum exp(z) - z_label),   e = (softmax(z) - one hot) / total
+ */
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu/isa.h"
+
+/* Classes before the label; the comparisons let a NaN logit come before it. */
+static int64_t rank_of(const float *z, int64_t classes, int64_t label)
+{
+    int64_t before = 0;
+    for (int64_t k = 0; k < classes; k++)
+        before += k < label ? !(z[k] < z[label]) : k > label && !(z[k] <= z[label]);
+    return z[label] != z[label] ? classes : before;
+}
+
+static void row_loss(const float *z, int64_t classes, int64_t label, double total, float *e, double score[3])
+{
+    float highest = z[0];
+    double sum = 0;
+    for (int64_t k = 1; k < classes; k++)
+        highest = z[k] > highest ? z[k] : highest;
+    for (int64_t k = 0; k < classes; k++)
+        sum += exp((double)z[k] - (double)highest);
+    for (int64_t k = 0; k < classes; k++)
+        e[k] = (float)((exp((double)z[k] - (double)highest) / sum - (k == label ? 1.0 : 0.0)) / total);
+    int64_t rank = rank_of(z, classes, label);
+    score[GHL_RESULT_LOSS] = log(sum) + (double)highest - (double)z[label];
+    score[GHL_RESULT_TOP1] = rank < 1;
+    score[GHL_RESULT_TOP5] = rank < 5;
+}
+
+ghl_status GHL_CPU_OP(softmax_cross_entropy)(const ghl_call *call, void *scratch)
+{
+    const float *logits = call->in[0].data;
+    const int32_t *labels = call->in[1].data;
+    const int64_t *clock = call->in[2].data;
+    int64_t rows = call->in[0].shape.n, classes = call->in[0].shape.c;
+    int64_t count = ghl_cpu_min(rows, clock[GHL_CLOCK_COUNT] > 0 ? clock[GHL_CLOCK_COUNT] : 0);
+    float *e = call->out[0].data;
+    double(*score)[3] = scratch, *total = call->out[1].data;
+    for (int64_t n = 0; n < count; n++)
+        if (labels[n] < 0 || labels[n] >= classes)
+            return ghl_fail(GHL_DATA, "labels are numbers from 0 up", "row %lld has label %d of %lld classes", (long long)n, labels[n],
+                            (long long)classes);
+#pragma omp parallel for schedule(static) if (count * classes > GHL_CPU_SMALL / 16)
+    for (int64_t n = 0; n < count; n++)
+        row_loss(logits + n * classes, classes, labels[n], (double)clock[GHL_CLOCK_TOTAL], e + n * classes, score[n]);
+    memset(e + count * classes, 0, (size_t)((rows - count) * classes) * sizeof *e);
+    memset(total, 0, 4 * sizeof *total);
+    for (int64_t n = 0; n < count; n++)
+        for (int i = 0; i < 3; i++)
+            total[i] += score[n][i];
+    total[GHL_RESULT_COUNT] = (double)count;
+    return GHL_OK;
+}

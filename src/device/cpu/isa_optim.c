@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_optim.c - SGD and Adam (Kingma & Ba 2015) with PyTorch's conventions, one pass over the weights.
+ */
+#include <math.h>
+
+#include "device/cpu/isa.h"
+
+typedef struct sgd_step {
+    const float *d;
+    float *w, *buffer;
+    float rate, coupled, decoupled, momentum;
+    int64_t n;
+} sgd_step;
+
+static void sgd_plain(const sgd_step *s)
+{
+    const float *d = s->d;
+    float *w = s->w;
+#pragma omp parallel for simd schedule(static) if (s->n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < s->n; i++)
+        w[i] -= s->rate * (d[i] + (s->coupled + s->decoupled) * w[i]);
+}
+
+static void sgd_momentum(const sgd_step *s, int nesterov)
+{
+    const float *d = s->d, ahead = nesterov ? s->momentum : 1.0f, now = nesterov ? 1.0f : 0.0f;
+    float *w = s->w, *buffer = s->buffer;
+#pragma omp parallel for simd schedule(static) if (s->n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < s->n; i++) {
+        float a = d[i] + s->coupled * w[i], average = s->momentum * buffer[i] + a;
+        buffer[i] = average;
+        w[i] -= s->rate * (now * a + ahead * average + s->decoupled * w[i]);
+    }
+}
+
+ghl_status GHL_CPU_OP(sgd)(const ghl_call *call, void *scratch)
+{
+    float decay = call->attr.sgd.weight_decay;
+    sgd_step s = {
+        .d = call->in[2].data,
+        .w = call->out[0].data,
+        .buffer = call->out[1].data,
+        .rate = ((const float *)call->in[1].data)[call->attr.sgd.group],
+        .coupled = call->attr.sgd.decoupled ? 0.0f : decay,
+        .decoupled = call->attr.sgd.decoupled ? decay : 0.0f,
+        .momentum = call->attr.sgd.momentum,
+        .n = ghl_shape_elements(call->out[0].shape),
+    };
+    (void)scratch;
+    if (*(const int32_t *)call->in[0].data == 0)
+        return GHL_OK;
+    if (s.momentum == 0.0f || s.buffer == NULL)
+        sgd_plain(&s);
+    else
+        sgd_momentum(&s, call->attr.sgd.nesterov);
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(adam)(const ghl_call *call, void *scratch)
+{
+    const float *d = call->in[2].data;
+    float *w = call->out[0].data, *m = call->out[1].data, *v = call->out[2].data, *step = call->out[3].data;
+    double b1 = call->attr.adam.beta1, b2 = call->attr.adam.beta2, lr = ((const float *)call->in[1].data)[call->attr.adam.group];
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+    if (*(const int32_t *)call->in[0].data == 0)
+        return GHL_OK;
+    *step += 1.0f;
+    float beta1 = (float)b1, rest1 = (float)(1.0 - b1), beta2 = (float)b2, rest2 = (float)(1.0 - b2);
+    float rate = (float)(lr / (1.0 - pow(b1, (double)*step))), epsilon = call->attr.adam.epsilon;
+    float correction = (float)(1.0 / sqrt(1.0 - pow(b2, (double)*step)));
+    float coupled = call->attr.adam.decoupled ? 0.0f : call->attr.adam.weight_decay;
+    float keep = call->attr.adam.decoupled ? (float)(1.0 - lr * (double)call->attr.adam.weight_decay) : 1.0f;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++) {
+        float a = d[i] + coupled * w[i];
+        float first = beta1 * m[i] + rest1 * a, second = beta2 * v[i] + rest2 * a * a;
+        m[i] = first;
+        v[i] = second;
+        w[i] = keep * w[i] - rate * first / (sqrtf(second) * correction + epsilon);
+    }
+    return GHL_OK;
+}

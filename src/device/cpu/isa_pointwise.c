@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_pointwise.c - ops that treat every element by itself. Comparisons are written so that NaN goes through: x <= 0 is false for it.
+ */
+#include <string.h>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_math.h"
+
+ghl_status GHL_CPU_OP(relu)(const ghl_call *call, void *scratch)
+{
+    const float *x = call->in[0].data;
+    float *y = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] <= 0.0f ? 0.0f : x[i];
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(relu_backward)(const ghl_call *call, void *scratch)
+{
+    const float *e = call->in[0].data, *x = call->in[1].data;
+    float *dx = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++) {
+        float error = e[i];
+        dx[i] = x[i] <= 0.0f ? 0.0f : error;
+    }
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(add)(const ghl_call *call, void *scratch)
+{
+    const float *a = call->in[0].data, *b = call->in[1].data;
+    float *y = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(moving_average)(const ghl_call *call, void *scratch)
+{
+    const float *mean = call->in[0].data, *g = call->in[1].data;
+    float *m = call->out[0].data, beta = call->attr.average.beta, rest = (float)(1.0 - (double)beta);
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+    if (*(const float *)call->in[2].data == 0.0f)
+        beta = 0.0f, rest = 1.0f, mean = g;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++)
+        m[i] = beta * mean[i] + rest * g[i];
+    return GHL_OK;
+}
+
+/* 1 where any of n elements is infinite or not a number: its exponent is all ones. */
+static uint32_t odd_f32(const float *t, int64_t n)
+{
+    uint32_t odd = 0;
+#pragma omp simd reduction(| : odd)
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t size = (ghl_float_bits){.value = t[i]}.bits & 0x7FFFFFFFu;
+        odd |= (uint32_t)(size >= 0x7F800000u);
+    }
+    return odd;
+}
+
+static uint32_t odd_f64(const double *t, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!(t[i] - t[i] == 0.0))
+            return 1;
+    return 0;
+}
+
+ghl_status GHL_CPU_OP(finite)(const ghl_call *call, void *scratch)
+{
+    const ghl_operand *t = &call->in[0];
+    int64_t n = ghl_shape_elements(t->shape), parts = n > GHL_CPU_SMALL ? GHL_CPU_CHUNKS : 1;
+    uint32_t *flags = scratch, odd = 0;
+#pragma omp parallel for schedule(static) if (parts > 1)
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t begin = ghl_cpu_part(n, parts, part), count = ghl_cpu_part(n, parts, part + 1) - begin;
+        if (t->dtype == GHL_F64)
+            flags[part] = odd_f64((const double *)t->data + begin, count);
+        else
+            flags[part] = odd_f32((const float *)t->data + begin, count);
+    }
+    for (int64_t part = 0; part < parts; part++)
+        odd |= flags[part];
+    *(int32_t *)call->out[0].data = odd == 0;
+    return GHL_OK;
+}
+
+static void copy_bytes(void *to, const ghl_operand *from)
+{
+    int64_t bytes = ghl_shape_elements(from->shape) * (int64_t)ghl_dtype_bytes(from->dtype);
+    int64_t parts = bytes > 4 * GHL_CPU_SMALL ? GHL_CPU_CHUNKS : 1;
+    if (to == from->data)
+        return;
+#pragma omp parallel for schedule(static) if (parts > 1)
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t begin = ghl_cpu_part(bytes, parts, part), count = ghl_cpu_part(bytes, parts, part + 1) - begin;
+        memcpy((char *)to + begin, (const char *)from->data + begin, (size_t)count);
+    }
+}
+
+ghl_status GHL_CPU_OP(copy)(const ghl_call *call, void *scratch)
+{
+    (void)scratch;
+    copy_bytes(call->out[0].data, &call->in[0]);
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(commit)(const ghl_call *call, void *scratch)
+{
+    (void)scratch;
+    if (*(const int32_t *)call->in[0].data != 0)
+        copy_bytes(call->out[0].data, &call->in[1]);
+    return GHL_OK;
+}

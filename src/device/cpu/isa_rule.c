@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_rule.c - what the learning rules are made of (Hua et al. 2026, eq. 4-6): the response, Oja's decay, the scale, the direction.
+ *
+ *     r = softmax_k(t u),   d_k = p_k - <w_k,p_k> w_k,   h = |d| / (s + 1e-30),   v = h^power sign(g)
+ *
+ * Sums run in f32 over short blocks in several lanes, and in f64 over the blocks.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_math.h"
+
+enum { LANES = 16, BLOCK = 512 };
+
+/* In order of lanes, so that every instruction set adds alike. */
+static double lanes_sum(const float *lane)
+{
+    double sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += (double)lane[i];
+    return sum;
+}
+
+static float row_highest(const float *u, int64_t n, float t)
+{
+    float lane[LANES], highest;
+    for (int j = 0; j < LANES; j++)
+        lane[j] = t * u[0];
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+#pragma omp simd
+        for (int j = 0; j < LANES; j++)
+            lane[j] = t * u[i + j] > lane[j] ? t * u[i + j] : lane[j];
+    highest = lane[0];
+    for (int j = 1; j < LANES; j++)
+        highest = lane[j] > highest ? lane[j] : highest;
+    for (; i < n; i++)
+        highest = t * u[i] > highest ? t * u[i] : highest;
+    return highest;
+}
+
+static void row_softmax(const float *u, int64_t n, float t, float *r)
+{
+    float lane[LANES] = {0}, highest = row_highest(u, n, t);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+#pragma omp simd
+        for (int j = 0; j < LANES; j++) {
+            float e = ghl_exp(t * u[i + j] - highest);
+            r[i + j] = e;
+            lane[j] += e;
+        }
+    double sum = lanes_sum(lane);
+    for (; i < n; i++) {
+        r[i] = ghl_exp(t * u[i] - highest);
+        sum += (double)r[i];
+    }
+    float factor = (float)(1.0 / sum);
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++)
+        r[k] *= factor;
+}
+
+ghl_status GHL_CPU_OP(softmax_channels)(const ghl_call *call, void *scratch)
+{
+    ghl_shape s = call->in[0].shape;
+    const float *u = call->in[0].data;
+    float *r = call->out[0].data, t = call->attr.softmax.inverse_temperature;
+    int64_t rows = s.n * s.h * s.w;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (rows * s.c > GHL_CPU_SMALL / 4)
+    for (int64_t row = 0; row < rows; row++)
+        row_softmax(u + row * s.c, s.c, t, r + row * s.c);
+    return GHL_OK;
+}
+
+/* <a, b> */
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        int64_t end = at + BLOCK < n ? at + BLOCK : n, i = at;
+        float lane[LANES] = {0};
+        for (; i + LANES <= end; i += LANES)
+#pragma omp simd
+            for (int j = 0; j < LANES; j++)
+                lane[j] += a[i + j] * b[i + j];
+        for (; i < end; i++)
+            lane[0] += a[i] * b[i];
+        sum += lanes_sum(lane);
+    }
+    return sum;
+}
+
+ghl_status GHL_CPU_OP(oja_decay)(const ghl_call *call, void *scratch)
+{
+    const float *p = call->in[0].data, *w = call->in[1].data;
+    int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
+    float *d = call->out[0].data;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (neurons * fan_in > GHL_CPU_SMALL)
+    for (int64_t k = 0; k < neurons; k++) {
+        const float *pk = p + k * fan_in, *wk = w + k * fan_in;
+        float *dk = d + k * fan_in, product = (float)dot(pk, wk, fan_in);
+#pragma omp simd
+        for (int64_t i = 0; i < fan_in; i++)
+            dk[i] = pk[i] - product * wk[i];
+    }
+    return GHL_OK;
+}
+
+/* As unsigned numbers the sizes of floats are in order, infinity and then NaN at the top. */
+static uint32_t largest_bits(const float *d, int64_t n)
+{
+    uint32_t largest = 0;
+#pragma omp simd reduction(max : largest)
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t size = (ghl_float_bits){.value = d[i]}.bits & 0x7FFFFFFFu;
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+typedef union scale_part {
+    uint32_t largest;
+    double squares;
+} scale_part;
+
+ghl_status GHL_CPU_OP(scale)(const ghl_call *call, void *scratch)
+{
+    const float *d = call->in[0].data;
+    float *s = call->out[0].data;
+    int64_t groups = ghl_shape_elements(call->out[0].shape), n = ghl_shape_elements(call->in[0].shape), each = n / groups;
+    int64_t parts = groups > 1 || n <= GHL_CPU_SMALL ? 1 : GHL_CPU_CHUNKS; /* of a group */
+    int rms = call->attr.scale.statistic == GHL_SCALE_RMS;
+    scale_part *part = scratch;
+#pragma omp parallel for schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < groups * parts; i++) {
+        int64_t begin = ghl_cpu_part(each, parts, i % parts), count = ghl_cpu_part(each, parts, i % parts + 1) - begin;
+        const float *at = d + i / parts * each + begin;
+        if (rms)
+            part[i].squares = dot(at, at, count);
+        else
+            part[i].largest = largest_bits(at, count);
+    }
+    for (int64_t group = 0; group < groups; group++) {
+        const scale_part *mine = part + group * parts;
+        uint32_t largest = 0;
+        double squares = 0;
+        for (int64_t i = 0; i < parts; i++) {
+            if (rms)
+                squares += mine[i].squares;
+            else
+                largest = mine[i].largest > largest ? mine[i].largest : largest;
+        }
+        s[group] = rms ? (float)sqrt(squares / (double)each) : (ghl_float_bits){.bits = largest}.value;
+    }
+    return GHL_OK;
+}
+
+static inline float sign(float g)
+{
+    float size = g < 0.0f ? -1.0f : g;
+    return g > 0.0f ? 1.0f : size;
+}
+
+/* v = |d| factor sign(g), clipped; factor = 1 / (s + 1e-30). */
+static void direction_linear(const float *g, const float *d, float s, float clip, float *v, int64_t n)
+{
+    float divisor = s + 1e-30f, top = clip > 0.0f ? clip : INFINITY;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float h = fabsf(d[i]) / divisor;
+        h = h > top ? top : h;
+        v[i] = h * sign(g[i]);
+    }
+}
+
+static void direction_power(const float *g, const float *d, float s, const ghl_attributes *attr, float *v, int64_t n)
+{
+    float divisor = s + 1e-30f, power = attr->direction.power, top = attr->direction.clip > 0.0f ? attr->direction.clip : INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        float h = fabsf(d[i]) / divisor;
+        h = h > top ? top : h;
+        v[i] = (h != h ? h : power == 0.0f ? 1.0f : power == 0.5f ? sqrtf(h) : powf(h, power)) * sign(g[i]);
+    }
+}
+
+ghl_status GHL_CPU_OP(direction)(const ghl_call *call, void *scratch)
+{
+    const float *g = call->in[0].data, *d = call->n_in > 1 ? call->in[1].data : NULL;
+    const float *s = call->n_in > 2 ? call->in[2].data : NULL;
+    float *v = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->in[0].shape), groups = d != NULL ? ghl_shape_elements(call->in[2].shape) : 1, each = n / groups;
+    int64_t parts = groups > 1 || n <= GHL_CPU_SMALL ? 1 : GHL_CPU_CHUNKS;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < groups * parts; i++) {
+        int64_t begin = i / parts * each + ghl_cpu_part(each, parts, i % parts);
+        int64_t count = i / parts * each + ghl_cpu_part(each, parts, i % parts + 1) - begin;
+        if (d == NULL) {
+#pragma omp simd
+            for (int64_t j = begin; j < begin + count; j++)
+                v[j] = sign(g[j]);
+        } else if (call->attr.direction.power == 1.0f)
+            direction_linear(g + begin, d + begin, s[i / parts], call->attr.direction.clip, v + begin, count);
+        else
+            direction_power(g + begin, d + begin, s[i / parts], &call->attr, v + begin, count);
+    }
+    return GHL_OK;
+}

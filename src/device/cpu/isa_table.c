@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_table.c - the kernels of one instruction set, one row an op.
+ */
+#include "device/cpu/isa.h"
+
+#define ISA_STRING(name) #name
+#define ISA_TEXT(name) ISA_STRING(name)
+#define ISA_ROW(op) [GHL_OP_##op] = GHL_CPU_OP(op),
+
+const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
+    .name = ISA_TEXT(GHL_ISA),
+    .op = {GHL_CPU_OPS(ISA_ROW)},
+};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scratch.h - the one block of working memory that all kernels of a device share: calls run one after the other, so each may use all
+ * of it. It grows while calls are prepared, never while one runs. Blocks that were outgrown live until the device closes, because a
+ * queued job may still be using them; their pages were hardly ever touched, so they cost address space only.
+ */
+#ifndef GHL_DEVICE_CPU_SCRATCH_H
+#define GHL_DEVICE_CPU_SCRATCH_H
+
+#include "base/memory.h"
+
+typedef struct ghl_scratch ghl_scratch;
+
+ghl_status ghl_scratch_create(ghl_scratch **out);
+void ghl_scratch_free(ghl_scratch *scratch);
+/* After it ghl_scratch_data gives at least `bytes`, 4096-aligned, contents undefined. */
+ghl_status ghl_scratch_reserve(ghl_scratch *scratch, size_t bytes);
+/* Inside a kernel's run. */
+void *ghl_scratch_data(ghl_scratch *scratch);
+size_t ghl_scratch_bytes(const ghl_scratch *scratch);
+
+/* Sizes of parts are rounded up to whole cache lines. */
+static inline size_t ghl_scratch_round(size_t bytes)
+{
+    return (bytes + 127) / 128 * 128;
+}
+
+#endif
