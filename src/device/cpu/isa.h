@@ -8,7 +8,7 @@
 #ifndef GHL_DEVICE_CPU_ISA_H
 #define GHL_DEVICE_CPU_ISA_H
 
-#include "ghl_ext.h"
+#include "device/cpu/winograd.h"
 
 /* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
 typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
@@ -23,6 +23,7 @@ typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
     ghl_cpu_op *op[GHL_OP_COUNT];
+    const ghl_winograd_kernels *winograd;
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
@@ -42,6 +43,7 @@ size_t ghl_cpu_op_scratch(const ghl_call *call);
 #define GHL_CPU_DECLARE(op) ghl_cpu_op GHL_CPU_OP(op);
 GHL_CPU_OPS(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
+extern const ghl_winograd_kernels GHL_ISA_NAME(ghl_cpu_winograd);
 
 enum { GHL_CPU_SMALL = 1 << 14 }; /* elements below which a team costs more than it brings */
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conv.h - which algorithms can do a convolution.
+ */
+#ifndef GHL_DEVICE_CPU_CONV_H
+#define GHL_DEVICE_CPU_CONV_H
+
+#include "device/cpu/dnnl.h"
+#include "device/cpu/winograd.h"
+
+/* Sizes for F(2x2, 3x3); false where the problem is not one for it. */
+bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out);
+
+#endif

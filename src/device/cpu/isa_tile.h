@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_tile.h - the innermost product: a register tile of ROWS rows and `blocks` blocks of 16 columns,
+ *
+ *     c[i][j] = (add ? c[i][j] : 0) + sum_k a[k][i] b[k][j]
+ *
+ * b and c lie in blocks of 16 columns, [block][k][16] and [block][row][16]. The depth is walked in groups of 16; a's element (k, i) is at
+ * a[k / 16 * group_step + k % 16 * k_step + i * row_step], which suits both a matrix blocked like b (rows are channels) and one blocked
+ * along k (rows are positions).
+ */
+#ifndef GHL_DEVICE_CPU_ISA_TILE_H
+#define GHL_DEVICE_CPU_ISA_TILE_H
+
+#include <stdint.h>
+
+enum { GHL_LANES = 16 };
+typedef float ghl_vec __attribute__((vector_size(64), aligned(64), may_alias));
+typedef float ghl_vec_loose __attribute__((vector_size(64), aligned(4), may_alias)); /* at any float */
+
+/* Macros, because a vector passed to or from a function would make it depend on the instruction set. */
+#define GHL_LOAD(at) (*(const ghl_vec_loose *)(at))
+#define GHL_STORE(at, v) ((void)(*(ghl_vec_loose *)(at) = (v)))
+
+#if defined(__AVX512F__)
+enum { GHL_TILE_ROWS = 8, GHL_TILE_BLOCKS = 3 };
+#elif defined(__AVX2__)
+enum { GHL_TILE_ROWS = 4, GHL_TILE_BLOCKS = 1 };
+#else
+enum { GHL_TILE_ROWS = 2, GHL_TILE_BLOCKS = 1 };
+#endif
+
+typedef struct ghl_tile {
+    const float *a, *b;
+    float *c;
+    int64_t group_step, b_block, c_block; /* of b and c: floats from a block to the next */
+    int64_t groups;                       /* depth / 16 */
+} ghl_tile;
+
+static inline __attribute__((always_inline)) void ghl_tile_run(const ghl_tile *t, int64_t row_step, int64_t k_step, int blocks, int add)
+{
+    ghl_vec sum[GHL_TILE_ROWS][GHL_TILE_BLOCKS];
+    const float *a = t->a, *b = t->b;
+#pragma GCC unroll 8
+    for (int i = 0; i < GHL_TILE_ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < blocks; j++)
+            sum[i][j] = (ghl_vec){0};
+    for (int64_t group = 0; group < t->groups; group++, a += t->group_step) {
+#pragma GCC unroll 4
+        for (int k = 0; k < GHL_LANES; k++, b += GHL_LANES) {
+            ghl_vec column[GHL_TILE_BLOCKS];
+#pragma GCC unroll 4
+            for (int j = 0; j < blocks; j++)
+                column[j] = *(const ghl_vec *)(b + j * t->b_block);
+#pragma GCC unroll 8
+            for (int i = 0; i < GHL_TILE_ROWS; i++)
+#pragma GCC unroll 4
+                for (int j = 0; j < blocks; j++)
+                    sum[i][j] += column[j] * a[k * k_step + i * row_step];
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < GHL_TILE_ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < blocks; j++) {
+            ghl_vec *to = (ghl_vec *)(t->c + j * t->c_block + i * GHL_LANES);
+            *to = sum[i][j] + (add ? *to : (ghl_vec){0});
+        }
+}
+
+/* How many of `left` blocks of columns the next tile takes: three at a time, and never one alone where two and two would do. */
+static inline int64_t ghl_tile_blocks(int64_t left)
+{
+    if (left <= GHL_TILE_BLOCKS)
+        return left;
+    return left == GHL_TILE_BLOCKS + 1 && GHL_TILE_BLOCKS > 1 ? 2 : GHL_TILE_BLOCKS;
+}
+
+/* Rows are positions: a lies in blocks of 16 along k. */
+static __attribute__((noinline)) void ghl_tile_positions(const ghl_tile *t, int64_t blocks, int add)
+{
+    if (GHL_TILE_BLOCKS >= 3 && blocks == 3)
+        ghl_tile_run(t, GHL_LANES, 1, GHL_TILE_BLOCKS, add);
+    else if (GHL_TILE_BLOCKS >= 2 && blocks == 2)
+        ghl_tile_run(t, GHL_LANES, 1, GHL_TILE_BLOCKS < 2 ? 1 : 2, add);
+    else
+        ghl_tile_run(t, GHL_LANES, 1, 1, add);
+}
+
+/* Rows are channels: a lies in blocks of 16 rows. */
+static __attribute__((noinline)) void ghl_tile_channels(const ghl_tile *t, int64_t blocks, int add)
+{
+    if (GHL_TILE_BLOCKS >= 3 && blocks == 3)
+        ghl_tile_run(t, 1, GHL_LANES, GHL_TILE_BLOCKS, add);
+    else if (GHL_TILE_BLOCKS >= 2 && blocks == 2)
+        ghl_tile_run(t, 1, GHL_LANES, GHL_TILE_BLOCKS < 2 ? 1 : 2, add);
+    else
+        ghl_tile_run(t, 1, GHL_LANES, 1, add);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * winograd.c - the sizes of blocks and where they lie in the scratch. See winograd.h.
+ *
+ * A block's transforms should stay in the last-level cache, and one frequency's share of them in the second-level cache.
+ */
+#include "device/cpu/conv.h"
+
+enum { FREQUENCIES = 16, UNIT = 16, SKEW = 64 };
+
+static int64_t clamp(int64_t v, int64_t low, int64_t high)
+{
+    v = v < low ? low : v;
+    return v > high ? high : v;
+}
+
+static int64_t round_up(int64_t v, int64_t unit)
+{
+    return (v + unit - 1) / unit * unit;
+}
+
+/* Floats of `channels` times `places` for all frequencies. */
+static size_t floats(int64_t channels, int64_t places)
+{
+    return (size_t)(FREQUENCIES * (channels * places + SKEW));
+}
+
+bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out)
+{
+    const ghl_window *window = &problem->window;
+    for (int i = 0; i < 2; i++)
+        if (window->kernel[i] != 3 || window->stride[i] != 1 || window->padding[i] < 0 || window->padding[i] > 2)
+            return false;
+    if (problem->x.c % UNIT != 0 || problem->y.c % UNIT != 0)
+        return false;
+    ghl_winograd g = {.x = problem->x, .w = problem->w, .y = problem->y, .padding = {window->padding[0], window->padding[1]}};
+    bool back = problem->direction == GHL_CONV_BACKWARD_DATA, weights = problem->direction == GHL_CONV_BACKWARD_WEIGHTS;
+    ghl_shape to = back ? g.x : g.y;
+    int64_t in = back ? g.y.c : g.x.c, tiles = round_up(to.n * ((to.h + 1) / 2) * ((to.w + 1) / 2), UNIT);
+    const int64_t cache = 1 << 17; /* floats of a block at one frequency */
+    g.tile_block = clamp(cache / in / UNIT * UNIT, 64, weights ? 256 : 512);
+    g.tile_block = g.tile_block < tiles ? g.tile_block : tiles;
+    g.channel_block = clamp(cache / (weights ? g.tile_block : in) / 48 * 48, 48, to.c);
+    size_t input = floats(in, g.tile_block);
+    size_t other = floats(g.channel_block, weights ? g.tile_block : in);
+    size_t product = floats(g.channel_block, weights ? in : g.tile_block);
+    g.input_at = 0;
+    g.output_at = input;
+    g.product_at = input + other;
+    g.scratch_bytes = (input + other + product) * sizeof(float);
+    *out = g;
+    return true;
+}
