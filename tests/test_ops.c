@@ -110,7 +110,8 @@ static bool case_agrees(const ghl_case *c, const ghl_device *ref, void *ref_self
 {
     ghl_case_run expected, run;
     bool ok = !failed(ghl_case_run_init(&expected, c, ref, ref_self), "preparing ref", o) &&
-              !failed(ghl_case_run_reset(&expected), "copying in", o) && !failed(ghl_case_run_once(&expected, false, NULL), "running ref", o);
+              !failed(ghl_case_run_reset(&expected), "copying in", o) &&
+              !failed(ghl_case_run_once(&expected, false, NULL), "running ref", o);
     ghl_status status = ghl_case_run_init(&run, c, device, self);
     ok = ok && !failed(status, "preparing", o) && run_agrees(&expected, &run, false, o);
     if (ok && ghl_op_describe(c->op)->inplace >= 0) {

@@ -19,7 +19,7 @@
 #include <immintrin.h>
 #endif
 
-enum { CHAINS = 16, ROUNDS = 20000, WINDOWS = 4, THREADS_MAX = 1024 };
+enum { CHAINS = 16, ROUNDS = 20000, WINDOWS = 8, THREADS_MAX = 1024 };
 
 #define EACH_CHAIN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
