@@ -66,8 +66,8 @@ static void print_row(const settings *s, const ghl_case_run *run, const timing *
     if (s->json)
         printf("%s\n    {\"op\": \"%s\", \"case\": \"%s\", \"kernel\": \"%s\", \"ms_min\": %.6g, \"ms_median\": %.6g, \"runs\": %d, "
                "\"gflops_s\": %.6g, \"gbytes_s\": %.6g, \"share\": %.4g}",
-               first ? "" : ",", ghl_op_describe(run->c->op)->name, name, run->kernel.note ? run->kernel.note : "", t->least, t->median, t->runs,
-               gflops, gbytes, share(&run->call, t->least, peak));
+               first ? "" : ",", ghl_op_describe(run->c->op)->name, name, run->kernel.note ? run->kernel.note : "", t->least, t->median,
+               t->runs, gflops, gbytes, share(&run->call, t->least, peak));
     else
         printf("%-76s %10.3f %10.3f %9.1f %8.1f %6.1f %%  %s\n", name, t->least, t->median, gflops, gbytes,
                100.0 * share(&run->call, t->least, peak), run->kernel.note ? run->kernel.note : "");
