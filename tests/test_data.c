@@ -446,7 +446,8 @@ static void texture(const uint8_t *pixel, double *out)
 }
 
 /* Share of test images whose nearest class mean is that of their class. */
-static double nearest_mean(const double *train, const int32_t *train_labels, int n, const double *test, const int32_t *labels, int m, int size)
+static double nearest_mean(const double *train, const int32_t *train_labels, int n, const double *test, const int32_t *labels, int m,
+                           int size)
 {
     double *mean = calloc((size_t)(10 * size), sizeof *mean);
     int right = 0;

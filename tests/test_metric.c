@@ -81,7 +81,8 @@ static void test_csv(void **state)
 
 static void test_jsonl_length_is_of_the_training(void **state)
 {
-    static const double clocks[][3] = {{0, 0, 0}, {1000, 0.5, 6.4}, {1e300, 100, 1e12}, {-1, -1, -1}, {NAN, NAN, NAN}, {INFINITY, 55, 99999}};
+    static const double clocks[][3] = {{0, 0, 0},    {1000, 0.5, 6.4}, {1e300, 100, 1e12},
+                                       {-1, -1, -1}, {NAN, NAN, NAN},  {INFINITY, 55, 99999}};
     int64_t before = 0, line = 0;
 
     (void)state;

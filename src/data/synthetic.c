@@ -20,8 +20,8 @@ typedef struct synthetic_options {
 } synthetic_options;
 
 static const ghl_option rows[] = {
-    {.name = "shape", .type = GHL_OPTION_INTS, .offset = offsetof(synthetic_options, shape), .fallback = "[3, 32, 32]", .min = 1, .max = 4096,
-     .help = "channels, height, width of an image"},
+    {.name = "shape", .type = GHL_OPTION_INTS, .offset = offsetof(synthetic_options, shape), .fallback = "[3, 32, 32]", .min = 1,
+     .max = 4096, .help = "channels, height, width of an image"},
     {.name = "classes", .type = GHL_OPTION_INT, .offset = offsetof(synthetic_options, classes), .fallback = "10", .min = 2, .max = 100000,
      .help = "number of classes; they take turns"},
     {.name = "size", .type = GHL_OPTION_INT, .offset = offsetof(synthetic_options, size), .fallback = "10000", .min = 1, .max = 1e9,
@@ -116,7 +116,8 @@ static ghl_status read_synthetic(const char *path, bool test, const void *option
         out->count = o->test_size > 0 ? o->test_size : (o->size + 4) / 5;
     double bytes = (double)out->count * (double)out->height * (double)out->width * (double)out->channels;
     if (bytes > cap)
-        return ghl_fail(GHL_RECIPE, "make data.size or data.shape smaller", "%lld synthetic images of %lld x %lld x %lld take %.0f GiB, over %.0f",
+        return ghl_fail(GHL_RECIPE, "make data.size or data.shape smaller",
+                        "%lld synthetic images of %lld x %lld x %lld take %.0f GiB, over %.0f",
                         (long long)out->count, (long long)out->channels, (long long)out->height, (long long)out->width, bytes / (1 << 30),
                         cap / (1 << 30));
     GHL_TRY(ghl_images_allocate(out));
