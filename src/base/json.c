@@ -286,3 +286,8 @@ void ghl_json_free(ghl_json *json)
 {
     json_decref(value_of(json));
 }
+
+const char *ghl_jansson_version(void)
+{
+    return JANSSON_VERSION;
+}

@@ -36,6 +36,8 @@ bool ghl_json_integer(const ghl_json *json, int64_t *out); /* false: not an inte
 bool ghl_json_real(const ghl_json *json, double *out);     /* integers too */
 const char *ghl_json_text(const ghl_json *json);           /* NULL: not a text */
 
+const char *ghl_jansson_version(void); /* "2.14" */
+
 ghl_json *ghl_json_create(bool array);
 /* key: of an object; NULL where `into` is an array. A number that is not finite becomes null. */
 ghl_json *ghl_json_add_object(ghl_json *into, const char *key);

@@ -549,3 +549,8 @@ ghl_status ghl_value_override(ghl_value *map, const char *assignment)
     ghl_value_free(value);
     return status;
 }
+
+const char *ghl_yaml_version(void)
+{
+    return yaml_get_version_string();
+}

@@ -22,6 +22,7 @@ struct ghl_value {
     int count;
 };
 
+const char *ghl_yaml_version(void); /* of libyaml, "0.2.5" */
 /* YAML 1.1 by libyaml, one document; anchors and aliases are refused, duplicate keys too, nesting over 32 levels, text over 1 MiB.
  * GHL_RECIPE with origin:line:column. An empty text is an empty map. */
 ghl_status ghl_value_parse(const char *text, size_t size, const char *origin, ghl_value **out);

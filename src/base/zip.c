@@ -123,3 +123,8 @@ ghl_status ghl_gzip_read(const char *path, size_t cap, ghl_status failure, char 
     *size = u.length;
     return GHL_OK;
 }
+
+const char *ghl_zlib_version(void)
+{
+    return zlibVersion();
+}

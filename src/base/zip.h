@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 
+const char *ghl_zlib_version(void); /* of the library in use, "1.2.13" */
 /* CRC-32 (IEEE 802.3) of what was summed before (0 at the start) followed by `size` bytes. */
 uint32_t ghl_crc32(uint32_t before, const void *data, size_t size);
 /* A plain or gzip file, unpacked; more than `cap` bytes are refused, however small the file. `failure` as in ghl_file_read.

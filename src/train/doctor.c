@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The command `doctor`: what this machine has that matters for training, what is missing, and how to get it.
+ *
+ * A check is a row: a function that writes what it found, and a hint of what to do where something is missing.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "base/files.h"
+#include "base/zip.h"
+#include "device/device.h"
+#include "device/peak.h"
+#include "ghl_build.h"
+#include "train/catalog.h"
+
+typedef struct finding {
+    char value[400];
+    const char *hint; /* NULL: nothing is missing */
+} finding;
+
+typedef struct examination {
+    ghl_peak peak;
+    ghl_status peak_status;
+} examination;
+
+#define SAY(found, ...) snprintf((found)->value, sizeof (found)->value, __VA_ARGS__)
+
+static void check_ghl(const examination *x, finding *f)
+{
+    (void)x;
+    SAY(f, "%s%s%s, built by %s, %s%s%s", GHL_BUILD_VERSION, GHL_BUILD_COMMIT[0] ? " at " : "", GHL_BUILD_COMMIT, GHL_BUILD_COMPILER,
+        GHL_BUILD_TYPE, GHL_BUILD_SANITIZE[0] ? ", sanitizers " : "", GHL_BUILD_SANITIZE);
+    if (strcmp(GHL_BUILD_TYPE, "Release") != 0)
+        f->hint = "this build is slow; for training: cmake --preset release && cmake --build --preset release";
+}
+
+static void check_processor(const examination *x, finding *f)
+{
+    if (x->peak_status == GHL_OK)
+        SAY(f, "%s", x->peak.cpu);
+    else
+        SAY(f, "unknown");
+}
+
+#if defined(__x86_64__)
+/* Bits of CPUID leaf 7 that compilers do not all have names for. */
+static bool leaf7(unsigned subleaf, int reg, int bit)
+{
+    unsigned r[4] = {0};
+    if (!__get_cpuid_count(7, subleaf, &r[0], &r[1], &r[2], &r[3]))
+        return false;
+    return r[reg] >> bit & 1;
+}
+
+static void check_features(const examination *x, finding *f)
+{
+    const struct {
+        const char *name;
+        bool there;
+    } features[] = {
+        {"avx2", __builtin_cpu_supports("avx2")},
+        {"fma", __builtin_cpu_supports("fma")},
+        {"avx512f", __builtin_cpu_supports("avx512f")},
+        {"avx512_bf16", __builtin_cpu_supports("avx512f") && leaf7(1, 0, 5)},
+        {"amx_tile", leaf7(0, 3, 24)},
+        {"amx_bf16", leaf7(0, 3, 22)},
+    };
+    char has[160] = "", lacks[160] = "";
+
+    (void)x;
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
+        char *list = features[i].there ? has : lacks;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof has - used, " %s", features[i].name);
+    }
+    SAY(f, "%s%s%s", has[0] ? has + 1 : "baseline only", lacks[0] ? "; not" : "", lacks);
+    if (!__builtin_cpu_supports("avx2"))
+        f->hint = "without AVX2 training is many times slower; use a processor of the last ten years";
+}
+#else
+static void check_features(const examination *x, finding *f)
+{
+    (void)x;
+    SAY(f, "not an x86-64 processor: own kernels run in their plain form");
+}
+#endif
+
+static void check_cores(const examination *x, finding *f)
+{
+    cpu_set_t set;
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)online;
+
+    (void)x;
+    SAY(f, "%d usable of %ld; a training takes %d threads unless train.threads says otherwise", usable, online, usable);
+}
+
+/* "MemTotal:  24568000 kB" */
+static double meminfo(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    double kib = 0;
+
+    if (at && sscanf(at + strlen(key), " %lf", &kib) == 1)
+        return kib / (1 << 20);
+    return 0;
+}
+
+static void check_memory(const examination *x, finding *f)
+{
+    char *text;
+    size_t size;
+
+    (void)x;
+    if (ghl_file_read("/proc/meminfo", 1 << 20, GHL_DEVICE, &text, &size) != GHL_OK) {
+        SAY(f, "unknown");
+        return;
+    }
+    SAY(f, "%.1f GiB, %.1f of them available", meminfo(text, "MemTotal:"), meminfo(text, "MemAvailable:"));
+    free(text);
+}
+
+static void check_huge_pages(const examination *x, finding *f)
+{
+    char *text;
+    size_t size;
+
+    (void)x;
+    if (ghl_file_read("/sys/kernel/mm/transparent_hugepage/enabled", 4096, GHL_DEVICE, &text, &size) != GHL_OK) {
+        SAY(f, "unknown");
+        return;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    SAY(f, "%s", text);
+    if (strstr(text, "[never]"))
+        f->hint = "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled; it may save some per cent of time";
+    free(text);
+}
+
+static void check_libraries(const examination *x, finding *f)
+{
+    (void)x;
+    SAY(f, "zlib %s, libyaml %s, jansson %s; oneDNN: see device cpu", ghl_zlib_version(), ghl_yaml_version(), ghl_jansson_version());
+}
+
+static void check_peak(const examination *x, finding *f)
+{
+    if (x->peak_status == GHL_OK)
+        SAY(f, "%.1f GFLOP/s fp32 (%s, %d threads), %.1f GB/s copying", x->peak.gflops, x->peak.isa, x->peak.threads,
+            x->peak.copy_gbytes_s);
+    else
+        SAY(f, "could not be measured: %s", ghl_error_message());
+}
+
+static void check_gpu(const examination *x, finding *f)
+{
+    const ghl_descriptor *d;
+
+    (void)x;
+    if (ghl_registry_find(&ghl_devices, "cuda", NULL, &d) == GHL_OK) {
+        SAY(f, "device cuda is here");
+        return;
+    }
+    SAY(f, "not built: this version has no GPU device; trainings run on the CPU");
+}
+
+static void check_fashion(const examination *x, finding *f)
+{
+    static const char *const folder = "/usr/share/datasets/fashion-mnist";
+
+    (void)x;
+    if (ghl_file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz") ||
+        ghl_file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte")) {
+        SAY(f, "%s", folder);
+        return;
+    }
+    SAY(f, "not at %s", folder);
+    f->hint = "on Debian and its kin: apt-get install dataset-fashion-mnist; elsewhere data.kind=synthetic needs no files";
+}
+
+static void check_cifar(const examination *x, finding *f)
+{
+    static const char *const folder = "data/cifar-10-batches-bin";
+
+    (void)x;
+    if (ghl_file_exists("data/cifar-10-batches-bin/test_batch.bin")) {
+        SAY(f, "%s", folder);
+        return;
+    }
+    SAY(f, "not at %s, where the recipes look for it", folder);
+    f->hint = "unpack the \"CIFAR-10 binary version\" (cifar-10-binary.tar.gz) into data/";
+}
+
+static const struct {
+    const char *name;
+    void (*look)(const examination *x, finding *f);
+} checks[] = {
+    {"ghl", check_ghl},
+    {"processor", check_processor},
+    {"features", check_features},
+    {"cores", check_cores},
+    {"memory", check_memory},
+    {"huge pages", check_huge_pages},
+    {"libraries", check_libraries},
+    {"peak", check_peak},
+    {"gpu", check_gpu},
+    {"fashion-mnist", check_fashion},
+    {"cifar-10", check_cifar},
+};
+enum { CHECKS = sizeof checks / sizeof *checks };
+
+/* A device that opens says itself what it is made of. */
+static ghl_status check_device(const ghl_device *device, finding *f)
+{
+    const ghl_device_options options = {0};
+    void *self;
+
+    f->hint = NULL;
+    ghl_status status = device->open(&options, &self);
+    if (status != GHL_OK) {
+        SAY(f, "cannot be used: %s", ghl_error_message());
+        f->hint = ghl_error_hint();
+        return status;
+    }
+    SAY(f, "%s", device->describe ? device->describe(self) : device->summary);
+    device->close(self);
+    return GHL_OK;
+}
+
+typedef struct report {
+    ghl_text text;
+    ghl_json *json; /* NULL: text */
+} report;
+
+static void add_finding(report *r, const char *name, const finding *f)
+{
+    bool hinted = f->hint && f->hint[0];
+
+    if (r->json) {
+        ghl_json *o = ghl_json_add_object(r->json, name);
+        ghl_json_add_text(o, "value", f->value);
+        ghl_json_add_bool(o, "ok", !hinted);
+        ghl_json_add_text(o, "hint", hinted ? f->hint : NULL);
+        return;
+    }
+    ghl_text_add(&r->text, "%-2s %-14s %s\n", hinted ? "!" : "", name, f->value);
+    if (hinted)
+        ghl_text_add(&r->text, "%17s  -> %s\n", "", f->hint);
+}
+
+ghl_status ghl_doctor(bool json, const ghl_host *host)
+{
+    report r = {.json = json ? ghl_json_create(false) : NULL};
+    const ghl_device *device;
+    int usable = 0;
+
+    for (int i = 0; (device = (const ghl_device *)ghl_registry_at(&ghl_devices, i)); i++) {
+        finding f = {.hint = NULL};
+        char name[80];
+        snprintf(name, sizeof name, "device %s", device->name);
+        usable += check_device(device, &f) == GHL_OK;
+        add_finding(&r, name, &f);
+    }
+    examination x = {.peak_status = GHL_OK};
+    x.peak_status = ghl_peak_measure(0, 300, &x.peak);
+    ghl_failure peak_failure = {.status = GHL_OK};
+    ghl_failure_take(&peak_failure, x.peak_status);
+    for (int i = 0; i < CHECKS; i++) {
+        finding f = {.hint = NULL};
+        ghl_failure_raise(&peak_failure);
+        checks[i].look(&x, &f);
+        add_finding(&r, checks[i].name, &f);
+    }
+    GHL_TRY(json ? ghl_result_json(host, r.json) : ghl_result_text(host, &r.text));
+    if (usable == 0)
+        return ghl_fail(GHL_DEVICE, "see the report", "no device can be used on this machine");
+    return GHL_OK;
+}
