@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli.h - the commands of `ghl`, a row each, and what they share. This room knows the library by its public headers only.
+ *
+ * A command parses its own arguments with argp, which ends the program for --help and for options that it does not know (status 2).
+ */
+#ifndef GHL_CLI_CLI_H
+#define GHL_CLI_CLI_H
+
+#include <argp.h>
+
+#include "ghl.h"
+
+typedef struct ghl_command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0]: "ghl"; argv[1]: the command's name. Returns the exit status */
+} ghl_command;
+
+extern const ghl_command ghl_command_train, ghl_command_eval, ghl_command_bench, ghl_command_trace;
+extern const ghl_command ghl_command_plan, ghl_command_list, ghl_command_doctor, ghl_command_help;
+extern const ghl_command *const ghl_commands[]; /* ends with NULL */
+const ghl_command *ghl_command_find(const char *name);  /* NULL: none */
+
+/* The words of a command line that are no options: the first (RECIPE, RUN, ...), then settings "key=value". */
+typedef struct ghl_cli_words {
+    const char *first;
+    const char **settings;
+    int n;
+} ghl_cli_words;
+
+/* A command line as argp sees it. `take` handles the command's own options and returns ARGP_ERR_UNKNOWN for what it does not know. */
+typedef struct ghl_cli_syntax {
+    const char *words;       /* "RECIPE [key=value ...]" */
+    const char *about;       /* what --help says below the usage */
+    const struct argp_option *options;
+    error_t (*take)(int key, char *argument, void *to);
+    bool settings;           /* words after the first may stand, and are key=value */
+    bool optional;           /* the first word may be left out */
+} ghl_cli_syntax;
+
+/* For commands whose one option is --json: `to` is a bool. */
+extern const struct argp_option ghl_cli_json_options[];
+error_t ghl_cli_json_take(int key, char *argument, void *to);
+
+/* Parses into `to` (the command's own struct) and words. Ends the program on wrong usage. words->settings is freed by the caller. */
+void ghl_cli_parse(const ghl_command *command, const ghl_cli_syntax *syntax, int argc, char **argv, void *to, ghl_cli_words *words);
+/* "ghl: MESSAGE" and a line of hint; ends the program with status 2. */
+_Noreturn void ghl_cli_refuse(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A whole number from 1 on, for an option's value; ends the program on anything else. */
+int64_t ghl_cli_number(const char *option, const char *text);
+
+/* Where the library's words go: results to standard output, all else to standard error, a bar if that is a terminal. */
+const ghl_host *ghl_cli_host(void);
+/* Says what failed, if anything, on standard error; checks that standard output took everything. Returns the exit status. */
+int ghl_cli_finish(ghl_status status);
+/* Reads a recipe with the command line's settings. */
+ghl_status ghl_cli_recipe(const ghl_cli_words *words, ghl_recipe **out);
+
+#endif
