@@ -36,8 +36,8 @@ int64_t ghl_emit_batch(const ghl_emitter *em)
 ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node)
 {
     ghl_tensor images = ghl_emit_external(em, GHL_EXTERNAL_IMAGES);
-    if (em->settings.float_images)
-        return images;
+    if (em->settings.float_images) /* a copy, which a trace can read after the step */
+        return ghl_emit_like(em, GHL_OP_copy, NULL, 1, &images, 0);
     const ghl_plan *plan = em->plan;
     ghl_shape shape = node->shape;
     shape.n = em->settings.batch;
