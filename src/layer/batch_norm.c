@@ -87,8 +87,8 @@ static void move_running(ghl_emitter *em, const ghl_node *node, const ghl_weight
 {
     const options *o = node->options;
     ghl_attributes attr = {.running = {.momentum = (float)o->momentum, .correction = (float)correction}};
-    ghl_tensor state = ghl_emit_weight(em, running), from = reshaped(em, statistic, running->shape);
-    ghl_emit_commit_call(em, GHL_OP_running_average, &attr, 1, &from, 1, &state);
+    ghl_tensor state = vector(em, running);
+    ghl_emit_commit_call(em, GHL_OP_running_average, &attr, 1, &statistic, 1, &state);
 }
 
 static void batch_statistics(ghl_emitter *em, const ghl_node *node, ghl_tensor x, ghl_tensor out[2])

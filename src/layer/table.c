@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table.c - the layer kinds, a row each.
+ * table.c - the layer kinds by name: a new one is a file here and a row below.
  */
 #include "base/registry.h"
 #include "layer/layers.h"

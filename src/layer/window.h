@@ -14,9 +14,9 @@ typedef struct ghl_window_options {
 /* Rows for the member `window` of options struct `owner`; stride_help says what an empty stride means. */
 #define GHL_WINDOW_ROWS(owner, stride_default, stride_help)                                                                           \
     {.name = "kernel", .type = GHL_OPTION_INTS, .offset = offsetof(owner, window.kernel), .fallback = "[]", .min = 1, .max = 4096,    \
-     .help = "rows and columns of the window: one number or [rows, columns]"},                                                       \
+     .help = "rows and columns of the window: one number or [rows, columns]"},                                                        \
     {.name = "stride", .type = GHL_OPTION_INTS, .offset = offsetof(owner, window.stride), .fallback = stride_default, .min = 1,       \
-     .max = 4096, .help = stride_help},                                                                                              \
+     .max = 4096, .help = stride_help},                                                                                               \
     {.name = "padding", .type = GHL_OPTION_INTS, .offset = offsetof(owner, window.padding), .fallback = "[0]", .min = 0, .max = 4096, \
      .help = "rows and columns added on each side: one number or [rows, columns]"}
 

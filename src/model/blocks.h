@@ -20,19 +20,19 @@ typedef struct ghl_model_options {
 extern const char *const ghl_model_activations[], *const ghl_model_paddings[], *const ghl_model_norms[];
 
 /* Rows for the member `common` of options struct `owner`. */
-#define GHL_MODEL_ROWS(owner, norm_default, dropout_default)                                                                        \
-    {.name = "width", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.width), .fallback = "1", .min = 1e-4, .max = 1e4,   \
-     .help = "multiplies every hidden layer's channels or features (rounded, at least 1)"},                                         \
-    {.name = "activation", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.activation), .fallback = "relu",             \
-     .choices = ghl_model_activations, .help = "after each hidden layer"},                                                          \
-    {.name = "norm", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.norm), .fallback = norm_default,                   \
-     .choices = ghl_model_norms, .help = "batch norm: plain (no scale, no shift), affine, or none"},                                \
-    {.name = "dropout", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.dropout), .fallback = dropout_default, .min = 0,  \
+#define GHL_MODEL_ROWS(owner, norm_default, dropout_default)                                                                       \
+    {.name = "width", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.width), .fallback = "1", .min = 1e-4, .max = 1e4,  \
+     .help = "multiplies every hidden layer's channels or features (rounded, at least 1)"},                                        \
+    {.name = "activation", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.activation), .fallback = "relu",            \
+     .choices = ghl_model_activations, .help = "after each hidden layer"},                                                         \
+    {.name = "norm", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.norm), .fallback = norm_default,                  \
+     .choices = ghl_model_norms, .help = "batch norm: plain (no scale, no shift), affine, or none"},                               \
+    {.name = "dropout", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.dropout), .fallback = dropout_default, .min = 0, \
      .max = 0.999999, .help = "rate of the dropout before the classifier"}
-#define GHL_MODEL_CONV_ROWS(owner)                                                                                                  \
-    {.name = "padding", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.padding), .fallback = "zero",                   \
-     .choices = ghl_model_paddings, .help = "what padded convolutions pad with"},                                                   \
-    {.name = "bias", .type = GHL_OPTION_BOOL, .offset = offsetof(owner, common.bias), .fallback = "false",                          \
+#define GHL_MODEL_CONV_ROWS(owner)                                                                                \
+    {.name = "padding", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.padding), .fallback = "zero", \
+     .choices = ghl_model_paddings, .help = "what padded convolutions pad with"},                                 \
+    {.name = "bias", .type = GHL_OPTION_BOOL, .offset = offsetof(owner, common.bias), .fallback = "false",        \
      .help = "convolutions have a bias"}
 
 /* width * size, rounded, at least 1. */

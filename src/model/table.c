@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table.c - the models, a row each.
+ * table.c - the models by name: a new one is a file here and a row below.
  */
 #include "base/registry.h"
 #include "model/blocks.h"

@@ -17,10 +17,10 @@ typedef struct ghl_warmup {
 } ghl_warmup;
 
 /* Rows for the member `warmup` of options struct `owner`. */
-#define GHL_WARMUP_ROWS(owner)                                                                                                        \
+#define GHL_WARMUP_ROWS(owner)                                                                                                          \
     {.name = "warmup_epochs", .type = GHL_OPTION_REAL, .offset = offsetof(owner, warmup.epochs), .fallback = "0", .min = 0, .max = 1e6, \
-     .help = "epochs in which the rate rises linearly at the start"},                                                                \
-    {.name = "warmup_steps", .type = GHL_OPTION_INT, .offset = offsetof(owner, warmup.steps), .fallback = "0", .min = 0, .max = 1e12, \
+     .help = "epochs in which the rate rises linearly at the start"},                                                                   \
+    {.name = "warmup_steps", .type = GHL_OPTION_INT, .offset = offsetof(owner, warmup.steps), .fallback = "0", .min = 0, .max = 1e12,   \
      .help = "steps in which the rate rises linearly at the start, besides warmup_epochs"}
 
 double ghl_warmup_length(const ghl_warmup *warmup, const ghl_progress *progress); /* W, in whole steps */

@@ -22,20 +22,20 @@ typedef struct ghl_magnitude_options {
 extern const char *const ghl_guide_choices[], *const ghl_scale_choices[];
 
 /* Rows for the members `guide`, `magnitude` and `inverse_temperature` of options struct `owner`. */
-#define GHL_GUIDE_ROWS(owner)                                                                                                              \
-    {.name = "direction", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, guide.direction), .fallback = "sign",                       \
-     .choices = ghl_guide_choices, .help = "sign of the gradient (published), or of its exponential moving average"},                     \
-    {.name = "beta", .type = GHL_OPTION_REAL, .offset = offsetof(owner, guide.beta), .fallback = "0.9", .min = 0, .max = 0.9999999,        \
+#define GHL_GUIDE_ROWS(owner)                                                                                                       \
+    {.name = "direction", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, guide.direction), .fallback = "sign",                \
+     .choices = ghl_guide_choices, .help = "sign of the gradient (published), or of its exponential moving average"},               \
+    {.name = "beta", .type = GHL_OPTION_REAL, .offset = offsetof(owner, guide.beta), .fallback = "0.9", .min = 0, .max = 0.9999999, \
      .help = "ema_sign: share of the old average in the new one"}
-#define GHL_MAGNITUDE_ROWS(owner)                                                                                                          \
-    {.name = "scale", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, magnitude.scale), .fallback = "layer_max",                      \
-     .choices = ghl_scale_choices, .help = "what the local update is divided by: a maximum (layer's: published) or a root mean square"},  \
-    {.name = "clip", .type = GHL_OPTION_REAL, .offset = offsetof(owner, magnitude.clip), .fallback = "3", .min = 1e-6, .max = 1e6,         \
-     .help = "layer_rms, neuron_rms: largest |h|"},                                                                                       \
-    {.name = "power", .type = GHL_OPTION_REAL, .offset = offsetof(owner, magnitude.power), .fallback = "1", .min = 0, .max = 100,          \
+#define GHL_MAGNITUDE_ROWS(owner)                                                                                                        \
+    {.name = "scale", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, magnitude.scale), .fallback = "layer_max",                    \
+     .choices = ghl_scale_choices, .help = "what the local update is divided by: a maximum (layer's: published) or a root mean square"}, \
+    {.name = "clip", .type = GHL_OPTION_REAL, .offset = offsetof(owner, magnitude.clip), .fallback = "3", .min = 1e-6, .max = 1e6,       \
+     .help = "layer_rms, neuron_rms: largest |h|"},                                                                                      \
+    {.name = "power", .type = GHL_OPTION_REAL, .offset = offsetof(owner, magnitude.power), .fallback = "1", .min = 0, .max = 100,        \
      .help = "|h| to this power; 1 is published, 0 is the rule sign"}
-#define GHL_TEMPERATURE_ROW(owner)                                                                                                         \
-    {.name = "inverse_temperature", .type = GHL_OPTION_REAL, .offset = offsetof(owner, inverse_temperature), .fallback = "0", .min = 0,    \
+#define GHL_TEMPERATURE_ROW(owner)                                                                                                      \
+    {.name = "inverse_temperature", .type = GHL_OPTION_REAL, .offset = offsetof(owner, inverse_temperature), .fallback = "0", .min = 0, \
      .max = 1e6, .help = "t of the softmax over channels; 0: the model's for this layer"}
 
 /* r = softmax over channels of t u, [N,P,Q,K]; t = inverse_temperature, or the weight's own where that is 0. */
