@@ -22,8 +22,7 @@ static void must(ghl_status status)
 const char *rig_device(int i)
 {
     static const char *const names[] = {"ref", "cpu", NULL};
-    const ghl_descriptor *d;
-    return names[i] != NULL && ghl_registry_find(&ghl_devices, names[i], NULL, &d) == GHL_OK ? names[i] : NULL;
+    return names[i];
 }
 
 int rig_add(ghl_net *net, const char *name, const char *kind, int a, int b, const char *options)
