@@ -164,6 +164,7 @@ static void test_resume(void **state)
     temporary_make_folder("parts");
     m = open_metrics("parts", NULL, 0, NULL);
     write_epochs(m, 1, 3);
+    assert_int_equal(ghl_metrics_sync(m), GHL_OK);
     assert_int_equal(ghl_metrics_lengths(m, 2, lengths), 2);
     write_epochs(m, 4, 5); /* after the state was saved: lost with the process */
     ghl_metrics_close(m);
@@ -204,6 +205,9 @@ static void test_refused_writes(void **state)
     ghl_epoch_row row = epoch_row;
     row.epoch = 2;
     assert_int_equal(ghl_metrics_epoch(m, &row), GHL_RUN);
+    temporary_remove("refused/metrics.csv");
+    assert_int_equal(ghl_metrics_sync(m), GHL_RUN); /* nothing is there to be on the disk */
+    temporary_make_folder("refused/metrics.csv");
     assert_int_equal(length_of(m, "csv"), length);
     temporary_remove("refused/metrics.csv");
     assert_int_equal(rename(temporary_path("refused/away"), temporary_path("refused/metrics.csv")), 0);

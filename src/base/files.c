@@ -270,6 +270,16 @@ ghl_status ghl_file_append(const char *path, const void *data, size_t size)
     return error == 0 ? GHL_OK : fail_errno(GHL_RUN, "append to", path, error);
 }
 
+ghl_status ghl_file_sync(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return fail_errno(GHL_RUN, "open", path, errno);
+    int error = fsync(descriptor) != 0 && errno != EINVAL && errno != EROFS ? errno : 0;
+    close(descriptor);
+    return error == 0 ? GHL_OK : fail_errno(GHL_RUN, "write", path, error);
+}
+
 ghl_status ghl_file_truncate(const char *path, int64_t length)
 {
     struct stat info;

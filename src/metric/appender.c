@@ -52,6 +52,11 @@ ghl_status ghl_appender_write(ghl_appender *a, ghl_text *row)
     return status == GHL_OK ? write_waiting(a) : status;
 }
 
+ghl_status ghl_appender_sync(const ghl_appender *a)
+{
+    return ghl_file_sync(a->path);
+}
+
 void ghl_appender_release(ghl_appender *a)
 {
     ghl_text_release(&a->waiting);

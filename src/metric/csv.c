@@ -58,6 +58,11 @@ static ghl_status csv_epoch(void *self, const ghl_epoch_row *row)
     return ghl_appender_write(self, &text);
 }
 
+static ghl_status csv_sync(void *self)
+{
+    return ghl_appender_sync(self);
+}
+
 static int64_t csv_length(void *self)
 {
     const ghl_appender *a = self;
@@ -76,6 +81,7 @@ const ghl_sink ghl_sink_csv = {
     .source = "RFC 4180, with line feeds",
     .open = csv_open,
     .epoch = csv_epoch,
+    .sync = csv_sync,
     .length = csv_length,
     .close = csv_close,
 };

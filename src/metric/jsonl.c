@@ -82,6 +82,11 @@ static ghl_status jsonl_note(void *self, int64_t step, const char *note)
     return ghl_appender_write(self, &text);
 }
 
+static ghl_status jsonl_sync(void *self)
+{
+    return ghl_appender_sync(self);
+}
+
 static int64_t jsonl_length(void *self)
 {
     const ghl_appender *a = self;
@@ -101,6 +106,7 @@ const ghl_sink ghl_sink_jsonl = {
     .open = jsonl_open,
     .step = jsonl_step,
     .note = jsonl_note,
+    .sync = jsonl_sync,
     .length = jsonl_length,
     .close = jsonl_close,
 };

@@ -58,6 +58,7 @@ typedef struct ghl_sink {
     ghl_status (*step)(void *self, const ghl_step_row *row);     /* every N steps */
     ghl_status (*epoch)(void *self, const ghl_epoch_row *row);
     ghl_status (*note)(void *self, int64_t step, const char *text);
+    ghl_status (*sync)(void *self); /* what is written is on the disk */
     int64_t (*length)(void *self); /* bytes of its file that are written; NULL: it has no file */
     void (*close)(void *self);
 } ghl_sink;
@@ -76,6 +77,8 @@ ghl_status ghl_metrics_epoch(ghl_metrics *metrics, const ghl_epoch_row *row);
 /* A line worth keeping ("resumed on another CPU"), to log.jsonl and the host's log. It counts in the lengths: not for what every resume
  * does. */
 ghl_status ghl_metrics_note(ghl_metrics *metrics, int64_t step, const char *text);
+/* Puts the files on the disk: before a state that records their lengths is written, or a power cut would leave them shorter than it. */
+ghl_status ghl_metrics_sync(ghl_metrics *metrics);
 /* The sinks that have files, with the lengths of these: at most `room` into out; returns how many there are. Names are literals. */
 int ghl_metrics_lengths(const ghl_metrics *metrics, int room, ghl_sink_length *out);
 void ghl_metrics_close(ghl_metrics *metrics); /* wipes the bar; NULL is fine */

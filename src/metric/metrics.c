@@ -60,37 +60,42 @@ ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, int n, con
     return GHL_OK;
 }
 
-/* Every sink gets the row; the first failure is what is reported. */
-#define FEED(metrics, function, ...)                                                   \
-    do {                                                                               \
-        ghl_failure first = {.status = GHL_OK};                                        \
-        for (int i = 0; i < (metrics)->count; i++) {                                   \
-            const opened *o = &(metrics)->sinks[i];                                    \
-            ghl_status status = o->sink->function ? o->sink->function(o->self, __VA_ARGS__) : GHL_OK; \
-            if (status != GHL_OK && first.status == GHL_OK)                            \
-                ghl_failure_take(&first, status);                                      \
-        }                                                                              \
-        return first.status == GHL_OK ? GHL_OK : ghl_failure_raise(&first);            \
+/* Every sink gets the row; the first failure is what is reported. `arguments` may name the opened sink `o`. */
+#define FEED(metrics, function, arguments)                                                             \
+    do {                                                                                               \
+        ghl_failure first = {.status = GHL_OK};                                                        \
+        for (int i = 0; i < (metrics)->count; i++) {                                                   \
+            const opened *o = &(metrics)->sinks[i];                                                    \
+            ghl_status status = o->sink->function ? o->sink->function arguments : GHL_OK;              \
+            if (status != GHL_OK && first.status == GHL_OK)                                            \
+                ghl_failure_take(&first, status);                                                      \
+        }                                                                                              \
+        return first.status == GHL_OK ? GHL_OK : ghl_failure_raise(&first);                            \
     } while (0)
 
 ghl_status ghl_metrics_progress(ghl_metrics *metrics, const ghl_step_row *row)
 {
-    FEED(metrics, progress, row);
+    FEED(metrics, progress, (o->self, row));
 }
 
 ghl_status ghl_metrics_step(ghl_metrics *metrics, const ghl_step_row *row)
 {
-    FEED(metrics, step, row);
+    FEED(metrics, step, (o->self, row));
 }
 
 ghl_status ghl_metrics_epoch(ghl_metrics *metrics, const ghl_epoch_row *row)
 {
-    FEED(metrics, epoch, row);
+    FEED(metrics, epoch, (o->self, row));
 }
 
 ghl_status ghl_metrics_note(ghl_metrics *metrics, int64_t step, const char *text)
 {
-    FEED(metrics, note, step, text);
+    FEED(metrics, note, (o->self, step, text));
+}
+
+ghl_status ghl_metrics_sync(ghl_metrics *metrics)
+{
+    FEED(metrics, sync, (o->self));
 }
 
 int ghl_metrics_lengths(const ghl_metrics *metrics, int room, ghl_sink_length *out)
