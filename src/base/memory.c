@@ -16,7 +16,10 @@ static const char memory_hint[] = "a smaller train.batch or model.width needs le
 
 ghl_status ghl_allocate(size_t count, size_t size, void **out)
 {
-    *out = calloc(count > 0 ? count : 1, size > 0 ? size : 1); /* calloc checks the product */
+    const size_t largest = SIZE_MAX >> 24; /* a tebibyte: more is a mistake, which some allocators punish by ending the program */
+    size_t bytes = 0;
+    bool sane = !__builtin_mul_overflow(count, size, &bytes) && bytes <= largest;
+    *out = sane ? calloc(bytes > 0 ? bytes : 1, 1) : NULL;
     if (*out == NULL)
         return ghl_fail(GHL_MEMORY, memory_hint, "out of memory: %zu elements of %zu bytes", count, size);
     return GHL_OK;
