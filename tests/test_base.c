@@ -322,8 +322,8 @@ static void test_json_prints(void **state)
     ghl_json_add_object(root, "empty");
     ghl_text text = {0};
     assert_int_equal(ghl_json_print(root, 0, &text), GHL_OK);
-    static const char line[] = "{\"model\":\"deep\\\"hebb\\\"\\n\",\"batch\":-9223372036854775808,\"rate\":0.1,\"whole\":2.0,\"nothing\":null,"
-                               "\"fused\":true,\"ops\":[{\"op\":\"conv\"},\"?!\",null],\"empty\":{}}";
+    static const char line[] = "{\"model\":\"deep\\\"hebb\\\"\\n\",\"batch\":-9223372036854775808,\"rate\":0.1,\"whole\":2.0,"
+                               "\"nothing\":null,\"fused\":true,\"ops\":[{\"op\":\"conv\"},\"?!\",null],\"empty\":{}}";
     assert_string_equal(text.data, line);
     ghl_json *back = NULL;
     assert_int_equal(ghl_json_parse(text.data, text.length, GHL_DATA, "x.json", &back), GHL_OK);
@@ -373,8 +373,8 @@ static void test_json_reads(void **state)
 static void test_json_refuses(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "{", "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "[1e999]", "[99999999999999999999]", "\"\\ud800\"",
-                                      "[\"\xff\"]", "nan", "[\"a\\u0000b\"", "{\"a\\u0000\": 1}"};
+    static const char *const bad[] = {"", "{", "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "[1e999]", "[99999999999999999999]",
+                                      "\"\\ud800\"", "[\"\xff\"]", "nan", "[\"a\\u0000b\"", "{\"a\\u0000\": 1}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ghl_json *root = NULL;
         assert_int_equal(ghl_json_parse(bad[i], strlen(bad[i]), GHL_CHECKPOINT, "x.json", &root), GHL_CHECKPOINT);

@@ -196,10 +196,11 @@ static void test_print_reads_back(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "word", "two words", "true", "null", "~", "5", "1e3", "-", "- a", "a: b", "a #b", "#", "'", "\"", "\\", "a\nb", " lead", "trail ",
-        "\t", "[1]", "{a}", "&a", "*a", "!x", "|", ">", "@", "`", "%", "a,b", ".", "..", "...", "---", "./x", "../x", "/x/y.z", "?", "=", "<<",
-        "\xc3\xa9t\xc3\xa9", "\xe6\xb7\xb1", "\xf0\x9f\x98\x80", "\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf", "\xc2\x80", "\x7f", "\x01\x1f",
-        "a\r\nb", "no", "y", "0x1F", "1_000", "2001-01-01", ".5", "+.inf", "a:", ":a", "x\xef\xbf\xbd",
+        "", "word", "two words", "true", "null", "~", "5", "1e3", "-", "- a", "a: b", "a #b", "#", "'", "\"", "\\",
+        "a\nb", " lead", "trail ", "\t", "[1]", "{a}", "&a", "*a", "!x", "|", ">", "@", "`", "%", "a,b", ".", "..",
+        "...", "---", "./x", "../x", "/x/y.z", "?", "=", "<<", "\xc3\xa9t\xc3\xa9", "\xe6\xb7\xb1", "\xf0\x9f\x98\x80",
+        "\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf", "\xc2\x80", "\x7f", "\x01\x1f", "a\r\nb", "no", "y", "0x1F",
+        "1_000", "2001-01-01", ".5", "+.inf", "a:", ":a", "x\xef\xbf\xbd",
     };
     double reals[] = {0, -0.0, 0.1, 1.0 / 3, 1e-300, DBL_MIN / 8, 5e29, 12345678901234567.0};
     int64_t ints[] = {1, 65536, 3};

@@ -38,7 +38,9 @@ static void test_shapes(void **state)
     assert_string_equal(ghl_dtype_name((ghl_dtype)77), "?");
 }
 
-static const ghl_shape shapes[] = {{1, 1, 1, 1}, {2, 3, 5, 7}, {3, 1, 1, 9}, {4, 5, 3, 1}, {2, 5, 5, 40}, {1, 33, 17, 3}, {5, 1, 7, 64}, {0, 3, 3, 2}};
+static const ghl_shape shapes[] = {
+    {1, 1, 1, 1}, {2, 3, 5, 7}, {3, 1, 1, 9}, {4, 5, 3, 1}, {2, 5, 5, 40}, {1, 33, 17, 3}, {5, 1, 7, 64}, {0, 3, 3, 2},
+};
 
 static void check_order(ghl_shape s, size_t bytes)
 {

@@ -61,7 +61,8 @@ static void test_tree_and_places(void **state)
 {
     (void)state;
     ghl_value *v = parse(recipe);
-    check_shown(v, "{name: '5', model: {kind: mlp, hidden: [256, 128]}, learn: {conv: {rule: ghl}, layer1.0.conv1: {rule: sign}}, empty: }");
+    check_shown(v, "{name: '5', model: {kind: mlp, hidden: [256, 128]}, "
+                   "learn: {conv: {rule: ghl}, layer1.0.conv1: {rule: sign}}, empty: }");
     assert_string_equal(v->origin, "r.yaml");
     const ghl_value *hidden = ghl_value_find(ghl_value_find(v, "model"), "hidden");
     assert_int_equal(hidden->line, 3);
@@ -236,8 +237,8 @@ static void test_overrides(void **state)
     assert_int_equal(ghl_value_override(v, "model.hidden.1=64"), GHL_OK);
     assert_int_equal(ghl_value_override(v, "empty.x=1"), GHL_OK); /* a null becomes a map */
     assert_int_equal(ghl_value_override(v, "name=other"), GHL_OK);
-    check_shown(v, "{name: other, model: {kind: mlp, hidden: [256, 64]}, learn: {conv: {rule: sign, lr: 1e-3}, layer1.0.conv1: {rule: frozen}}, "
-                   "empty: {x: 1}}");
+    check_shown(v, "{name: other, model: {kind: mlp, hidden: [256, 64]}, "
+                   "learn: {conv: {rule: sign, lr: 1e-3}, layer1.0.conv1: {rule: frozen}}, empty: {x: 1}}");
     const ghl_value *conv = ghl_value_find(ghl_value_find(v, "learn"), "conv");
     ghl_value_fail(conv->items[1], NULL, "bad");
     assert_string_equal(ghl_error_message(), "command line:1:15: bad");

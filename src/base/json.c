@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { DEPTH_CAP = 64, VALUE_CAP = 4 << 20 };
+static const char damaged[] = "the file is damaged, or not what it was taken for; use another";
 
 static _Thread_local bool build_failed;
 
@@ -38,9 +39,9 @@ static ghl_status check_caps(const char *text, size_t size, ghl_status failure, 
             depth += (c == '[' || c == '{') - (c == ']' || c == '}');
             values += c == '[' || c == '{' || c == ',' || c == ':';
             if (depth > DEPTH_CAP)
-                return ghl_fail(failure, NULL, "%s: JSON nested more than %d levels deep at byte %zu", name, DEPTH_CAP, i);
+                return ghl_fail(failure, damaged, "%s: JSON nested more than %d levels deep at byte %zu", name, DEPTH_CAP, i);
             if (values > VALUE_CAP)
-                return ghl_fail(failure, NULL, "%s: JSON of more than %d values", name, VALUE_CAP);
+                return ghl_fail(failure, damaged, "%s: JSON of more than %d values", name, VALUE_CAP);
         }
     }
     return GHL_OK;
@@ -55,7 +56,7 @@ ghl_status ghl_json_parse(const char *text, size_t size, ghl_status failure, con
     if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
         return ghl_fail(GHL_MEMORY, NULL, "out of memory while reading JSON of %s", name);
     if (root == NULL)
-        return ghl_fail(failure, NULL, "%s: bad JSON at byte %d: %s", name, error.position, error.text);
+        return ghl_fail(failure, damaged, "%s: bad JSON at byte %d: %s", name, error.position, error.text);
     *out = (ghl_json *)root;
     return GHL_OK;
 }
