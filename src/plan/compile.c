@@ -87,9 +87,12 @@ static void emit_vote(ghl_emitter *em)
         return;
     }
     int n = 0;
-    for (int i = 0; i < em->n_checked; i++)
+    for (int i = 0; i < em->n_checked; i++) {
+        em->node = em->calls[em->records[ghl_emitter_base(em, em->checked[i])].producer].node;
         ghl_emit(em, &(ghl_emission){.op = GHL_OP_finite, .n_in = 1, .in = &(ghl_tensor){em->checked[i]}, .n_out = 1, .out_shapes = &one,
                                      .out_dtypes = &i32}, &flags[n++]);
+    }
+    em->node = em->plan->net->count;
     ghl_tensor memory = GHL_NONE, voted = GHL_NONE;
     if (sticky)
         flags[n++] = memory = ghl_emitter_want(em, &(ghl_state){.name = "ok", .dtype = GHL_I32, .shape = one, .fill = 1, .hidden = true});
@@ -147,7 +150,6 @@ ghl_status ghl_compile_emit(ghl_emitter *em)
             ghl_emit_error(em, emit_rule(em, net->all[i]));
     }
     em->weight = NULL;
-    em->node = net->count;
     em->stage = GHL_STAGE_UPDATE;
     emit_vote(em);
     emit_report(em, score);
