@@ -59,39 +59,45 @@ static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_c
     return GHL_OK;
 }
 
-/* ---- Winograd ---- */
+/* ---- Own kernels ---- */
 
-typedef struct winograd_kernel {
-    ghl_winograd g;
-    const ghl_winograd_kernels *kernels;
+typedef struct own_conv {
+    ghl_winograd winograd; /* one of these is the plan */
+    ghl_linear linear;
+    const void *plan;
+    const ghl_conv_kernels *kernels;
     ghl_scratch *scratch;
     char note[32];
-} winograd_kernel;
+} own_conv;
 
-static ghl_status run_winograd(void *state, const ghl_call *call)
+static ghl_status run_own(void *state, const ghl_call *call)
 {
-    const winograd_kernel *k = state;
+    const own_conv *k = state;
+    const ghl_conv_kernels *run = k->kernels;
     const float *a = call->in[0].data, *b = call->in[1].data;
     float *out = call->out[0].data, *scratch = ghl_scratch_data(k->scratch);
     if (call->op == GHL_OP_conv)
-        k->kernels->forward(&k->g, a, b, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
+        run->forward(k->plan, a, b, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
     else if (call->op == GHL_OP_conv_backward_data)
-        k->kernels->backward_data(&k->g, a, b, out, scratch);
+        run->backward_data(k->plan, a, b, out, scratch);
     else
-        k->kernels->backward_weights(&k->g, a, b, out, scratch);
+        run->backward_weights(k->plan, a, b, out, scratch);
     if (call->op == GHL_OP_conv_backward_weights_pair)
-        k->kernels->backward_weights(&k->g, a, call->in[2].data, call->out[1].data, scratch);
+        run->backward_weights(k->plan, a, call->in[2].data, call->out[1].data, scratch);
     return GHL_OK;
 }
 
-static ghl_status prepare_winograd(ghl_cpu *cpu, const ghl_winograd *g, ghl_kernel *kernel)
+/* Takes over `k`, whose plan is made. */
+static ghl_status finish_own(ghl_cpu *cpu, own_conv *k, const char *name, size_t bytes, ghl_kernel *kernel)
 {
-    winograd_kernel *k = NULL;
-    GHL_TRY(ghl_scratch_reserve(cpu->scratch, g->scratch_bytes));
-    GHL_TRY(GHL_NEW(k, 1));
-    *k = (winograd_kernel){.g = *g, .kernels = cpu->kernels->winograd, .scratch = cpu->scratch};
-    snprintf(k->note, sizeof k->note, "%s F(2x2,3x3)", cpu->kernels->name);
-    *kernel = (ghl_kernel){.run = run_winograd, .state = k, .release = free, .note = k->note};
+    ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);
+    if (status != GHL_OK) {
+        free(k);
+        return status;
+    }
+    k->scratch = cpu->scratch;
+    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, name);
+    *kernel = (ghl_kernel){.run = run_own, .state = k, .release = free, .note = k->note};
     return GHL_OK;
 }
 
@@ -115,13 +121,27 @@ static double saving(const ghl_conv_problem *p)
     return 9.0 * (double)(p->y.h * p->y.w) / (16.0 * tiles);
 }
 
+static bool winograd_pays(const ghl_conv_problem *p)
+{
+    int64_t channels = p->x.c < p->y.c ? p->x.c : p->y.c;
+    return channels >= winograd_from[p->direction].channels && saving(p) >= winograd_from[p->direction].saving;
+}
+
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
     ghl_conv_problem problem = problem_of(call);
-    ghl_winograd g;
-    int64_t channels = problem.x.c < problem.y.c ? problem.x.c : problem.y.c;
-    if (channels >= winograd_from[problem.direction].channels && saving(&problem) >= winograd_from[problem.direction].saving &&
-        ghl_winograd_plan(&problem, &g))
-        return prepare_winograd(cpu, &g, kernel);
+    own_conv *k = NULL;
+    GHL_TRY(GHL_NEW(k, 1));
+    if (ghl_linear_plan(&problem, cpu->threads, &k->linear)) {
+        k->plan = &k->linear;
+        k->kernels = cpu->kernels->linear;
+        return finish_own(cpu, k, "linear", k->linear.scratch_bytes, kernel);
+    }
+    if (winograd_pays(&problem) && ghl_winograd_plan(&problem, &k->winograd)) {
+        k->plan = &k->winograd;
+        k->kernels = cpu->kernels->winograd;
+        return finish_own(cpu, k, "F(2x2,3x3)", k->winograd.scratch_bytes, kernel);
+    }
+    free(k);
     return prepare_onednn(cpu, call, &problem, kernel);
 }

@@ -6,9 +6,12 @@
 #define GHL_DEVICE_CPU_CONV_H
 
 #include "device/cpu/dnnl.h"
+#include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
 
 /* Sizes for F(2x2, 3x3); false where the problem is not one for it. */
 bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out);
+/* The same for linear layers: the kernel is the whole map. */
+bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
 
 #endif

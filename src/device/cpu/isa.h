@@ -8,6 +8,7 @@
 #ifndef GHL_DEVICE_CPU_ISA_H
 #define GHL_DEVICE_CPU_ISA_H
 
+#include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
 
 /* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
@@ -20,10 +21,18 @@ typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
     X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
     X(commit) X(sgd) X(adam)
 
+/* A convolution in one way; `plan` is the sizes that the way was prepared with. */
+typedef struct ghl_conv_kernels {
+    void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
+    void (*backward_data)(const void *plan, const float *e, const float *w, float *dx, float *scratch);
+    void (*backward_weights)(const void *plan, const float *x, const float *e, float *dw, float *scratch);
+} ghl_conv_kernels;
+
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
     ghl_cpu_op *op[GHL_OP_COUNT];
-    const ghl_winograd_kernels *winograd;
+    const ghl_conv_kernels *winograd; /* plan: ghl_winograd */
+    const ghl_conv_kernels *linear;   /* plan: ghl_linear */
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
@@ -43,7 +52,8 @@ size_t ghl_cpu_op_scratch(const ghl_call *call);
 #define GHL_CPU_DECLARE(op) ghl_cpu_op GHL_CPU_OP(op);
 GHL_CPU_OPS(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
-extern const ghl_winograd_kernels GHL_ISA_NAME(ghl_cpu_winograd);
+extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd);
+extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
 
 enum { GHL_CPU_SMALL = 1 << 14 }; /* elements below which a team costs more than it brings */
 

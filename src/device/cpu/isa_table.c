@@ -12,4 +12,5 @@ const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .name = ISA_TEXT(GHL_ISA),
     .op = {GHL_CPU_OPS(ISA_ROW)},
     .winograd = &GHL_ISA_NAME(ghl_cpu_winograd),
+    .linear = &GHL_ISA_NAME(ghl_cpu_linear),
 };

@@ -4,9 +4,9 @@
  *
  *     c[i][j] = (add ? c[i][j] : 0) + sum_k a[k][i] b[k][j]
  *
- * b and c lie in blocks of 16 columns, [block][k][16] and [block][row][16]. The depth is walked in groups of 16; a's element (k, i) is at
- * a[k / 16 * group_step + k % 16 * k_step + i * row_step], which suits both a matrix blocked like b (rows are channels) and one blocked
- * along k (rows are positions).
+ * b lies in blocks of 16 columns, [block][k][16]; c has any pitch of blocks and rows. The depth is walked in groups of 16; a's element
+ * (k, i) is at a[k / 16 * group_step + k % 16 * k_step + i * row_step], which suits a matrix blocked like b (rows are channels), one
+ * blocked along k (rows are positions), and a plain one.
  */
 #ifndef GHL_DEVICE_CPU_ISA_TILE_H
 #define GHL_DEVICE_CPU_ISA_TILE_H
@@ -33,6 +33,7 @@ typedef struct ghl_tile {
     const float *a, *b;
     float *c;
     int64_t group_step, b_block, c_block; /* of b and c: floats from a block to the next */
+    int64_t c_row;                        /* floats from a row to the next */
     int64_t groups;                       /* depth / 16 */
 } ghl_tile;
 
@@ -63,8 +64,11 @@ static inline __attribute__((always_inline)) void ghl_tile_run(const ghl_tile *t
     for (int i = 0; i < GHL_TILE_ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < blocks; j++) {
-            ghl_vec *to = (ghl_vec *)(t->c + j * t->c_block + i * GHL_LANES);
-            *to = sum[i][j] + (add ? *to : (ghl_vec){0});
+            ghl_vec_loose *to = (ghl_vec_loose *)(t->c + j * t->c_block + i * t->c_row);
+            ghl_vec old = {0};
+            if (add)
+                old = *to;
+            *to = old + sum[i][j];
         }
 }
 
@@ -76,26 +80,27 @@ static inline int64_t ghl_tile_blocks(int64_t left)
     return left == GHL_TILE_BLOCKS + 1 && GHL_TILE_BLOCKS > 1 ? 2 : GHL_TILE_BLOCKS;
 }
 
-/* Rows are positions: a lies in blocks of 16 along k. */
-static __attribute__((noinline)) void ghl_tile_positions(const ghl_tile *t, int64_t blocks, int add)
+/* One copy of the code for each number of blocks. */
+static inline __attribute__((always_inline)) void ghl_tile_any(const ghl_tile *t, int64_t row_step, int64_t k_step, int64_t blocks, int add)
 {
     if (GHL_TILE_BLOCKS >= 3 && blocks == 3)
-        ghl_tile_run(t, GHL_LANES, 1, GHL_TILE_BLOCKS, add);
+        ghl_tile_run(t, row_step, k_step, GHL_TILE_BLOCKS, add);
     else if (GHL_TILE_BLOCKS >= 2 && blocks == 2)
-        ghl_tile_run(t, GHL_LANES, 1, GHL_TILE_BLOCKS < 2 ? 1 : 2, add);
+        ghl_tile_run(t, row_step, k_step, GHL_TILE_BLOCKS < 2 ? 1 : 2, add);
     else
-        ghl_tile_run(t, GHL_LANES, 1, 1, add);
+        ghl_tile_run(t, row_step, k_step, 1, add);
 }
 
 /* Rows are channels: a lies in blocks of 16 rows. */
-static __attribute__((noinline)) void ghl_tile_channels(const ghl_tile *t, int64_t blocks, int add)
+static __attribute__((noinline, unused)) void ghl_tile_channels(const ghl_tile *t, int64_t blocks, int add)
 {
-    if (GHL_TILE_BLOCKS >= 3 && blocks == 3)
-        ghl_tile_run(t, 1, GHL_LANES, GHL_TILE_BLOCKS, add);
-    else if (GHL_TILE_BLOCKS >= 2 && blocks == 2)
-        ghl_tile_run(t, 1, GHL_LANES, GHL_TILE_BLOCKS < 2 ? 1 : 2, add);
-    else
-        ghl_tile_run(t, 1, GHL_LANES, 1, add);
+    ghl_tile_any(t, 1, GHL_LANES, blocks, add);
+}
+
+/* Rows are positions, each `row_step` floats long. */
+static __attribute__((noinline, unused)) void ghl_tile_rows(const ghl_tile *t, int64_t row_step, int64_t blocks, int add)
+{
+    ghl_tile_any(t, row_step, 1, blocks, add);
 }
 
 #endif

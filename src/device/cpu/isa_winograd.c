@@ -100,6 +100,7 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
     }
 }
 
+/* bias: of the block's 16 channels, or NULL. */
 static void transform_outputs(const pass *p, int64_t first, int64_t count, int64_t block, int64_t blocks, const float *bias, float *out)
 {
     const ghl_shape s = p->to;
@@ -181,8 +182,8 @@ static void multiply_rows(const pass *p, int64_t f, int64_t begin, int64_t end, 
                 n = ghl_tile_blocks(blocks - block);
                 ghl_tile t = {.a = v + (depth / GHL_LANES * rows + row) * GHL_LANES, .b = u + (block * in + depth) * GHL_LANES,
                               .c = m + (block * rows + row) * GHL_LANES, .group_step = rows * GHL_LANES, .b_block = in * GHL_LANES,
-                              .c_block = rows * GHL_LANES, .groups = groups};
-                ghl_tile_positions(&t, n, depth > 0);
+                              .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = groups};
+                ghl_tile_rows(&t, GHL_LANES, n, depth > 0);
             }
     }
 }
@@ -246,14 +247,16 @@ static pass pass_of(const ghl_winograd *g, ghl_shape from, ghl_shape to, int64_t
     return p;
 }
 
-static void forward(const ghl_winograd *g, const float *x, const float *w, const float *bias, float *y, float *scratch)
+static void forward(const void *plan, const float *x, const float *w, const float *bias, float *y, float *scratch)
 {
+    const ghl_winograd *g = plan;
     pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
     correlate(&p, x, w, weights_forward, bias, y);
 }
 
-static void backward_data(const ghl_winograd *g, const float *e, const float *w, float *dx, float *scratch)
+static void backward_data(const void *plan, const float *e, const float *w, float *dx, float *scratch)
 {
+    const ghl_winograd *g = plan;
     pass p = pass_of(g, g->y, g->x, 2 - g->padding[0], 2 - g->padding[1], scratch);
     correlate(&p, e, w, weights_back, NULL, dx);
 }
@@ -302,7 +305,7 @@ static void multiply_tiles(const pass *p, int64_t f, int64_t begin, int64_t end,
             n = ghl_tile_blocks(in_blocks - block);
             ghl_tile t = {.a = e + row / GHL_LANES * tiles * GHL_LANES + row % GHL_LANES, .b = v + block * tiles * GHL_LANES,
                           .c = m + (block * rows + row) * GHL_LANES, .group_step = GHL_LANES * GHL_LANES, .b_block = tiles * GHL_LANES,
-                          .c_block = rows * GHL_LANES, .groups = tiles / GHL_LANES};
+                          .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = tiles / GHL_LANES};
             ghl_tile_channels(&t, n, add);
         }
 }
@@ -350,15 +353,16 @@ static void gradient_channels(const pass *p, const float *x, const float *e, int
         transform_gradient(p, i / in_blocks, i % in_blocks, rows, dw + first * 9 * p->from.c);
 }
 
-static void backward_weights(const ghl_winograd *g, const float *x, const float *e, float *dw, float *scratch)
+static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
 {
+    const ghl_winograd *g = plan;
     pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
 #pragma omp parallel
     for (int64_t first = 0; first < g->y.c; first += g->channel_block)
         gradient_channels(&p, x, e, first, ghl_cpu_min(g->channel_block, g->y.c - first) / GHL_LANES, dw);
 }
 
-const ghl_winograd_kernels GHL_ISA_NAME(ghl_cpu_winograd) = {
+const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd) = {
     .forward = forward,
     .backward_data = backward_data,
     .backward_weights = backward_weights,

@@ -22,11 +22,4 @@ typedef struct ghl_winograd {
     size_t scratch_bytes;
 } ghl_winograd;
 
-/* All run on the calling thread's team; the result does not depend on its size. */
-typedef struct ghl_winograd_kernels {
-    void (*forward)(const ghl_winograd *g, const float *x, const float *w, const float *bias, float *y, float *scratch);
-    void (*backward_data)(const ghl_winograd *g, const float *e, const float *w, float *dx, float *scratch);
-    void (*backward_weights)(const ghl_winograd *g, const float *x, const float *e, float *dw, float *scratch);
-} ghl_winograd_kernels;
-
 #endif

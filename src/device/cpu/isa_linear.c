@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_linear.c - the three products of a linear layer. Batches are small and weights are large, so each walks the weights once:
+ *
+ *   forward           y_nk = <x_n, w_k>: dot products of a few rows with a few filters, vectors along the inputs, nothing is copied
+ *   backward data     dx = e w: a strip of inputs at a time, the filters' part under it laid out for the register tile
+ *   backward weights  dw = e' x: x and e, which are small, are laid out once
+ */
+#include <omp.h>
+#include <string.h>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_tile.h"
+
+#if defined(__AVX512F__)
+enum { DOT_ROWS = 4, DOT_FILTERS = 6 };
+#else
+enum { DOT_ROWS = 2, DOT_FILTERS = 2 };
+#endif
+enum { DOT_BLOCK = 1024, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
+
+static int64_t round_up(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* ---- Forward ---- */
+
+/* Partial sums of DOT_ROWS x DOT_FILTERS dot products over [begin, end), a multiple of 16. */
+static void dot_tile(const float *const *x, const float *const *w, int64_t begin, int64_t end, ghl_vec *partial)
+{
+    ghl_vec sum[DOT_ROWS][DOT_FILTERS];
+#pragma GCC unroll 4
+    for (int i = 0; i < DOT_ROWS; i++)
+#pragma GCC unroll 6
+        for (int j = 0; j < DOT_FILTERS; j++)
+            sum[i][j] = partial[i * DOT_FILTERS + j];
+    for (int64_t f = begin; f < end; f += GHL_LANES) {
+        ghl_vec filter[DOT_FILTERS];
+#pragma GCC unroll 6
+        for (int j = 0; j < DOT_FILTERS; j++)
+            filter[j] = GHL_LOAD(w[j] + f);
+#pragma GCC unroll 4
+        for (int i = 0; i < DOT_ROWS; i++) {
+            ghl_vec row = GHL_LOAD(x[i] + f);
+#pragma GCC unroll 6
+            for (int j = 0; j < DOT_FILTERS; j++)
+                sum[i][j] += row * filter[j];
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < DOT_ROWS; i++)
+#pragma GCC unroll 6
+        for (int j = 0; j < DOT_FILTERS; j++)
+            partial[i * DOT_FILTERS + j] = sum[i][j];
+}
+
+static float lanes_sum(const ghl_vec *v)
+{
+    const float *lane = (const float *)v;
+    float half[8], quarter[4];
+    for (int i = 0; i < 8; i++)
+        half[i] = lane[i] + lane[i + 8];
+    for (int i = 0; i < 4; i++)
+        quarter[i] = half[i] + half[i + 4];
+    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+typedef struct dot_part {
+    const ghl_linear *l;
+    const float *x, *w, *bias;
+    float *y;
+} dot_part;
+
+static void dot_finish(const dot_part *p, const ghl_vec *partial, int64_t n, int64_t k)
+{
+    int64_t inputs = p->l->inputs, whole = inputs / GHL_LANES * GHL_LANES;
+    for (int64_t i = 0; i < DOT_ROWS && n + i < p->l->rows; i++)
+        for (int64_t j = 0; j < DOT_FILTERS && k + j < p->l->outputs; j++) {
+            float sum = lanes_sum(partial + i * DOT_FILTERS + j);
+            for (int64_t f = whole; f < inputs; f++)
+                sum += p->x[(n + i) * inputs + f] * p->w[(k + j) * inputs + f];
+            p->y[(n + i) * p->l->outputs + k + j] = sum + (p->bias != NULL ? p->bias[k + j] : 0.0f);
+        }
+}
+
+/* Rows [begin, end), at most DOT_CHUNK, of DOT_FILTERS filters from k on. Past the last row or filter the last one stands in. */
+static void dot_rows(const dot_part *p, int64_t begin, int64_t end, int64_t k)
+{
+    ghl_vec partial[DOT_CHUNK / DOT_ROWS][DOT_ROWS * DOT_FILTERS];
+    const float *w[DOT_FILTERS];
+    int64_t inputs = p->l->inputs, whole = inputs / GHL_LANES * GHL_LANES;
+    memset(partial, 0, sizeof partial);
+    for (int64_t j = 0; j < DOT_FILTERS; j++)
+        w[j] = p->w + ghl_cpu_min(k + j, p->l->outputs - 1) * inputs;
+    for (int64_t f = 0; f < whole; f += DOT_BLOCK)
+        for (int64_t n = begin; n < end; n += DOT_ROWS) {
+            const float *x[DOT_ROWS];
+            for (int64_t i = 0; i < DOT_ROWS; i++)
+                x[i] = p->x + ghl_cpu_min(n + i, p->l->rows - 1) * inputs;
+            dot_tile(x, w, f, ghl_cpu_min(f + DOT_BLOCK, whole), partial[(n - begin) / DOT_ROWS]);
+        }
+    for (int64_t n = begin; n < end; n += DOT_ROWS)
+        dot_finish(p, partial[(n - begin) / DOT_ROWS], n, k);
+}
+
+static void forward(const void *plan, const float *x, const float *w, const float *bias, float *y, float *scratch)
+{
+    const ghl_linear *l = plan;
+    const dot_part p = {l, x, w, bias, y};
+    int64_t groups = (l->outputs + DOT_FILTERS - 1) / DOT_FILTERS, chunk = groups < 64 ? DOT_CHUNK / 4 : DOT_CHUNK;
+    int64_t chunks = (l->rows + chunk - 1) / chunk;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < groups * chunks; i++)
+        dot_rows(&p, i % chunks * chunk, ghl_cpu_min(l->rows, (i % chunks + 1) * chunk), i / chunks * DOT_FILTERS);
+}
+
+/* ---- Backward data ---- */
+
+/* from[rows][columns] of pitch `pitch` -> blocks [columns / 16][depth][16], zero past rows and columns. */
+static void lay_out(const float *from, int64_t pitch, int64_t rows, int64_t columns, int64_t depth, float *to)
+{
+    for (int64_t at = 0; at < columns; at += GHL_LANES) {
+        int64_t n = ghl_cpu_min(GHL_LANES, columns - at);
+        for (int64_t i = 0; i < rows; i++, to += GHL_LANES) {
+            if (n == GHL_LANES)
+                *(ghl_vec *)to = GHL_LOAD(from + i * pitch + at);
+            else
+                for (int64_t j = 0; j < GHL_LANES; j++)
+                    to[j] = j < n ? from[i * pitch + at + j] : 0.0f;
+        }
+        memset(to, 0, (size_t)((depth - rows) * GHL_LANES) * sizeof *to);
+        to += (depth - rows) * GHL_LANES;
+    }
+}
+
+typedef struct strip_part {
+    const ghl_linear *l;
+    const float *e;       /* [padded rows][padded outputs] */
+    const float *w;
+    float *filters, *sum; /* this thread's: [strip / 16][DEPTH][16], [strip / 16][padded rows][16] */
+    int64_t rows, outputs; /* padded */
+} strip_part;
+
+/* sum = e w for inputs [at, at + n), rows [row, row + rows). */
+static void strip_multiply(const strip_part *p, int64_t at, int64_t n, int64_t row, int64_t rows)
+{
+    int64_t blocks = (n + GHL_LANES - 1) / GHL_LANES;
+    for (int64_t k = 0; k < p->l->outputs; k += DEPTH) {
+        int64_t depth = ghl_cpu_min(DEPTH, p->outputs - k);
+        lay_out(p->w + k * p->l->inputs + at, p->l->inputs, ghl_cpu_min(depth, p->l->outputs - k), n, DEPTH, p->filters);
+        for (int64_t i = 0; i < rows; i += GHL_TILE_ROWS)
+            for (int64_t block = 0, count; block < blocks; block += count) {
+                count = ghl_tile_blocks(blocks - block);
+                ghl_tile t = {.a = p->e + (row + i) * p->outputs + k, .b = p->filters + block * DEPTH * GHL_LANES,
+                              .c = p->sum + (block * rows + i) * GHL_LANES, .group_step = GHL_LANES, .b_block = DEPTH * GHL_LANES,
+                              .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = depth / GHL_LANES};
+                ghl_tile_rows(&t, p->outputs, count, k > 0);
+            }
+    }
+}
+
+static void strip_store(const strip_part *p, int64_t at, int64_t n, int64_t row, int64_t rows, float *dx)
+{
+    for (int64_t i = 0; i < rows && row + i < p->l->rows; i++)
+        for (int64_t j = 0; j < n; j += GHL_LANES)
+            memcpy(dx + (row + i) * p->l->inputs + at + j, p->sum + (j / GHL_LANES * rows + i) * GHL_LANES,
+                   (size_t)ghl_cpu_min(GHL_LANES, n - j) * sizeof *dx);
+}
+
+static void backward_data(const void *plan, const float *e, const float *w, float *dx, float *scratch)
+{
+    const ghl_linear *l = plan;
+    strip_part p = {.l = l, .e = scratch, .w = w, .rows = round_up(l->rows, GHL_TILE_ROWS), .outputs = round_up(l->outputs, GHL_LANES)};
+    int64_t own = STRIP * (DEPTH + GHL_LINEAR_ROWS), strips = (l->inputs + STRIP - 1) / STRIP;
+    float *thread_scratch = scratch + round_up(p.rows * p.outputs, GHL_LANES);
+    memset(scratch, 0, (size_t)(p.rows * p.outputs) * sizeof *scratch);
+    for (int64_t n = 0; n < l->rows; n++)
+        memcpy(scratch + n * p.outputs, e + n * l->outputs, (size_t)l->outputs * sizeof *e);
+#pragma omp parallel for schedule(static) firstprivate(p) if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
+    for (int64_t strip = 0; strip < strips; strip++) {
+        int64_t at = strip * STRIP, n = ghl_cpu_min(STRIP, l->inputs - at);
+        p.filters = thread_scratch + omp_get_thread_num() * own;
+        p.sum = p.filters + STRIP * DEPTH;
+        for (int64_t row = 0; row < p.rows; row += GHL_LINEAR_ROWS) {
+            int64_t rows = ghl_cpu_min(GHL_LINEAR_ROWS, p.rows - row);
+            strip_multiply(&p, at, n, row, rows);
+            strip_store(&p, at, n, row, rows, dx);
+        }
+    }
+}
+
+/* ---- Backward weights ---- */
+
+/* Filters [k, k + GHL_TILE_ROWS): x and e in blocks of 16 with `depth` rows. */
+static void gradient_rows(const ghl_linear *l, const float *x, const float *e, int64_t depth, int64_t k, float *dw)
+{
+    int64_t blocks = l->inputs / GHL_LANES, tail = l->inputs % GHL_LANES, rows = ghl_cpu_min(GHL_TILE_ROWS, l->outputs - k);
+    const float *a = e + (k / GHL_LANES * depth) * GHL_LANES + k % GHL_LANES;
+    float edge[GHL_TILE_ROWS * GHL_LANES * GHL_TILE_BLOCKS] __attribute__((aligned(64)));
+    ghl_tile t = {.a = a, .group_step = GHL_LANES * GHL_LANES, .b_block = depth * GHL_LANES, .c_block = GHL_LANES,
+                  .groups = depth / GHL_LANES};
+    for (int64_t block = 0, count; block < blocks + (tail > 0); block += count) {
+        bool whole = rows == GHL_TILE_ROWS && block < blocks;
+        count = whole ? ghl_tile_blocks(blocks - block) : 1;
+        t.b = x + block * depth * GHL_LANES;
+        t.c = whole ? dw + k * l->inputs + block * GHL_LANES : edge;
+        t.c_row = whole ? l->inputs : GHL_LANES;
+        ghl_tile_channels(&t, count, 0);
+        for (int64_t i = 0; !whole && i < rows; i++)
+            memcpy(dw + (k + i) * l->inputs + block * GHL_LANES, edge + i * GHL_LANES,
+                   (size_t)(block < blocks ? GHL_LANES : tail) * sizeof *dw);
+    }
+}
+
+static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
+{
+    const ghl_linear *l = plan;
+    int64_t depth = round_up(l->rows, GHL_LANES), x_blocks = (l->inputs + GHL_LANES - 1) / GHL_LANES;
+    int64_t e_blocks = (l->outputs + GHL_LANES - 1) / GHL_LANES, groups = (l->outputs + GHL_TILE_ROWS - 1) / GHL_TILE_ROWS;
+    float *laid_x = scratch, *laid_e = scratch + x_blocks * depth * GHL_LANES;
+#pragma omp parallel if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < x_blocks + e_blocks; i++) {
+            bool of_x = i < x_blocks;
+            int64_t block = of_x ? i : i - x_blocks, pitch = of_x ? l->inputs : l->outputs, at = block * GHL_LANES;
+            lay_out((of_x ? x : e) + at, pitch, l->rows, ghl_cpu_min(GHL_LANES, pitch - at), depth,
+                    (of_x ? laid_x : laid_e) + block * depth * GHL_LANES);
+        }
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < groups; i++)
+            gradient_rows(l, laid_x, laid_e, depth, i * GHL_TILE_ROWS, dw);
+    }
+}
+
+const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear) = {
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weights = backward_weights,
+};
