@@ -21,7 +21,8 @@
     "/usr/share/datasets/fashion-mnist"
 #define AGAIN "the file is damaged or of another kind: fetch it again"
 
-static const size_t size_cap = (size_t)4 << 30;
+/* A few megabytes of gzip can unpack to gigabytes. */
+static const size_t plain_cap = (size_t)16 << 30, unpacked_cap = (size_t)1 << 30;
 
 typedef struct part {
     char path[4096];
@@ -76,9 +77,9 @@ static ghl_status read_part(const char *folder, const char *name, int rank, part
         return ghl_fail(GHL_DATA, GET_IT, "%s: there is neither %s nor %s.gz", folder, name, name);
     memcpy(p->path, is_zipped ? zipped : plain, sizeof p->path);
     if (is_zipped)
-        GHL_TRY(ghl_gzip_read(p->path, size_cap, GHL_DATA, &p->bytes, &size));
+        GHL_TRY(ghl_gzip_read(p->path, unpacked_cap, GHL_DATA, &p->bytes, &size));
     else
-        GHL_TRY(ghl_file_read(p->path, size_cap, GHL_DATA, &p->bytes, &size));
+        GHL_TRY(ghl_file_read(p->path, plain_cap, GHL_DATA, &p->bytes, &size));
     return check_header(p, rank, size);
 }
 
