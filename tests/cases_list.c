@@ -3,6 +3,8 @@
  * cases_list.c - the cases: small ones where kernels go wrong (1x1, odd sizes, strides, one channel, one image, widths that fill no
  * vector, ties, NaN), and the layers of DeepHebb and FastHebb at batch 64, which are timed.
  *
+ * Widths of 32 and more on both sides are there for kernels that need many channels.
+ *
  * A case is CASE(op, N, H, W, C, K, what else). Families set attributes and tolerance first, and end in the sizes and more.
  */
 #include "cases_ops.h"
@@ -177,6 +179,12 @@ const ghl_case ghl_cases[] = {
     CONVS(2, 14, 14, 24, 48, 3, 3, 1, 0)
     CONVS(16, 1, 1, 130, 65, 1, 1, 1, 0)
     CONVS(1, 11, 11, 4, 8, 7, 7, 3, 3)
+    CONVS(2, 8, 8, 32, 48, 3, 3, 1, 1)
+    CONVS(1, 10, 14, 48, 32, 3, 3, 1, 0)
+    CONVS(3, 9, 7, 64, 96, 3, 3, 1, 1)
+    CONVS(2, 6, 6, 32, 32, 3, 3, 1, 2)
+    CONVS(2, 5, 5, 40, 56, 3, 3, 1, 1)
+    CONVS(2, 8, 8, 96, 384, 3, 3, 1, 1)
     CONV(conv, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
     CONV(conv_backward_data, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("e"))
     CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))

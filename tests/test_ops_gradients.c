@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_ops_gradients.c - every backward op of ref, over the cases of cases_list.c, against what defines it. Linear ops by the adjoint
+ * identity <A x, e> = <x, A' e>; the others by central differences of a loss that a textbook function in double computes:
+ *
+ *     L = sum of e * f(x),   dL/dx_i = (L(x + h 1_i) - L(x - h 1_i)) / 2h
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "cases_ops.h"
+#include "support_ops.h"
+
+static ghl_shape out_shape(const ghl_case *c, int64_t channels)
+{
+    const ghl_window w = ghl_case_attributes(c).window;
+    if (!w.stride[0])
+        return (ghl_shape){c->n, c->h + 2 * w.padding[0], c->w + 2 * w.padding[1], channels};
+    return (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1,
+                       (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1, channels};
+}
+
+static ghl_shape in_shape(const ghl_case *c)
+{
+    return (ghl_shape){c->n, c->h, c->w, c->c};
+}
+
+/* <a,b> = <c,d>, relative to the sizes that were multiplied. */
+static void assert_adjoint(const char *what, ghl_operand a, ghl_operand b, ghl_operand c, ghl_operand d)
+{
+    const double size = sqrt(dot(a, a) * dot(b, b)) + sqrt(dot(c, c) * dot(d, d));
+    assert_number(what, dot(a, b), dot(c, d), 1e-6 * size + 1e-30);
+}
+
+/* ---- Linear ops ---- */
+
+static void conv_backward_data(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), w = tensor_random((ghl_shape){c->k, c->rows, c->columns, c->c}, 2);
+    ghl_operand e = tensor_random(out_shape(c, c->k), 3), y = tensor_like(e), dx = tensor_like(x);
+    RUN_OP(conv, &attr, IN(x, w), OUT(y));
+    RUN_OP(conv_backward_data, &attr, IN(e, w), OUT(dx));
+    assert_adjoint("convolution in x", y, e, x, dx);
+}
+
+static void conv_backward_weights(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), w = tensor_random((ghl_shape){c->k, c->rows, c->columns, c->c}, 2);
+    ghl_operand e = tensor_random(out_shape(c, c->k), 3), y = tensor_like(e), g = tensor_like(w);
+    RUN_OP(conv, &attr, IN(x, w), OUT(y));
+    RUN_OP(conv_backward_weights, &attr, IN(x, e), OUT(g));
+    assert_adjoint("convolution in w", y, e, w, g);
+}
+
+static void conv_backward_weights_pair(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(out_shape(c, c->k), 3), r = tensor_random(e.shape, 4);
+    ghl_operand g = tensor(c->k, c->rows, c->columns, c->c), p = tensor_like(g), g_alone = tensor_like(g), p_alone = tensor_like(g);
+    RUN_OP(conv_backward_weights_pair, &attr, IN(x, e, r), OUT(g, p));
+    RUN_OP(conv_backward_weights, &attr, IN(x, e), OUT(g_alone));
+    RUN_OP(conv_backward_weights, &attr, IN(x, r), OUT(p_alone));
+    assert_close_tensors("g of the pair", g, g_alone, 1e-6);
+    assert_close_tensors("p of the pair", p, p_alone, 1e-6);
+}
+
+static void sum_positions(const ghl_case *c)
+{
+    ghl_operand e = tensor_random((ghl_shape){c->n, c->h, c->w, c->k}, 1), bias = tensor_random((ghl_shape){1, 1, 1, c->k}, 2);
+    ghl_operand spread = tensor_like(e), sum = tensor_like(bias);
+    for (int64_t i = 0; i < elements(e); i++)
+        floats(spread)[i] = floats(bias)[i % c->k];
+    RUN_OP(sum_positions, NULL, IN(e), OUT(sum));
+    assert_adjoint("bias", spread, e, bias, sum);
+}
+
+static void pad_reflect_backward(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(out_shape(c, c->c), 2), y = tensor_like(e), dx = tensor_like(x);
+    RUN_OP(pad_reflect, &attr, IN(x), OUT(y));
+    RUN_OP(pad_reflect_backward, &attr, IN(e), OUT(dx));
+    assert_adjoint("reflection", y, e, x, dx);
+}
+
+static void dropout(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), y = tensor_like(x), dx = tensor_like(x);
+    RUN_OP(dropout, &attr, IN(x, tensor_clock(1, 1)), OUT(y));
+    RUN_OP(dropout, &attr, IN(e, tensor_clock(1, 1)), OUT(dx));
+    assert_adjoint("dropout", y, e, x, dx);
+}
+
+/* ---- Central differences ---- */
+
+typedef double (*loss_function)(const ghl_case *c, const double *x, ghl_operand e);
+
+enum { PROBES = 24, LARGEST = 12000 };
+
+/* At some elements of x, not at those within 2h of 0, where f may have a kink. */
+static void assert_gradient(const char *what, const ghl_case *c, loss_function loss, ghl_operand x, ghl_operand e, ghl_operand dx)
+{
+    static double values[LARGEST];
+    const double h = 1e-5;
+    const int64_t n = elements(x), stride = n > PROBES ? n / PROBES : 1;
+    double largest = 0.0;
+    assert_true(n <= LARGEST);
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = floats(x)[i];
+        largest = fmax(largest, fabs((double)floats(dx)[i]));
+    }
+    for (int64_t i = 0; i < n; i += stride) {
+        const double before = values[i];
+        if (fabs(before) < 2.0 * h)
+            continue;
+        values[i] = before + h;
+        const double above = loss(c, values, e);
+        values[i] = before - h;
+        const double below = loss(c, values, e);
+        values[i] = before;
+        assert_number(what, floats(dx)[i], (above - below) / (2.0 * h), 2e-5 * largest + 1e-6);
+    }
+}
+
+static double relu_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    (void)c;
+    for (int64_t i = 0; i < elements(e); i++)
+        loss += floats(e)[i] * (x[i] > 0.0 ? x[i] : 0.0);
+    return loss;
+}
+
+static void relu_backward(const ghl_case *c)
+{
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), dx = tensor_like(x);
+    RUN_OP(relu_backward, NULL, IN(e, x), OUT(dx));
+    assert_gradient("relu", c, relu_loss, x, e, dx);
+}
+
+/* Maximum or mean of one window over the image padded by hand. */
+static double window_value(const ghl_case *c, const double *x, ghl_shape ys, int64_t i, bool mean)
+{
+    const int64_t ch = i % ys.c, q = i / ys.c % ys.w, p = i / ys.c / ys.w % ys.h, n = i / ys.c / ys.w / ys.h;
+    double largest = -INFINITY, sum = 0.0;
+    for (int64_t h = p * c->stride - c->padding; h < p * c->stride - c->padding + c->rows; h++)
+        for (int64_t w = q * c->stride - c->padding; w < q * c->stride - c->padding + c->columns; w++) {
+            if (h < 0 || w < 0 || h >= c->h || w >= c->w)
+                continue;
+            double v = x[((n * c->h + h) * c->w + w) * c->c + ch];
+            if (c->attr.pool.relu && v < 0.0)
+                v = 0.0;
+            sum += v;
+            largest = v > largest ? v : largest;
+        }
+    return mean ? sum / (c->rows * c->columns) : largest;
+}
+
+static double pool_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    const bool mean = c->op == GHL_OP_average_pool || c->op == GHL_OP_average_pool_backward;
+    double loss = 0.0;
+    for (int64_t i = 0; i < elements(e); i++)
+        loss += floats(e)[i] * window_value(c, x, e.shape, i, mean);
+    return loss;
+}
+
+/* The forward case, with or without ReLU, says what goes back. */
+static void max_pool(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(out_shape(c, c->c), 2), y = tensor_like(e), dx = tensor_like(x);
+    ghl_operand index = tensor_typed(GHL_U8, e.shape);
+    RUN_OP(max_pool, &attr, IN(x), OUT(y, index));
+    RUN_OP(max_pool_backward, &attr, IN(e, index), OUT(dx));
+    assert_adjoint("max pool, which is homogeneous", y, e, x, dx);
+    assert_gradient("max pool", c, pool_loss, x, e, dx);
+}
+
+static void average_pool(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(out_shape(c, c->c), 2), y = tensor_like(e), dx = tensor_like(x);
+    RUN_OP(average_pool, &attr, IN(x), OUT(y));
+    if (attr.pool.relu)
+        RUN_OP(average_pool_backward, &attr, IN(e, x), OUT(dx));
+    else
+        RUN_OP(average_pool_backward, &attr, IN(e), OUT(dx));
+    assert_adjoint("average pool, which is homogeneous", y, e, x, dx);
+    assert_gradient("average pool", c, pool_loss, x, e, dx);
+}
+
+/* ---- Batch norm: L = sum of e (scale xhat + shift) with statistics of x itself, or with given ones ---- */
+
+static double channel_loss(const ghl_case *c, const double *x, ghl_operand e, int64_t ch, bool constant)
+{
+    const int64_t positions = c->n * c->h * c->w;
+    double mean = 0.0, variance = 0.0, loss = 0.0;
+    for (int64_t m = 0; m < positions; m++)
+        mean += x[m * c->c + ch] / (double)positions;
+    for (int64_t m = 0; m < positions; m++)
+        variance += (x[m * c->c + ch] - mean) * (x[m * c->c + ch] - mean) / (double)positions;
+    if (constant) {
+        mean = 0.1;
+        variance = 0.7;
+    }
+    for (int64_t m = 0; m < positions; m++)
+        loss += floats(e)[m * c->c + ch] * (x[m * c->c + ch] - mean) / sqrt(variance + (double)c->attr.norm.epsilon);
+    return loss;
+}
+
+static double channel_scale(const ghl_case *c, int64_t ch)
+{
+    return c->without && strstr(c->without, "scale") ? 1.0 : 0.5 + 0.25 * (double)(ch % 5);
+}
+
+static bool constant_statistics(const ghl_case *c)
+{
+    return c->without && strstr(c->without, "sum_e");
+}
+
+static double norm_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    for (int64_t ch = 0; ch < c->c; ch++)
+        loss += channel_scale(c, ch) * channel_loss(c, x, e, ch, constant_statistics(c));
+    return loss;
+}
+
+static void batch_norm_backward(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c), forward = {.norm = {.epsilon = attr.norm.epsilon}};
+    const ghl_shape vector = {1, 1, 1, c->c};
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), dx = tensor_like(x), xhat = tensor_like(x);
+    ghl_operand mean = tensor(1, 1, 1, c->c), variance = tensor_like(mean), scale = tensor_like(mean);
+    ghl_operand sum_e = tensor_like(mean), sum_ex = tensor_like(mean), absent = {.shape = {0}};
+    RUN_OP(batch_norm_statistics, NULL, IN(x), OUT(mean, variance));
+    for (int64_t ch = 0; ch < vector.c; ch++) {
+        floats(scale)[ch] = (float)channel_scale(c, ch);
+        if (constant_statistics(c)) {
+            floats(mean)[ch] = 0.1f;
+            floats(variance)[ch] = 0.7f;
+        }
+    }
+    RUN_OP(batch_norm, &forward, IN(x, mean, variance), OUT(xhat));
+    ghl_operand seen = attr.norm.from_output ? xhat : x;
+    RUN_OP(batch_norm_sums, &attr, IN(e, seen, mean, variance), OUT(sum_e, sum_ex));
+    if (constant_statistics(c))
+        RUN_OP(batch_norm_backward, &attr, IN(e, seen, mean, variance, scale), OUT(dx));
+    else
+        RUN_OP(batch_norm_backward, &attr, IN(e, seen, mean, variance, c->without ? absent : scale, sum_e, sum_ex), OUT(dx));
+    if (c->n * c->h * c->w > 1) /* one position alone is always normalised to 0 */
+        assert_gradient("batch norm", c, norm_loss, x, e, dx);
+}
+
+/* ---- Softmax cross entropy ---- */
+
+static const int32_t *loss_labels;
+
+static double cross_entropy(const ghl_case *c, const double *z, ghl_operand e)
+{
+    const int64_t rows = c->n > 1 ? c->n - 1 : 1;
+    double loss = 0.0;
+    (void)e;
+    for (int64_t n = 0; n < rows; n++) {
+        double sum = 0.0;
+        for (int64_t k = 0; k < c->k; k++)
+            sum += exp(z[n * c->k + k]);
+        loss += log(sum) - z[n * c->k + loss_labels[n]];
+    }
+    return loss / (double)(3 * c->n);
+}
+
+static void softmax_cross_entropy(const ghl_case *c)
+{
+    ghl_operand z = tensor_random((ghl_shape){c->n, 1, 1, c->k}, 1), labels = tensor_typed(GHL_I32, (ghl_shape){1, 1, 1, c->n});
+    ghl_operand e = tensor_like(z), score = tensor_typed(GHL_F64, (ghl_shape){1, 1, 1, 4});
+    int32_t *label = labels.data;
+    double values[1024];
+    for (int64_t n = 0; n < c->n; n++)
+        label[n] = (int32_t)(n * 7 % c->k);
+    for (int64_t i = 0; i < elements(z); i++)
+        values[i] = floats(z)[i];
+    loss_labels = label;
+    RUN_OP(softmax_cross_entropy, NULL, IN(z, labels, tensor_clock(c->n > 1 ? c->n - 1 : 1, 3 * c->n)), OUT(e, score));
+    assert_gradient("cross entropy", c, cross_entropy, z, e, e);
+    assert_number("loss", ((double *)score.data)[GHL_RESULT_LOSS], cross_entropy(c, values, e) * (double)(3 * c->n), 1e-9 * (double)c->n);
+}
+
+/* ---- All cases ---- */
+
+static const struct {
+    ghl_op op;
+    void (*check)(const ghl_case *c);
+} checks[] = {
+    {GHL_OP_conv_backward_data, conv_backward_data},
+    {GHL_OP_conv_backward_weights, conv_backward_weights},
+    {GHL_OP_conv_backward_weights_pair, conv_backward_weights_pair},
+    {GHL_OP_sum_positions, sum_positions},
+    {GHL_OP_pad_reflect_backward, pad_reflect_backward},
+    {GHL_OP_dropout, dropout},
+    {GHL_OP_relu_backward, relu_backward},
+    {GHL_OP_max_pool, max_pool},
+    {GHL_OP_average_pool, average_pool},
+    {GHL_OP_batch_norm_backward, batch_norm_backward},
+    {GHL_OP_softmax_cross_entropy, softmax_cross_entropy},
+};
+
+static void run_check(size_t which)
+{
+    int cases = 0;
+    device_open(&ghl_device_ref, 1);
+    for (int i = 0; i < ghl_cases_count; i++)
+        if (ghl_cases[i].op == checks[which].op && !ghl_cases[i].speed && ghl_cases[i].special == GHL_CASE_PLAIN) {
+            checks[which].check(&ghl_cases[i]);
+            tensors_forget();
+            cases++;
+        }
+    device_close();
+    assert_true(cases > 0);
+}
+
+#define TEST(i, name)                     \
+    static void test_##name(void **state) \
+    {                                     \
+        (void)state;                      \
+        run_check(i);                     \
+    }
+TEST(0, conv_backward_data)
+TEST(1, conv_backward_weights)
+TEST(2, conv_backward_weights_pair)
+TEST(3, sum_positions)
+TEST(4, pad_reflect_backward)
+TEST(5, dropout)
+TEST(6, relu_backward)
+TEST(7, max_pool)
+TEST(8, average_pool)
+TEST(9, batch_norm_backward)
+TEST(10, softmax_cross_entropy)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv_backward_data),
+        cmocka_unit_test(test_conv_backward_weights),
+        cmocka_unit_test(test_conv_backward_weights_pair),
+        cmocka_unit_test(test_sum_positions),
+        cmocka_unit_test(test_pad_reflect_backward),
+        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_relu_backward),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_batch_norm_backward),
+        cmocka_unit_test(test_softmax_cross_entropy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
