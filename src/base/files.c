@@ -293,6 +293,13 @@ ghl_status ghl_file_truncate(const char *path, int64_t length)
     return GHL_OK;
 }
 
+ghl_status ghl_file_remove(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return fail_errno(GHL_RUN, "remove", path, errno);
+    return GHL_OK;
+}
+
 bool ghl_file_exists(const char *path)
 {
     struct stat info;

@@ -18,6 +18,7 @@ ghl_status ghl_file_write(const char *path, int n, const ghl_span *parts);
 ghl_status ghl_file_append(const char *path, const void *data, size_t size); /* created if missing; flushed, not synced */
 ghl_status ghl_file_sync(const char *path);                                /* what was appended is on the disk; GHL_RUN */
 ghl_status ghl_file_truncate(const char *path, int64_t length);             /* GHL_RUN when shorter than length */
+ghl_status ghl_file_remove(const char *path); /* one that does not exist is fine; GHL_RUN */
 bool ghl_file_exists(const char *path);
 int64_t ghl_file_size(const char *path); /* -1: none */
 ghl_status ghl_folder_make(const char *path); /* with its parents */

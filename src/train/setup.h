@@ -15,9 +15,11 @@
 #include "train/recipe.h"
 
 typedef struct ghl_setup_options {
-    ghl_shape image;     /* h, w, c of an image when not 0: no data is read, ... */
-    int64_t classes;     /* ... and this is the number of classes, unless the recipe's model says it */
-    bool test_only;      /* reads the test part only (and the train part where mean_std or holdout needs it) */
+    bool describe;       /* no images are read where the format can say what they are: for plan, bench, trace */
+    bool test_only;      /* reads the test part only (and the training part where the recipe needs it) */
+    ghl_shape image;     /* h, w, c of an image when not 0: no data is read */
+    int64_t classes;     /* outputs of the net, unless the recipe's model says it or the data has more */
+    const float *affine; /* [2 * channels] a checkpoint's; NULL: from the recipe and the training images */
     const char *device;  /* NULL: the recipe's */
     int64_t batch;       /* 0: the recipe's */
 } ghl_setup_options;
@@ -39,17 +41,28 @@ typedef struct ghl_setup {
 
 /* Zeroes *setup first. Options may be NULL. The plan is created, nothing is compiled. Release also after an error. */
 ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *options, ghl_setup *setup);
+/* The same for a net of the caller's own (shared; frozen for further layers), which the recipe's model and data do not matter to. */
+ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup);
 /* Compiles step, rest and evaluation (train: false only evaluation) and seals the plan. */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);
 /* The rates of a step. rates: [groups]. */
 void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, double factor, float *rates);
 
-/* Names and layouts of a net's weights in files: PyTorch's. See checkpoint.c. */
-/* Adds the weights and buffers to `t` under prefix + name. values: *memory owns the copies, freed by the caller after writing. */
-ghl_status ghl_checkpoint_collect(ghl_plan *plan, const char *prefix, ghl_tensors *t, void **memory);
-/* Reads prefix + name of every weight from `t` into the plan. Errors name `path`, the tensor and both shapes; NaN and infinities are refused;
- * with an empty prefix every tensor of the file must be one of the net's. */
-ghl_status ghl_checkpoint_apply(ghl_plan *plan, const char *prefix, const ghl_tensors *t, const char *path);
+/* ---- Snapshots: all weights and buffers of a net as files have them, PyTorch's names and layouts (checkpoint.c). ---------------- */
+
+/* A snapshot is one block of memory, freed with free(). */
+ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot);
+/* From the tensors prefix + name of a file. GHL_CHECKPOINT names `path`, the tensor and both shapes; what is not finite is refused;
+ * with an empty prefix every tensor of the file must be one of the net's. Nothing is changed after an error. */
+ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, void **snapshot);
+ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot);
+/* Adds the tensors to `t`, which borrows the snapshot. */
+ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char *prefix, ghl_tensors *t);
+
+/* What makes a snapshot a checkpoint that eval and predict need nothing beside: resolved recipe, classes, scale and shift of pixels. */
+ghl_status ghl_checkpoint_note(const ghl_setup *setup, const char *recipe_text, ghl_tensors *t);
+/* Image and classes, affine (*affine freed by the caller) and recipe text (borrowed from t) of a checkpoint. */
+ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl_setup_options *options, float **affine, const char **recipe);
 
 #endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The end of an epoch: evaluation on the test images, the best epoch so far, a row of metrics.csv.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/training.h"
+
+/* ---- Evaluation: batches in order, the last one padded and masked by its count ---- */
+
+typedef struct pass {
+    ghl_setup *setup;
+    uint8_t *images;  /* [batch] the last batch */
+    int32_t *labels;  /* [batch] */
+    int64_t *samples; /* [batch] zeros: no augmentation asks for them */
+    ghl_flight flights[GHL_FLIGHTS];
+    double loss;
+    int64_t top1, top5, count;
+} pass;
+
+static ghl_status pass_collect(pass *p, ghl_flight *flight)
+{
+    if (!flight->busy)
+        return GHL_OK;
+    GHL_TRY(ghl_plan_wait(p->setup->plan, flight->ticket));
+    flight->busy = false;
+    p->loss += flight->result[GHL_RESULT_LOSS];
+    p->top1 += (int64_t)flight->result[GHL_RESULT_TOP1];
+    p->top5 += (int64_t)flight->result[GHL_RESULT_TOP5];
+    p->count += (int64_t)flight->result[GHL_RESULT_COUNT];
+    return GHL_OK;
+}
+
+static ghl_status pass_launch(pass *p, int64_t number)
+{
+    const ghl_images *test = &p->setup->test;
+    int64_t batch = p->setup->batch, first = number * batch, rest = test->count - first;
+    size_t image = (size_t)(test->height * test->width * test->channels);
+    ghl_flight *flight = &p->flights[number % GHL_FLIGHTS];
+    GHL_TRY(pass_collect(p, flight));
+    const uint8_t *images = test->pixels + (size_t)first * image;
+    const int32_t *labels = test->labels + first;
+    if (rest < batch) {
+        memcpy(p->images, images, (size_t)rest * image);
+        memcpy(p->labels, labels, (size_t)rest * sizeof *labels);
+        images = p->images;
+        labels = p->labels;
+    }
+    int64_t count = rest < batch ? rest : batch;
+    flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = count;
+    flight->step = (ghl_step){.images = images, .labels = labels, .samples = p->samples, .clock = flight->clock, .result = flight->result};
+    GHL_TRY(ghl_plan_run(p->setup->plan, p->setup->evaluation, &flight->step, NULL, &flight->ticket));
+    flight->busy = true;
+    return GHL_OK;
+}
+
+static ghl_status pass_run(pass *p)
+{
+    const ghl_images *test = &p->setup->test;
+    int64_t batch = p->setup->batch, batches = (test->count + batch - 1) / batch;
+    GHL_TRY(GHL_NEW(p->images, batch * test->height * test->width * test->channels));
+    GHL_TRY(GHL_NEW(p->labels, batch));
+    GHL_TRY(GHL_NEW(p->samples, batch));
+    bool stopped = false;
+    for (int64_t i = 0; i < batches && !stopped; i++) {
+        stopped = ghl_stop_requested();
+        if (!stopped)
+            GHL_TRY(pass_launch(p, i));
+    }
+    for (int64_t i = 0; i < GHL_FLIGHTS; i++)
+        GHL_TRY(pass_collect(p, &p->flights[(batches + i) % GHL_FLIGHTS]));
+    return stopped ? ghl_fail(GHL_INTERRUPTED, NULL, "interrupted in an evaluation") : GHL_OK;
+}
+
+ghl_status ghl_evaluation_run(ghl_setup *setup, ghl_score *score)
+{
+    pass p = {.setup = setup};
+    ghl_status status = pass_run(&p);
+    free(p.images);
+    free(p.labels);
+    free(p.samples);
+    *score = (ghl_score){.loss = p.count > 0 ? p.loss / (double)p.count : NAN, .top1 = p.top1, .top5 = p.top5, .count = p.count};
+    return status;
+}
+
+/* ---- The end of an epoch ---- */
+
+/* Base rate times schedule, of the epoch's last step and of the first weight that learns. */
+static double shown_rate(const ghl_training *t)
+{
+    const ghl_learnings *l = &t->setup.learnings;
+    int group = 0;
+    for (int i = t->setup.net->weights - 1; i >= 0; i--)
+        if (l->weights[i].rule != NULL && !l->weights[i].rule->frozen)
+            group = l->weights[i].step.group;
+    ghl_progress progress;
+    ghl_training_progress(t, &progress);
+    progress.step--;
+    return l->n_groups > 0 ? l->groups[group].lr * l->groups[group].schedule->factor(l->groups[group].schedule_options, &progress) : 0;
+}
+
+static ghl_status keep_best(ghl_training *t)
+{
+    void *snapshot = NULL;
+    GHL_TRY(ghl_snapshot_take(t->setup.plan, &snapshot));
+    free(t->best);
+    t->best = snapshot;
+    t->counts[GHL_COUNT_BEST_EPOCH] = t->counts[GHL_COUNT_EPOCH] + 1;
+    t->sums[GHL_SUM_BEST_TOP1] = t->sums[GHL_SUM_TEST_TOP1];
+    return GHL_OK;
+}
+
+static ghl_status write_row(ghl_training *t, double rate, bool best)
+{
+    const double *sums = t->sums;
+    ghl_epoch_row row = {
+        .epoch = t->counts[GHL_COUNT_EPOCH] + 1,
+        .epochs = t->recipe->train.epochs,
+        .step = t->counts[GHL_COUNT_STEP],
+        .train_loss = sums[GHL_SUM_TRAIN_LOSS],
+        .train_top1 = sums[GHL_SUM_TRAIN_TOP1],
+        .tested = true,
+        .test_loss = sums[GHL_SUM_TEST_LOSS],
+        .test_top1 = sums[GHL_SUM_TEST_TOP1],
+        .test_top5 = sums[GHL_SUM_TEST_TOP5],
+        .best_top1 = sums[GHL_SUM_BEST_TOP1],
+        .best = best,
+        .lr = rate,
+        .images_per_s = t->watch.busy > 0 ? (double)t->watch.images / t->watch.busy : 0,
+    };
+    ghl_status status = ghl_metrics_epoch(t->metrics, &row);
+    if (status == GHL_OK && t->counts[GHL_COUNT_SKIPPED] > 0) {
+        char note[120];
+        snprintf(note, sizeof note, "%lld steps skipped so far: they were not finite", (long long)t->counts[GHL_COUNT_SKIPPED]);
+        status = ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
+    }
+    return status;
+}
+
+ghl_status ghl_training_finish_epoch(ghl_training *t)
+{
+    ghl_score score;
+    GHL_TRY(ghl_evaluation_run(&t->setup, &score));
+    double images = (double)t->counts[GHL_COUNT_EPOCH_IMAGES], tests = (double)score.count;
+    t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
+    t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;
+    t->sums[GHL_SUM_TEST_LOSS] = score.loss;
+    t->sums[GHL_SUM_TEST_TOP1] = 100.0 * (double)score.top1 / tests;
+    t->sums[GHL_SUM_TEST_TOP5] = 100.0 * (double)score.top5 / tests;
+    bool best = t->counts[GHL_COUNT_BEST_EPOCH] == 0 || t->sums[GHL_SUM_TEST_TOP1] > t->sums[GHL_SUM_BEST_TOP1];
+    if (best)
+        GHL_TRY(keep_best(t));
+    t->sinks_behind = write_row(t, shown_rate(t), best) != GHL_OK;
+    if (t->sinks_behind)
+        ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
+    t->counts[GHL_COUNT_EPOCH]++;
+    t->counts[GHL_COUNT_POSITION] = t->counts[GHL_COUNT_EPOCH_IMAGES] = t->counts[GHL_COUNT_EPOCH_TOP1] = 0;
+    t->sums[GHL_SUM_EPOCH_LOSS] = 0;
+    t->taken = 0;
+    return GHL_OK;
+}

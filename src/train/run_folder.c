@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The run folder: its lock, and the two files that describe a run to people: recipe.yaml (resolved) and env.json (what it ran on).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "ghl_build.h"
+#include "train/training.h"
+
+void ghl_tell(const ghl_host *host, ghl_level level, const char *format, ...)
+{
+    char line[1024];
+    if (host == NULL || host->log == NULL)
+        return;
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    host->log(host->user, level, line);
+}
+
+ghl_status ghl_run_open(ghl_training *t, const char *run)
+{
+    if (run == NULL)
+        GHL_TRY(ghl_path_join(t->folder, "runs", t->recipe->top.name));
+    else if (run[0] == '\0' || strlen(run) + 64 > sizeof t->folder)
+        return ghl_fail(GHL_USAGE, "--run takes the path of a folder", "a run folder's path of %zu bytes is not usable", strlen(run));
+    else
+        memcpy(t->folder, run, strlen(run) + 1);
+    GHL_TRY(ghl_folder_make(t->folder));
+    return ghl_folder_lock(t->folder, &t->lock);
+}
+
+ghl_status ghl_run_remove(const ghl_training *t)
+{
+    static const char *const names[] = {"state", "last.safetensors", "best.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[4096];
+        GHL_TRY(ghl_path_join(path, t->folder, names[i]));
+        GHL_TRY(ghl_file_remove(path));
+    }
+    return GHL_OK;
+}
+
+static ghl_status write_text(const ghl_training *t, const char *name, const char *text)
+{
+    char path[4096];
+    GHL_TRY(ghl_path_join(path, t->folder, name));
+    return ghl_file_write(path, 1, &(ghl_span){.data = text, .size = strlen(text)});
+}
+
+static ghl_status write_environment(const ghl_training *t, const ghl_device *device, void *self)
+{
+    const ghl_setup *s = &t->setup;
+    ghl_json *json = ghl_json_create(false);
+    ghl_json_add_text(json, "version", GHL_BUILD_VERSION);
+    ghl_json_add_text(json, "commit", GHL_BUILD_COMMIT);
+    ghl_json_add_text(json, "compiler", GHL_BUILD_COMPILER);
+    ghl_json_add_text(json, "build", GHL_BUILD_TYPE);
+    ghl_json_add_text(json, "sanitize", GHL_BUILD_SANITIZE);
+    ghl_json_add_text(json, "device", device->name);
+    ghl_json_add_text(json, "device_description", device->describe(self));
+    ghl_json_add_integer(json, "threads", device->threads(self));
+    ghl_json_add_integer(json, "train_images", s->train.count);
+    ghl_json_add_integer(json, "test_images", s->test.count);
+    ghl_json_add_integer(json, "parameters", ghl_net_parameters(s->net));
+    ghl_json_add_integer(json, "arena_bytes", (int64_t)ghl_plan_bytes(s->plan));
+    ghl_text text = {0};
+    ghl_status status = ghl_json_print(json, 2, &text);
+    ghl_json_free(json);
+    ghl_text_add(&text, "\n");
+    if (status == GHL_OK)
+        status = ghl_text_end(&text);
+    if (status == GHL_OK)
+        status = write_text(t, "env.json", text.data);
+    ghl_text_release(&text);
+    return status;
+}
+
+ghl_status ghl_run_describe(ghl_training *t)
+{
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(t->setup.plan, &self);
+    ghl_text text = {0};
+    ghl_text_add(&text, "ghl %s %s; %s %s; %s: %s; threads %d", GHL_BUILD_VERSION, GHL_BUILD_COMMIT, GHL_BUILD_COMPILER, GHL_BUILD_TYPE,
+                 device->name, device->describe(self), device->threads(self));
+    ghl_status status = ghl_text_end(&text);
+    t->fingerprint = text.data;
+    GHL_TRY(status);
+    GHL_TRY(write_text(t, "recipe.yaml", t->text));
+    return write_environment(t, device, self);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a recipe to an engine. Everything that can fail on account of the recipe fails here, before the first step.
+ */
+#include "train/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Data ---- */
+
+static ghl_status read_part(const ghl_recipe *recipe, bool test, ghl_images *out)
+{
+    const ghl_data_format *format = (const ghl_data_format *)recipe->data_kind.kind;
+    GHL_TRY(format->read(recipe->data.path, test, recipe->data_kind.options, out));
+    if (out->count > 0 && out->height > 0 && out->width > 0 && out->channels > 0 && out->classes > 0)
+        return GHL_OK;
+    return ghl_fail(GHL_DATA, "\"ghl data info PATH\" shows what is there", "%s: no %s images in \"%s\"", recipe->data_kind.kind->name,
+                    test ? "test" : "training", recipe->data.path);
+}
+
+static ghl_status check_parts(const ghl_recipe *recipe, const ghl_images *train, const ghl_images *test)
+{
+    if (train->height == test->height && train->width == test->width && train->channels == test->channels && train->classes == test->classes)
+        return GHL_OK;
+    return ghl_fail(GHL_DATA, NULL, "\"%s\": training images are %lldx%lldx%lld of %lld classes, test images %lldx%lldx%lld of %lld",
+                    recipe->data.path, (long long)train->height, (long long)train->width, (long long)train->channels,
+                    (long long)train->classes, (long long)test->height, (long long)test->width, (long long)test->channels,
+                    (long long)test->classes);
+}
+
+static ghl_status read_data(const ghl_setup_options *options, ghl_setup *setup)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    bool statistics = recipe->data.normalise == GHL_NORMALISE_MEAN_STD && options->affine == NULL;
+    bool need_train = !options->test_only || recipe->data.holdout > 0 || statistics;
+    if (need_train)
+        GHL_TRY(read_part(recipe, false, &setup->train));
+    if (recipe->data.holdout == 0)
+        GHL_TRY(read_part(recipe, true, &setup->test));
+    if (setup->train.count > 0 && setup->test.count > 0)
+        GHL_TRY(check_parts(recipe, &setup->train, &setup->test));
+    if (setup->train.count > 0 && (recipe->data.holdout > 0 || recipe->data.limit > 0))
+        GHL_TRY(ghl_images_split(&setup->train, &setup->test, recipe->data.holdout, recipe->data.limit));
+    const ghl_images *seen = setup->train.count > 0 ? &setup->train : &setup->test;
+    setup->image = (ghl_shape){1, seen->height, seen->width, seen->channels};
+    setup->classes = recipe->model.classes > 0 ? recipe->model.classes : options->classes > seen->classes ? options->classes : seen->classes;
+    if (setup->classes < seen->classes)
+        return ghl_fail(GHL_RECIPE, "leave model.classes out: the data says it", "model.classes = %lld, but the data has %lld classes",
+                        (long long)setup->classes, (long long)seen->classes);
+    return GHL_OK;
+}
+
+static ghl_status given_data(ghl_shape image, int64_t classes, ghl_setup *setup)
+{
+    setup->image = (ghl_shape){1, image.h, image.w, image.c};
+    setup->classes = setup->recipe->model.classes > 0 ? setup->recipe->model.classes : classes;
+    return GHL_OK;
+}
+
+static ghl_status find_data(const ghl_setup_options *options, ghl_setup *setup)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    const ghl_data_format *format = (const ghl_data_format *)recipe->data_kind.kind;
+    if (options->image.h > 0)
+        return given_data(options->image, options->classes, setup);
+    if (!options->describe || format->describe == NULL)
+        return read_data(options, setup);
+    ghl_shape image = {0};
+    int64_t classes = 0;
+    GHL_TRY(format->describe(recipe->data.path, recipe->data_kind.options, &image, &classes));
+    return given_data(image, classes, setup);
+}
+
+/* x = scale * pixel + shift, pixel 0..255. */
+static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup)
+{
+    int64_t channels = setup->image.c;
+    double *statistics = NULL;
+    GHL_TRY(GHL_NEW(setup->affine, 2 * channels));
+    if (options->affine != NULL) {
+        memcpy(setup->affine, options->affine, (size_t)(2 * channels) * sizeof *setup->affine);
+        return GHL_OK;
+    }
+    GHL_TRY(GHL_NEW(statistics, 2 * channels));
+    int how = setup->recipe->data.normalise;
+    bool measured = how == GHL_NORMALISE_MEAN_STD && setup->train.count > 0;
+    if (measured)
+        ghl_images_statistics(&setup->train, statistics, statistics + channels);
+    for (int64_t c = 0; c < channels; c++) {
+        double mean = measured ? statistics[c] : how == GHL_NORMALISE_NONE ? 0.0 : 0.5;
+        double deviation = measured ? statistics[channels + c] : how == GHL_NORMALISE_NONE ? 1.0 : 0.5;
+        deviation = deviation > 0 ? deviation : 1.0; /* a channel without contrast */
+        setup->affine[c] = (float)(1.0 / (255.0 * deviation));
+        setup->affine[channels + c] = (float)(-mean / deviation);
+    }
+    free(statistics);
+    return GHL_OK;
+}
+
+/* ---- Net and plan ---- */
+
+static ghl_status build_net(ghl_setup *setup)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    const ghl_model *model = (const ghl_model *)recipe->model_kind.kind;
+    GHL_TRY(ghl_net_create(model->name, setup->image.h, setup->image.w, setup->image.c, &setup->net));
+    return model->build(setup->net, setup->classes, recipe->model_kind.options);
+}
+
+static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    static const int augment[] = {[GHL_RECIPE_AUGMENT_NONE] = 0,
+                                  [GHL_RECIPE_AUGMENT_FLIP] = GHL_AUGMENT_FLIP,
+                                  [GHL_RECIPE_AUGMENT_CROP_FLIP] = GHL_AUGMENT_FLIP | GHL_AUGMENT_CROP};
+    ghl_plan_settings settings = {
+        .device = options->device != NULL ? options->device : recipe->train.device,
+        .threads = (int)recipe->train.threads,
+        .seed = (uint64_t)recipe->top.seed,
+        .learning = setup->learnings.weights,
+        .frozen_norm = setup->learnings.frozen_norm,
+        .groups = setup->learnings.n_groups > 0 ? setup->learnings.n_groups : 1,
+        .nan = (ghl_nan_policy)recipe->train.nan,
+        .augment = augment[recipe->data.augment],
+        .crop_padding = (int)recipe->data.crop_padding,
+        .affine = setup->affine,
+    };
+    return ghl_plan_create(setup->net, &settings, &setup->plan);
+}
+
+ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *options, ghl_setup *setup)
+{
+    static const ghl_setup_options none = {0};
+    options = options != NULL ? options : &none;
+    *setup = (ghl_setup){.recipe = recipe, .batch = options->batch > 0 ? options->batch : recipe->train.batch};
+    GHL_TRY(find_data(options, setup));
+    GHL_TRY(make_affine(options, setup));
+    GHL_TRY(build_net(setup));
+    GHL_TRY(ghl_learnings_resolve(recipe, setup->net, &setup->learnings));
+    return make_plan(options, setup);
+}
+
+ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup)
+{
+    *setup = (ghl_setup){.recipe = recipe, .batch = recipe->train.batch, .image = net->nodes[0]->shape, .net = ghl_net_share(net)};
+    setup->classes = ghl_net_last(net)->shape.c;
+    GHL_TRY(make_affine(options, setup));
+    GHL_TRY(ghl_learnings_resolve(recipe, setup->net, &setup->learnings));
+    return make_plan(options, setup);
+}
+
+ghl_status ghl_setup_programs(ghl_setup *setup, bool train)
+{
+    int64_t count = setup->train.count, batch = setup->batch;
+    if (train && count > 0 && batch > count)
+        return ghl_fail(GHL_DATA, "choose a smaller train.batch", "train.batch = %lld is larger than the %lld training images",
+                        (long long)batch, (long long)count);
+    if (train) {
+        setup->steps_per_epoch = (count + batch - 1) / batch;
+        GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = batch}, &setup->step));
+    }
+    if (train && count % batch != 0) /* an engine without data of its own has no rest */
+        GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = count % batch}, &setup->rest));
+    GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_EVALUATE, .batch = batch}, &setup->evaluation));
+    return ghl_plan_seal(setup->plan);
+}
+
+void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, double factor, float *rates)
+{
+    for (int i = 0; i < setup->learnings.n_groups; i++) {
+        const ghl_rate_group *group = &setup->learnings.groups[i];
+        rates[i] = (float)(group->lr * group->schedule->factor(group->schedule_options, progress) * factor);
+    }
+}
+
+void ghl_setup_release(ghl_setup *setup)
+{
+    ghl_plan_free(setup->plan);
+    ghl_learnings_release(&setup->learnings);
+    ghl_net_free(setup->net);
+    free(setup->affine);
+    ghl_images_release(&setup->train);
+    ghl_images_release(&setup->test);
+    *setup = (ghl_setup){0};
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pipeline of steps: a few are queued ahead, results are read back in order as their places are needed again, so that the device
+ * never waits for the host. What is summed is summed in the order of the steps, whatever the timing.
+ */
+#include <math.h>
+#include <time.h>
+
+#include "train/training.h"
+
+double ghl_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Of the step that is launched next. */
+void ghl_training_progress(const ghl_training *t, ghl_progress *progress)
+{
+    int64_t epochs = t->recipe->train.epochs, per_epoch = t->setup.steps_per_epoch;
+    *progress = (ghl_progress){.step = t->launched, .steps = epochs * per_epoch, .epoch = t->counts[GHL_COUNT_EPOCH], .epochs = epochs,
+                               .steps_per_epoch = per_epoch};
+}
+
+/* Figures since the last row of the log. */
+static ghl_step_row row_of(const ghl_training *t, double now)
+{
+    const int64_t *counts = t->counts;
+    int64_t all = t->setup.train.count, images = counts[GHL_COUNT_ROW_IMAGES];
+    double seconds = now - t->watch.row;
+    return (ghl_step_row){
+        .step = counts[GHL_COUNT_STEP],
+        .epoch = counts[GHL_COUNT_EPOCH] + 1,
+        .epochs = t->recipe->train.epochs,
+        .epoch_images = counts[GHL_COUNT_POSITION],
+        .epoch_all = all,
+        .images_left = (t->recipe->train.epochs - counts[GHL_COUNT_EPOCH]) * all - counts[GHL_COUNT_POSITION],
+        .loss = images > 0 ? t->sums[GHL_SUM_ROW_LOSS] / (double)images : NAN,
+        .top1 = images > 0 ? 100.0 * (double)counts[GHL_COUNT_ROW_TOP1] / (double)images : NAN,
+        .images_per_s = seconds > 0 ? (double)t->watch.row_images / seconds : 0,
+        .wait_percent = seconds > 0 ? 100.0 * (ghl_loader_waited(t->loader) - t->watch.row_waited) / seconds : 0,
+        .elapsed_s = now - t->watch.start,
+    };
+}
+
+static void show(ghl_training *t)
+{
+    double now = ghl_now();
+    ghl_step_row row = row_of(t, now);
+    ghl_metrics_progress(t->metrics, &row); /* a bar that cannot be drawn is no reason to stop */
+    if (t->counts[GHL_COUNT_STEP] % t->recipe->train.log_every != 0)
+        return;
+    t->sinks_behind = ghl_metrics_step(t->metrics, &row) != GHL_OK;
+    if (t->sinks_behind)
+        ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
+    t->counts[GHL_COUNT_ROW_IMAGES] = t->counts[GHL_COUNT_ROW_TOP1] = 0;
+    t->sums[GHL_SUM_ROW_LOSS] = 0;
+    t->watch.row = now;
+    t->watch.row_waited = ghl_loader_waited(t->loader);
+    t->watch.row_images = 0;
+}
+
+/* Waits for what is queued behind a step that is not finite (nothing of it was committed) and says where it began. */
+static ghl_status blame(ghl_training *t, ghl_flight *flight)
+{
+    for (int i = 0; i < GHL_FLIGHTS; i++)
+        if (t->flights[i].busy)
+            GHL_TRY(ghl_plan_wait(t->setup.plan, t->flights[i].ticket));
+    ghl_status status = ghl_plan_diagnose(t->setup.plan, flight->program, &flight->step);
+    for (int i = 0; i < GHL_FLIGHTS; i++)
+        t->flights[i].busy = false; /* the loader goes with the training */
+    return status != GHL_OK ? status : ghl_fail(GHL_NAN, NULL, "step %lld was not finite", (long long)flight->clock[GHL_CLOCK_STEP]);
+}
+
+static ghl_status collect(ghl_training *t, ghl_flight *flight)
+{
+    GHL_TRY(ghl_plan_wait(t->setup.plan, flight->ticket));
+    const double *result = flight->result;
+    bool finite = result[GHL_RESULT_OK] != 0;
+    if (!finite && t->recipe->train.nan == GHL_NAN_STOP)
+        return blame(t, flight);
+    int64_t images = flight->slot.count;
+    t->counts[GHL_COUNT_STEP]++;
+    t->counts[GHL_COUNT_POSITION] += images;
+    t->counts[GHL_COUNT_SKIPPED] += !finite;
+    if (finite) {
+        t->counts[GHL_COUNT_EPOCH_IMAGES] += images;
+        t->counts[GHL_COUNT_ROW_IMAGES] += images;
+        t->counts[GHL_COUNT_EPOCH_TOP1] += (int64_t)result[GHL_RESULT_TOP1];
+        t->counts[GHL_COUNT_ROW_TOP1] += (int64_t)result[GHL_RESULT_TOP1];
+        t->sums[GHL_SUM_EPOCH_LOSS] += result[GHL_RESULT_LOSS];
+        t->sums[GHL_SUM_ROW_LOSS] += result[GHL_RESULT_LOSS];
+    }
+    t->watch.images += images;
+    t->watch.row_images += images;
+    ghl_loader_release(t->loader, flight->slot.index);
+    flight->busy = false;
+    show(t);
+    return GHL_OK;
+}
+
+ghl_status ghl_training_launch(ghl_training *t)
+{
+    ghl_flight *flight = &t->flights[t->launched % GHL_FLIGHTS];
+    if (flight->busy)
+        GHL_TRY(collect(t, flight));
+    if (t->watch.segment == 0)
+        t->watch.segment = ghl_now();
+    GHL_TRY(ghl_loader_next(t->loader, &flight->slot));
+    const ghl_slot *slot = &flight->slot;
+    if (slot->epoch != t->counts[GHL_COUNT_EPOCH] || slot->position != t->taken)
+        return ghl_fail(GHL_INTERNAL, NULL, "the loader is at epoch %lld, image %lld in the place of %lld, %lld", (long long)slot->epoch,
+                        (long long)slot->position, (long long)t->counts[GHL_COUNT_EPOCH], (long long)t->taken);
+    ghl_progress progress;
+    ghl_training_progress(t, &progress);
+    ghl_setup_rates(&t->setup, &progress, 1.0, flight->rates);
+    flight->program = slot->count == t->setup.batch ? t->setup.step : t->setup.rest;
+    flight->clock[GHL_CLOCK_STEP] = t->launched;
+    flight->clock[GHL_CLOCK_EPOCH] = slot->epoch;
+    flight->clock[GHL_CLOCK_POSITION] = slot->position;
+    flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = slot->count;
+    flight->step = (ghl_step){.images = slot->images, .labels = slot->labels, .samples = slot->samples, .clock = flight->clock,
+                              .rates = flight->rates, .result = flight->result};
+    GHL_TRY(ghl_plan_run(t->setup.plan, flight->program, &flight->step, NULL, &flight->ticket));
+    flight->busy = true;
+    t->launched++;
+    t->taken += slot->count;
+    return GHL_OK;
+}
+
+ghl_status ghl_training_drain(ghl_training *t)
+{
+    for (int64_t i = 0; i < GHL_FLIGHTS; i++) {
+        ghl_flight *flight = &t->flights[(t->launched + i) % GHL_FLIGHTS]; /* the oldest first */
+        if (flight->busy)
+            GHL_TRY(collect(t, flight));
+    }
+    if (t->watch.segment > 0)
+        t->watch.busy += ghl_now() - t->watch.segment;
+    t->watch.segment = 0;
+    return GHL_OK;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * training.h - a training under way, for the files that share it: train.c (from start to end), steps.c (the pipeline of steps), epoch.c
+ * (what happens at the end of one), state.c (saved and resumed), run_folder.c (files beside it).
+ */
+#ifndef GHL_TRAIN_TRAINING_H
+#define GHL_TRAIN_TRAINING_H
+
+#include "metric/metric.h"
+#include "train/setup.h"
+
+/* Figures that go on from step to step. They are saved as two tensors, in this order. */
+enum {
+    GHL_COUNT_STEP,         /* finished steps */
+    GHL_COUNT_EPOCH,        /* finished epochs */
+    GHL_COUNT_POSITION,     /* images done of the epoch; all of them: its evaluation is due */
+    GHL_COUNT_SKIPPED,      /* steps that were not finite */
+    GHL_COUNT_BEST_EPOCH,   /* 1-based; 0: none */
+    GHL_COUNT_EPOCH_IMAGES, /* of the finite steps of the epoch */
+    GHL_COUNT_EPOCH_TOP1,
+    GHL_COUNT_ROW_IMAGES,   /* the same since the last row of log.jsonl */
+    GHL_COUNT_ROW_TOP1,
+    GHL_COUNTS
+};
+enum {
+    GHL_SUM_EPOCH_LOSS,
+    GHL_SUM_ROW_LOSS,
+    GHL_SUM_TRAIN_LOSS, /* means of the last finished epoch; accuracies are per cent */
+    GHL_SUM_TRAIN_TOP1,
+    GHL_SUM_TEST_LOSS,
+    GHL_SUM_TEST_TOP1,
+    GHL_SUM_TEST_TOP5,
+    GHL_SUM_BEST_TOP1,
+    GHL_SUMS
+};
+
+/* A step in the queue. */
+enum { GHL_FLIGHTS = 4 };
+typedef struct ghl_flight {
+    bool busy;
+    ghl_slot slot;
+    ghl_program *program;
+    ghl_step step;
+    int64_t clock[GHL_CLOCK_SIZE];
+    double result[GHL_RESULT_SIZE];
+    float *rates; /* [groups] */
+    int64_t ticket;
+} ghl_flight;
+
+/* Clocks: of the host, in seconds; never part of the state. */
+typedef struct ghl_watch {
+    double start, row, row_waited; /* of the training, of the last row */
+    double segment;                /* when the steps under way began; 0: none */
+    double busy;                   /* seconds spent in steps */
+    int64_t images, row_images;    /* done by this call; since the last row */
+} ghl_watch;
+
+typedef struct ghl_training {
+    const ghl_recipe *recipe;
+    const ghl_host *host;
+    int64_t stop_after;
+    char folder[4096];
+    int lock;          /* descriptor; -1: none */
+    char *text;        /* the resolved recipe */
+    char *fingerprint; /* what byte-exactness depends on beside the recipe */
+    ghl_setup setup;
+    ghl_loader *loader;
+    ghl_metrics *metrics;
+    int64_t counts[GHL_COUNTS];
+    double sums[GHL_SUMS];
+    void *best; /* snapshot of the best epoch; NULL: none */
+    ghl_flight flights[GHL_FLIGHTS];
+    int64_t launched; /* steps, finished and queued */
+    int64_t taken;    /* images of the epoch, finished and queued */
+    bool sinks_behind, save_failed;
+    ghl_failure failure; /* of the last save */
+    ghl_watch watch;
+} ghl_training;
+
+/* steps.c */
+ghl_status ghl_training_launch(ghl_training *t); /* queues the next step; collects an older one where the queue is full */
+ghl_status ghl_training_drain(ghl_training *t);  /* waits for all queued steps. GHL_NAN under policy stop */
+void ghl_training_progress(const ghl_training *t, ghl_progress *progress);
+
+/* epoch.c */
+/* Evaluation of the test images; GHL_INTERRUPTED when asked to stop. */
+ghl_status ghl_evaluation_run(ghl_setup *setup, ghl_score *score);
+ghl_status ghl_training_finish_epoch(ghl_training *t);
+
+/* state.c */
+/* Saves state, last and best. Failures are told and kept in t->failure: training goes on. */
+void ghl_training_save(ghl_training *t);
+/* Reads FOLDER/state into `state` and compares the recipe; *found: whether there is one. */
+ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found);
+/* Puts a state into the plan and the counters; `state` from ghl_training_find. */
+ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state);
+int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *out);
+
+/* run_folder.c */
+ghl_status ghl_run_open(ghl_training *t, const char *run); /* folder and lock */
+ghl_status ghl_run_describe(ghl_training *t);              /* fingerprint, recipe.yaml, env.json */
+ghl_status ghl_run_remove(const ghl_training *t);          /* what a fresh start must not find */
+
+double ghl_now(void); /* seconds, monotonic */
+void ghl_tell(const ghl_host *host, ghl_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
