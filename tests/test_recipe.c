@@ -183,7 +183,8 @@ static void norm_goes_by_linear(void **state)
 static void optimisers_per_row(void **state)
 {
     (void)state;
-    resolved r = resolve("optimiser: {kind: adam}\nlearn: {conv3: {optimiser: {kind: sgd, momentum: 0.9}}, conv2: {rule: backprop}}\n", NULL);
+    resolved r = resolve("optimiser: {kind: adam}\nlearn: {conv3: {optimiser: {kind: sgd, momentum: 0.9}}, conv2: {rule: backprop}}\n",
+                         NULL);
     assert_string_equal(learning(&r, "conv1.weight")->optimiser->name, "sgd");
     assert_string_equal(learning(&r, "conv2.weight")->optimiser->name, "adam");
     assert_string_equal(learning(&r, "conv3.weight")->optimiser->name, "sgd");
@@ -287,7 +288,8 @@ static void hostile_text(void **state)
     static const char *const texts[] = {
         "a: &x [1]\nb: *x\n", "model: {kind: deephebb", "model: !!python/object x", "model:\n\t- x", "\x80\xff", "model: {kind: [1]}",
         "model: {kind: deephebb}\nmodel: {kind: mlp}", "? [a]\n: b", "learn: {conv: {conv: {}}}\nmodel: mlp\ndata: synthetic",
-        "plugins: x\nmodel: mlp\ndata: synthetic", "plugins: [[]]\nmodel: mlp\ndata: synthetic", "learn: {conv: {rule: {}}}\nmodel: mlp\ndata: synthetic",
+        "plugins: x\nmodel: mlp\ndata: synthetic", "plugins: [[]]\nmodel: mlp\ndata: synthetic",
+            "learn: {conv: {rule: {}}}\nmodel: mlp\ndata: synthetic",
         "seed: -1\nmodel: mlp\ndata: synthetic", "seed: .nan\nmodel: mlp\ndata: synthetic", "name: [x]\nmodel: mlp\ndata: synthetic",
         "--- {}\n--- {}\n", "learn: {'': {lr: x}}\nmodel: mlp\ndata: synthetic"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -386,7 +388,8 @@ static void help_has_every_row(void **state)
     ghl_text text = {0};
     ghl_recipe_help(&text);
     assert_int_equal(ghl_text_end(&text), GHL_OK);
-    static const char *const words[] = {"seed", "crop_padding", "save_every", "deephebb", "synthetic", "weight_decay", "learn_last", "plugins",
+    static const char *const words[] = {"seed", "crop_padding", "save_every", "deephebb", "synthetic", "weight_decay", "learn_last",
+                                        "plugins",
                                         "statistics", "schedule"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(text.data, words[i]) == NULL)

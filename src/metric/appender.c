@@ -52,8 +52,9 @@ ghl_status ghl_appender_write(ghl_appender *a, ghl_text *row)
     return status == GHL_OK ? write_waiting(a) : status;
 }
 
-ghl_status ghl_appender_sync(const ghl_appender *a)
+ghl_status ghl_appender_sync(ghl_appender *a)
 {
+    GHL_TRY(write_waiting(a));
     return ghl_file_sync(a->path);
 }
 

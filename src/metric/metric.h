@@ -58,7 +58,7 @@ typedef struct ghl_sink {
     ghl_status (*step)(void *self, const ghl_step_row *row);     /* every N steps */
     ghl_status (*epoch)(void *self, const ghl_epoch_row *row);
     ghl_status (*note)(void *self, int64_t step, const char *text);
-    ghl_status (*sync)(void *self); /* what is written is on the disk */
+    ghl_status (*sync)(void *self); /* rows that wait are written, and all is on the disk */
     int64_t (*length)(void *self); /* bytes of its file that are written; NULL: it has no file */
     void (*close)(void *self);
 } ghl_sink;

@@ -21,7 +21,7 @@ typedef struct ghl_appender {
 ghl_status ghl_appender_open(ghl_appender *a, const char *folder, const char *name, int64_t length, const char *head);
 /* Takes over what is in `row` (released in any case) and writes all that waits. */
 ghl_status ghl_appender_write(ghl_appender *a, ghl_text *row);
-ghl_status ghl_appender_sync(const ghl_appender *a);
+ghl_status ghl_appender_sync(ghl_appender *a);
 void ghl_appender_release(ghl_appender *a);
 
 #endif

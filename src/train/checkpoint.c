@@ -159,7 +159,8 @@ ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_t
         snprintf(name, sizeof name, "%s%s", prefix, w->name);
         const ghl_entry *entry = ghl_tensors_find(t, name);
         if (entry == NULL)
-            return ghl_fail(GHL_CHECKPOINT, "the checkpoint is of another net", "%s: tensor %s of net %s is missing", path, name, net->name);
+            return ghl_fail(GHL_CHECKPOINT, "the checkpoint is of another net", "%s: tensor %s of net %s is missing", path, name,
+                            net->name);
         GHL_TRY(check_entry(entry, w, path));
     }
     if (prefix[0] == '\0')
@@ -213,7 +214,8 @@ ghl_status ghl_checkpoint_note(const ghl_setup *setup, const char *recipe_text, 
     return status == GHL_OK ? note_classes(setup, t) : status;
 }
 
-ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl_setup_options *options, float **affine, const char **recipe)
+ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl_setup_options *options, float **affine,
+                                     const char **recipe)
 {
     static const char hint[] = "checkpoints that ghl train writes have it";
     *affine = NULL;
@@ -223,7 +225,8 @@ ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl
         return ghl_fail(GHL_CHECKPOINT, hint, "%s: no %s in its metadata", path, *recipe == NULL ? "recipe" : "description of the input");
     long long h = 0, w = 0, c = 0, classes = 0;
     int used = 0;
-    bool good = sscanf(input, "%lld %lld %lld %lld%n", &h, &w, &c, &classes, &used) == 4 && h > 0 && w > 0 && c > 0 && c < 65536 && classes > 0;
+    bool good = sscanf(input, "%lld %lld %lld %lld%n", &h, &w, &c, &classes, &used) == 4 && h > 0 && w > 0 && c > 0 && c < 65536 &&
+        classes > 0;
     if (good)
         GHL_TRY(GHL_NEW(*affine, 2 * c));
     const char *at = input + used;

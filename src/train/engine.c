@@ -30,7 +30,8 @@ static void add_section(ghl_text *text, const char *name, const char *value)
 static ghl_status make_recipe(const ghl_engine_settings *settings, ghl_recipe **out)
 {
     ghl_text text = {0};
-    ghl_text_add(&text, "name: engine\nseed: %llu\nmodel: mlp\ndata: synthetic\n", (unsigned long long)(settings->seed % 9000000000000000ull));
+    ghl_text_add(&text, "name: engine\nseed: %llu\nmodel: mlp\ndata: synthetic\n",
+                 (unsigned long long)(settings->seed % 9000000000000000ull));
     ghl_text_add(&text, "train: {batch: %lld, threads: %d, nan: skip}\n", (long long)settings->batch, settings->threads);
     add_section(&text, "learn", settings->learn != NULL ? settings->learn : default_learn);
     if (settings->optimiser != NULL)
@@ -84,7 +85,8 @@ static ghl_status check_labels(const ghl_engine *e, const int32_t *labels, int64
 {
     for (int64_t i = 0; i < count; i++)
         if (labels[i] < 0 || labels[i] >= e->setup.classes)
-            return ghl_fail(GHL_DATA, "labels count from 0", "label %d of image %lld is not one of the net's %lld classes", (int)labels[i],
+            return ghl_fail(GHL_DATA, "labels count from 0", "label %d of image %lld is not one of the net's %lld classes",
+                            (int)labels[i],
                             (long long)i, (long long)e->setup.classes);
     return GHL_OK;
 }
@@ -137,7 +139,8 @@ ghl_status ghl_engine_evaluate(ghl_engine *engine, const uint8_t *images, const 
     double result[GHL_RESULT_SIZE] = {0};
     int64_t batch = e->setup.batch;
     if (count < 1 || count > batch)
-        return ghl_fail(GHL_USAGE, "evaluate at most a batch at a time", "%lld images for an engine of batch %lld", (long long)count, (long long)batch);
+        return ghl_fail(GHL_USAGE, "evaluate at most a batch at a time", "%lld images for an engine of batch %lld", (long long)count,
+                        (long long)batch);
     GHL_TRY(check_labels(e, labels, count));
     if (count < batch) {
         memcpy(e->images, images, (size_t)(count * ghl_shape_elements(e->setup.image)));

@@ -51,7 +51,8 @@ static ghl_status pass_launch(pass *p, int64_t number)
     }
     int64_t count = rest < batch ? rest : batch;
     flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = count;
-    flight->step = (ghl_step){.images = images, .labels = labels, .samples = p->samples, .clock = flight->clock, .result = flight->result};
+    flight->step = (ghl_step){.images = images, .labels = labels, .samples = p->samples, .clock = flight->clock,
+                              .result = flight->result};
     GHL_TRY(ghl_plan_run(p->setup->plan, p->setup->evaluation, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
     return GHL_OK;
@@ -153,8 +154,7 @@ ghl_status ghl_training_finish_epoch(ghl_training *t)
     bool best = t->counts[GHL_COUNT_BEST_EPOCH] == 0 || t->sums[GHL_SUM_TEST_TOP1] > t->sums[GHL_SUM_BEST_TOP1];
     if (best)
         GHL_TRY(keep_best(t));
-    t->sinks_behind = write_row(t, shown_rate(t), best) != GHL_OK;
-    if (t->sinks_behind)
+    if (write_row(t, shown_rate(t), best) != GHL_OK) /* it waits, and is written before the next save */
         ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
     t->counts[GHL_COUNT_EPOCH]++;
     t->counts[GHL_COUNT_POSITION] = t->counts[GHL_COUNT_EPOCH_IMAGES] = t->counts[GHL_COUNT_EPOCH_TOP1] = 0;

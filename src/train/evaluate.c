@@ -77,7 +77,8 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
     options.test_only = true;
     GHL_TRY(ghl_setup_begin(s->recipe, &options, &s->setup));
     if (s->setup.image.c != trained_on.c)
-        return ghl_fail(GHL_DATA, "evaluate on data like those it was trained on", "%s was trained on images with %lld channels, the data have %lld",
+        return ghl_fail(GHL_DATA, "evaluate on data like those it was trained on",
+                        "%s was trained on images with %lld channels, the data have %lld",
                         path, (long long)trained_on.c, (long long)s->setup.image.c);
     GHL_TRY(ghl_setup_programs(&s->setup, false));
     GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, &snapshot));

@@ -179,12 +179,14 @@ static ghl_status rule_options(ghl_recipe *recipe, const ghl_weight *w, const me
     ghl_value *items[MERGED];
     char *keys[MERGED];
     int lines[MERGED], columns[MERGED];
-    ghl_value map = {.kind = GHL_VALUE_MAP, .origin = recipe->origin, .items = items, .keys = keys, .key_lines = lines, .key_columns = columns};
+    ghl_value map = {.kind = GHL_VALUE_MAP, .origin = recipe->origin, .items = items, .keys = keys, .key_lines = lines,
+                     .key_columns = columns};
     for (int i = 0; i < m->count; i++) {
         if (ghl_learn_common_key(m->keys[i]))
             continue;
         if (!ghl_rule_has_option(m->rule, m->keys[i])) {
-            GHL_TRY(ghl_recipe_note(recipe, "learn.%s: %s is dropped for %s: its rule %s has no such option", m->rows[i], m->keys[i], w->name,
+            GHL_TRY(ghl_recipe_note(recipe, "learn.%s: %s is dropped for %s: its rule %s has no such option", m->rows[i], m->keys[i],
+                                    w->name,
                                     m->rule->name));
             continue;
         }
@@ -314,7 +316,8 @@ static ghl_status check_used(const ghl_net *net, const ghl_learn_row *row)
                 return GHL_OK;
     }
     const char *near = ghl_nearest(row->key, names.names, names.count);
-    return ghl_value_fail(row->map, "\"ghl plan RECIPE\" shows the layers", "learn.%s speaks of no layer of net %s%s%s%s", row->key, net->name,
+    return ghl_value_fail(row->map, "\"ghl plan RECIPE\" shows the layers", "learn.%s speaks of no layer of net %s%s%s%s", row->key,
+                          net->name,
                           near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
 

@@ -159,7 +159,8 @@ static ghl_status rows_read(ghl_recipe *recipe, const char *section, bool last)
     for (int i = 0; i < map->count; i++) {
         const ghl_value *row = map->items[i];
         if (row->kind != GHL_VALUE_MAP && !is_empty(row))
-            return ghl_value_fail(row, "write it as \"conv: {rule: ghl, lr: 1e-2}\"", "%s.%s must be a map of keys", section, map->keys[i]);
+            return ghl_value_fail(row, "write it as \"conv: {rule: ghl, lr: 1e-2}\"", "%s.%s must be a map of keys", section,
+                                  map->keys[i]);
         GHL_TRY(row_add(recipe, map->keys[i], last, row, NULL));
     }
     return GHL_OK;
@@ -445,7 +446,8 @@ static void base_print(const ghl_recipe *recipe, const ghl_learn_row *row, ghl_t
     ghl_learn_common_keys(&common);
     ghl_learn_common values = {0};
     void *options = NULL;
-    if (base_common(recipe, row, &values) != GHL_OK || ghl_descriptor_options(rule, row->map, common.names, "learn", &options) != GHL_OK) {
+    if (base_common(recipe, row, &values) != GHL_OK ||
+        ghl_descriptor_options(rule, row->map, common.names, "learn", &options) != GHL_OK) {
         text->failed = true; /* the row was checked before: only memory can fail */
         return;
     }
@@ -492,7 +494,8 @@ void ghl_learn_print(const ghl_recipe *recipe, ghl_text *text)
 
 void ghl_learn_help(ghl_text *text)
 {
-    ghl_text_add(text, "\nlearn: rows by layer kind (conv, linear; norm: scales, shifts and all biases), glob (layer*) or layer name (conv1).\n"
+    ghl_text_add(text,
+                 "\nlearn: rows by layer kind (conv, linear; norm: scales, shifts and all biases), glob (layer*) or layer name (conv1).\n"
                        "A name beats a glob beats a kind, among equals the later one; the command line comes last of all.\n"
                        "learn_last: the same, read after all rows of learn.\n"
                        "  rule  a rule (conv: ghl, linear and norm: backprop); further keys are the rule's: ghl help NAME\n");

@@ -103,7 +103,8 @@ static ghl_status dtype_check(const ghl_recipe *recipe)
     if (recipe->train.dtype == 0)
         return GHL_OK;
     const ghl_value *train = ghl_value_find(recipe->tree, "train");
-    return ghl_value_fail(ghl_value_find(train, "dtype"), "write dtype: f32", "train.dtype bf16 is not available in this version; f32 is");
+    return ghl_value_fail(ghl_value_find(train, "dtype"), "write dtype: f32",
+                          "train.dtype bf16 is not available in this version; f32 is");
 }
 
 static ghl_status resolve(ghl_recipe *recipe, int n, const char *const *overrides)

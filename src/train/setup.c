@@ -21,7 +21,8 @@ static ghl_status read_part(const ghl_recipe *recipe, bool test, ghl_images *out
 
 static ghl_status check_parts(const ghl_recipe *recipe, const ghl_images *train, const ghl_images *test)
 {
-    if (train->height == test->height && train->width == test->width && train->channels == test->channels && train->classes == test->classes)
+    if (train->height == test->height && train->width == test->width && train->channels == test->channels &&
+        train->classes == test->classes)
         return GHL_OK;
     return ghl_fail(GHL_DATA, NULL, "\"%s\": training images are %lldx%lldx%lld of %lld classes, test images %lldx%lldx%lld of %lld",
                     recipe->data.path, (long long)train->height, (long long)train->width, (long long)train->channels,
@@ -44,7 +45,8 @@ static ghl_status read_data(const ghl_setup_options *options, ghl_setup *setup)
         GHL_TRY(ghl_images_split(&setup->train, &setup->test, recipe->data.holdout, recipe->data.limit));
     const ghl_images *seen = setup->train.count > 0 ? &setup->train : &setup->test;
     setup->image = (ghl_shape){1, seen->height, seen->width, seen->channels};
-    setup->classes = recipe->model.classes > 0 ? recipe->model.classes : options->classes > seen->classes ? options->classes : seen->classes;
+    int64_t least = options->classes > seen->classes ? options->classes : seen->classes;
+    setup->classes = recipe->model.classes > 0 ? recipe->model.classes : least;
     if (setup->classes < seen->classes)
         return ghl_fail(GHL_RECIPE, "leave model.classes out: the data says it", "model.classes = %lld, but the data has %lld classes",
                         (long long)setup->classes, (long long)seen->classes);

@@ -63,6 +63,7 @@ ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char
 /* What makes a snapshot a checkpoint that eval and predict need nothing beside: resolved recipe, classes, scale and shift of pixels. */
 ghl_status ghl_checkpoint_note(const ghl_setup *setup, const char *recipe_text, ghl_tensors *t);
 /* Image and classes, affine (*affine freed by the caller) and recipe text (borrowed from t) of a checkpoint. */
-ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl_setup_options *options, float **affine, const char **recipe);
+ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl_setup_options *options, float **affine,
+                                     const char **recipe);
 
 #endif

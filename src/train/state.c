@@ -117,8 +117,7 @@ static ghl_status write_checkpoints(const ghl_training *t, const void *weights)
 
 static ghl_status save(const ghl_training *t)
 {
-    if (t->sinks_behind)
-        return ghl_fail(GHL_RUN, "make room on the disk", "%s: rows of metrics.csv or log.jsonl could not be written", t->folder);
+    GHL_TRY(ghl_metrics_sync(t->metrics));
     void *weights = NULL;
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &weights));
     ghl_status status = write_state(t, weights);
@@ -174,11 +173,13 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
     return compare_recipe(t, state);
 }
 
-static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, const char *name, ghl_dtype dtype, int64_t count, void *out)
+static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, const char *name, ghl_dtype dtype, int64_t count,
+                               void *out)
 {
     const ghl_entry *entry = ghl_tensors_find(state, name);
     if (entry == NULL || entry->dtype != dtype || entry->rank != 1 || entry->dim[0] != count)
-        return ghl_fail(GHL_RUN, "it was written by another version: start over with --fresh", "%s/state: tensor %s is missing or of another shape",
+        return ghl_fail(GHL_RUN, "it was written by another version: start over with --fresh",
+                        "%s/state: tensor %s is missing or of another shape",
                         t->folder, name);
     memcpy(out, entry->data, entry->bytes);
     return GHL_OK;

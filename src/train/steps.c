@@ -51,8 +51,7 @@ static void show(ghl_training *t)
     ghl_metrics_progress(t->metrics, &row); /* a bar that cannot be drawn is no reason to stop */
     if (t->counts[GHL_COUNT_STEP] % t->recipe->train.log_every != 0)
         return;
-    t->sinks_behind = ghl_metrics_step(t->metrics, &row) != GHL_OK;
-    if (t->sinks_behind)
+    if (ghl_metrics_step(t->metrics, &row) != GHL_OK) /* it waits, and is written before the next save */
         ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
     t->counts[GHL_COUNT_ROW_IMAGES] = t->counts[GHL_COUNT_ROW_TOP1] = 0;
     t->sums[GHL_SUM_ROW_LOSS] = 0;

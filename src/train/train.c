@@ -85,13 +85,13 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     char note[1024];
     snprintf(note, sizeof note, "continued on another machine or build, so not to the last bit: before \"%.400s\", now \"%.400s\"",
              before != NULL ? before : "", t->fingerprint);
-    ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", note);
     return ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
 }
 
 static ghl_status open_loader(ghl_training *t)
 {
-    ghl_loader_settings settings = {.images = &t->setup.train, .batch = t->setup.batch, .seed = (uint64_t)t->recipe->top.seed, .shuffle = true,
+    ghl_loader_settings settings = {.images = &t->setup.train, .batch = t->setup.batch, .seed = (uint64_t)t->recipe->top.seed,
+                                    .shuffle = true,
                                     .slots = SLOTS, .threads = (int)t->recipe->train.workers};
     GHL_TRY(ghl_loader_create(&settings, &t->loader));
     int groups = t->setup.learnings.n_groups;

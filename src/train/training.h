@@ -72,7 +72,7 @@ typedef struct ghl_training {
     ghl_flight flights[GHL_FLIGHTS];
     int64_t launched; /* steps, finished and queued */
     int64_t taken;    /* images of the epoch, finished and queued */
-    bool sinks_behind, save_failed;
+    bool save_failed;
     ghl_failure failure; /* of the last save */
     ghl_watch watch;
 } ghl_training;
