@@ -150,29 +150,39 @@ static ghl_status check_unknown(const ghl_net *net, const ghl_tensors *t, const 
     return GHL_OK;
 }
 
-ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, void **snapshot)
+/* Every tensor that the file has is right; only where there is a `rest` may some be missing. */
+static ghl_status check_all(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest)
 {
-    *snapshot = NULL;
     for (int i = 0; i < net->weights; i++) {
         const ghl_weight *w = ghl_net_weight(net, i);
         char name[256];
         snprintf(name, sizeof name, "%s%s", prefix, w->name);
         const ghl_entry *entry = ghl_tensors_find(t, name);
-        if (entry == NULL)
+        if (entry == NULL && rest == NULL)
             return ghl_fail(GHL_CHECKPOINT, "the checkpoint is of another net", "%s: tensor %s of net %s is missing", path, name,
                             net->name);
-        GHL_TRY(check_entry(entry, w, path));
+        if (entry != NULL)
+            GHL_TRY(check_entry(entry, w, path));
     }
-    if (prefix[0] == '\0')
-        GHL_TRY(check_unknown(net, t, path));
+    return prefix[0] == '\0' ? check_unknown(net, t, path) : GHL_OK;
+}
+
+ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest,
+                             void **snapshot)
+{
+    *snapshot = NULL;
+    GHL_TRY(check_all(net, prefix, t, path, rest));
+    const char *other = rest;
     GHL_TRY(snapshot_allocate(net, snapshot));
     char *at = *snapshot;
     for (int i = 0; i < net->weights; i++) {
         const ghl_weight *w = ghl_net_weight(net, i);
         char name[256];
         snprintf(name, sizeof name, "%s%s", prefix, w->name);
-        memcpy(at, ghl_tensors_find(t, name)->data, weight_bytes(w));
+        const ghl_entry *entry = ghl_tensors_find(t, name);
+        memcpy(at, entry != NULL ? entry->data : other, weight_bytes(w));
         at += step_over(w);
+        other = other != NULL ? other + step_over(w) : NULL;
     }
     return GHL_OK;
 }

@@ -175,7 +175,7 @@ ghl_status ghl_engine_load(ghl_engine *engine, const char *path)
     void *snapshot = NULL;
     ghl_status status = ghl_tensors_read(path, GHL_CHECKPOINT, &in);
     if (status == GHL_OK)
-        status = ghl_snapshot_load(engine->setup.net, "", &in, path, &snapshot);
+        status = ghl_snapshot_load(engine->setup.net, "", &in, path, NULL, &snapshot);
     if (status == GHL_OK)
         status = ghl_snapshot_put(engine->setup.plan, snapshot);
     ghl_tensors_release(&in);

@@ -81,7 +81,7 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
                         "%s was trained on images with %lld channels, the data have %lld",
                         path, (long long)trained_on.c, (long long)s->setup.image.c);
     GHL_TRY(ghl_setup_programs(&s->setup, false));
-    GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, &snapshot));
+    GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, NULL, &snapshot));
     ghl_status status = ghl_snapshot_put(s->setup.plan, snapshot);
     free(snapshot);
     return status;

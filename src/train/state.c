@@ -252,10 +252,10 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
     GHL_TRY(read_figures(t, state, "train/sums", GHL_F64, GHL_SUMS, t->sums));
     GHL_TRY(check_figures(t));
     GHL_TRY(compare_rates(t, state));
-    GHL_TRY(ghl_snapshot_load(t->setup.net, "weights/", state, path, &weights));
+    GHL_TRY(ghl_snapshot_load(t->setup.net, "weights/", state, path, NULL, &weights));
     ghl_status status = ghl_snapshot_put(t->setup.plan, weights);
     if (status == GHL_OK && t->counts[GHL_COUNT_BEST_EPOCH] > 0)
-        status = ghl_snapshot_load(t->setup.net, "best/", state, path, &t->best);
+        status = ghl_snapshot_load(t->setup.net, "best/", state, path, NULL, &t->best);
     if (status == GHL_OK)
         status = restore_states(t, state);
     if (status == GHL_OK)

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench.c - ghl bench: a training step on resident data, timed step by step; with a profile, a row an op beside the machine's own peak.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "device/peak.h"
+#include "train/inspect.h"
+
+enum { WARM_UP = 2, FEWEST = 5, MOST = 200, PEAK_MILLISECONDS = 300 };
+static const double enough_seconds = 3.0;
+
+typedef struct spread {
+    double min, median, max;
+} spread;
+
+typedef struct bench {
+    ghl_setup setup;
+    uint8_t *images;
+    int32_t *labels;
+    int64_t *samples;
+    float *rates;
+    double *step_ms;  /* [MOST] */
+    double *call_ms;  /* [calls], of one step */
+    double *total_ms; /* [calls], of all */
+    int64_t steps;
+    ghl_peak peak;
+} bench;
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static spread spread_of(double *values, int64_t n)
+{
+    qsort(values, (size_t)n, sizeof *values, ascending);
+    return (spread){values[0], n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2, values[n - 1]};
+}
+
+static ghl_status fill_batch(bench *b)
+{
+    const ghl_shape image = b->setup.image;
+    const int64_t pixels = b->setup.batch * image.h * image.w * image.c;
+    GHL_TRY(GHL_NEW(b->images, pixels + 16));
+    GHL_TRY(GHL_NEW(b->labels, b->setup.batch));
+    GHL_TRY(GHL_NEW(b->samples, b->setup.batch));
+    GHL_TRY(GHL_NEW(b->rates, b->setup.learnings.n_groups + 1));
+    GHL_TRY(GHL_NEW(b->step_ms, MOST));
+    for (int64_t i = 0; i < pixels; i += 16) {
+        uint32_t words[4];
+        ghl_random4((uint64_t)b->setup.recipe->top.seed, GHL_RANDOM_SYNTHETIC, (uint64_t)i, 1, words);
+        memcpy(b->images + i, words, sizeof words);
+    }
+    for (int64_t i = 0; i < b->setup.batch; i++) {
+        b->labels[i] = (int32_t)(i % b->setup.classes);
+        b->samples[i] = i;
+    }
+    return GHL_OK;
+}
+
+static ghl_status one_step(bench *b, int64_t number, double *call_ms)
+{
+    double result[GHL_RESULT_SIZE];
+    const int64_t clock[GHL_CLOCK_SIZE] = {number, 0, 0, 0, b->setup.batch, b->setup.batch};
+    const ghl_progress progress = {.step = 0, .steps = 1, .epochs = 1, .steps_per_epoch = 1};
+    ghl_setup_rates(&b->setup, &progress, 1.0, b->rates);
+    int64_t ticket;
+    GHL_TRY(ghl_plan_run(b->setup.plan, b->setup.step,
+                         &(ghl_step){b->images, b->labels, b->samples, clock, b->rates, result}, call_ms, &ticket));
+    return ghl_plan_wait(b->setup.plan, ticket);
+}
+
+static ghl_status measure(bench *b, const ghl_bench_options *options)
+{
+    const int calls = ghl_program_calls(b->setup.step);
+    GHL_TRY(GHL_NEW(b->call_ms, calls));
+    GHL_TRY(GHL_NEW(b->total_ms, calls));
+    for (int i = 0; i < WARM_UP; i++)
+        GHL_TRY(one_step(b, i, NULL));
+    const int64_t wanted = options->steps > MOST ? MOST : options->steps;
+    for (double begun = now_ms(); wanted > 0 ? b->steps < wanted : b->steps < FEWEST || (now_ms() - begun < enough_seconds * 1e3 && b->steps < MOST);
+         b->steps++) {
+        double start = now_ms();
+        GHL_TRY(one_step(b, WARM_UP + b->steps, options->profile ? b->call_ms : NULL));
+        b->step_ms[b->steps] = now_ms() - start;
+        for (int i = 0; options->profile && i < calls; i++)
+            b->total_ms[i] += b->call_ms[i];
+    }
+    return GHL_OK;
+}
+
+static int64_t peak_resident(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static void add_spread(ghl_json *json, const char *key, spread s)
+{
+    ghl_json *object = ghl_json_add_object(json, key);
+    ghl_json_add_real(object, "min", s.min);
+    ghl_json_add_real(object, "median", s.median);
+    ghl_json_add_real(object, "max", s.max);
+}
+
+static double sum_of(const double *values, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += values[i];
+    return sum;
+}
+
+static void add_profile(const bench *b, ghl_json *json)
+{
+    const int calls = ghl_program_calls(b->setup.step);
+    const double total = sum_of(b->total_ms, calls);
+    ghl_json *rows = ghl_json_add_array(json, "profile");
+    for (int i = 0; i < calls; i++) {
+        ghl_call_info info = ghl_program_call(b->setup.step, i);
+        double ms = b->total_ms[i] / (double)b->steps, gflops = ghl_call_flops(info.call) / (ms * 1e6 + 1e-9);
+        ghl_json *row = ghl_json_add_object(rows, NULL);
+        ghl_json_add_text(row, "op", info.op);
+        ghl_json_add_text(row, "node", info.node);
+        ghl_json_add_real(row, "ms", ms);
+        ghl_json_add_real(row, "share", b->total_ms[i] / total);
+        ghl_json_add_real(row, "gflops_s", gflops);
+        ghl_json_add_real(row, "gbytes_s", ghl_call_bytes(info.call) / (ms * 1e6 + 1e-9));
+        ghl_json_add_real(row, "share_of_peak", gflops / b->peak.gflops);
+        ghl_json_add_text(row, "note", info.note);
+    }
+}
+
+static ghl_status report_json(bench *b, bool profile, spread ms, int64_t resident, const ghl_host *host)
+{
+    const ghl_setup *s = &b->setup;
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(s->plan, &self);
+    const double flops = ghl_inspect_flops(s->step), images = 1e3 * (double)s->batch;
+    ghl_json *json = ghl_json_create(false);
+    ghl_json_add_text(json, "model", s->recipe->model_kind.kind->name);
+    ghl_json_add_text(json, "rule", ghl_inspect_rule(s));
+    ghl_json_add_text(json, "device", device->name);
+    ghl_json_add_text(json, "dtype", "f32");
+    ghl_json_add_integer(json, "batch", s->batch);
+    ghl_json_add_integer(json, "threads", device->threads(self));
+    ghl_json_add_integer(json, "steps", b->steps);
+    add_spread(json, "images_per_s", (spread){images / ms.max, images / ms.median, images / ms.min});
+    add_spread(json, "step_ms", ms);
+    ghl_json_add_real(json, "flops_per_step", flops);
+    ghl_json_add_real(json, "flops_share_of_peak", flops / (ms.median * 1e6) / b->peak.gflops);
+    ghl_json_add_integer(json, "peak_bytes", resident);
+    ghl_json_add_real(json, "machine_gflops_s", b->peak.gflops);
+    ghl_json_add_real(json, "machine_gbytes_s", b->peak.copy_gbytes_s);
+    if (profile)
+        add_profile(b, json);
+    return ghl_inspect_json(GHL_OK, host, json);
+}
+
+typedef struct row {
+    double ms;
+    int call;
+} row;
+
+static int slowest_first(const void *a, const void *b)
+{
+    double x = ((const row *)a)->ms, y = ((const row *)b)->ms;
+    return x > y ? -1 : x < y;
+}
+
+static ghl_status print_profile(const bench *b, ghl_text *text)
+{
+    const int calls = ghl_program_calls(b->setup.step);
+    const double total = sum_of(b->total_ms, calls);
+    row *rows = NULL;
+    GHL_TRY(GHL_NEW(rows, calls));
+    for (int i = 0; i < calls; i++)
+        rows[i] = (row){b->total_ms[i], i};
+    qsort(rows, (size_t)calls, sizeof *rows, slowest_first);
+    ghl_text_add(text, "\n%-28s %-14s %9s %7s %9s %8s %8s  %s\n", "op", "layer", "ms", "share", "GFLOP/s", "GB/s", "of peak", "runs as");
+    for (int i = 0; i < calls; i++) {
+        ghl_call_info info = ghl_program_call(b->setup.step, rows[i].call);
+        double ms = rows[i].ms / (double)b->steps, gflops = ghl_call_flops(info.call) / (ms * 1e6 + 1e-9);
+        ghl_text_add(text, "%-28s %-14s %9.3f %6.1f%% %9.1f %8.1f %7.1f%%  %s\n", info.op, info.node, ms, 100 * rows[i].ms / total, gflops,
+                     ghl_call_bytes(info.call) / (ms * 1e6 + 1e-9), 100 * gflops / b->peak.gflops, info.note);
+    }
+    free(rows);
+    return GHL_OK;
+}
+
+static ghl_status report_text(bench *b, bool profile, spread ms, int64_t resident, const ghl_host *host)
+{
+    const ghl_setup *s = &b->setup;
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(s->plan, &self);
+    const double images = 1e3 * (double)s->batch, gflops = ghl_inspect_flops(s->step) / (ms.median * 1e6);
+    ghl_text text = {0};
+    ghl_text_add(&text, "%s, rule %s, batch %lld, %s\n", s->recipe->model_kind.kind->name, ghl_inspect_rule(s), (long long)s->batch,
+                 device->describe(self));
+    ghl_text_add(&text, "images/s  %.1f (min %.1f, max %.1f; %lld steps)\n", images / ms.median, images / ms.max, images / ms.min,
+                 (long long)b->steps);
+    ghl_text_add(&text, "step      %.3f ms (min %.3f, max %.3f)\n", ms.median, ms.min, ms.max);
+    ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f; copy bandwidth %.1f GB/s\n", gflops,
+                 100 * gflops / b->peak.gflops, b->peak.gflops, b->peak.copy_gbytes_s);
+    ghl_text_add(&text, "memory    %.1f MB resident at most, arena %.1f MB\n", (double)resident / 1e6, (double)ghl_plan_bytes(s->plan) / 1e6);
+    ghl_status status = profile ? print_profile(b, &text) : GHL_OK;
+    return ghl_inspect_result(status, host, &text);
+}
+
+ghl_status ghl_bench(const ghl_recipe *recipe, const ghl_bench_options *options, const ghl_host *host)
+{
+    static const ghl_bench_options plain;
+    if (options == NULL)
+        options = &plain;
+    bench b = {0};
+    void *self = NULL;
+    ghl_status status = ghl_inspect_begin(recipe, 0, &b.setup);
+    if (status == GHL_OK)
+        status = ghl_setup_programs(&b.setup, true);
+    if (status == GHL_OK)
+        status = fill_batch(&b);
+    if (status == GHL_OK)
+        status = measure(&b, options);
+    const int64_t resident = peak_resident();
+    if (status == GHL_OK) {
+        const ghl_device *device = ghl_plan_device(b.setup.plan, &self);
+        status = ghl_peak_measure(device->threads(self), PEAK_MILLISECONDS, &b.peak);
+    }
+    if (status == GHL_OK) {
+        spread ms = spread_of(b.step_ms, b.steps);
+        status = (options->json ? report_json : report_text)(&b, options->profile, ms, resident, host);
+    }
+    free(b.images);
+    free(b.labels);
+    free(b.samples);
+    free(b.rates);
+    free(b.step_ms);
+    free(b.call_ms);
+    free(b.total_ms);
+    ghl_setup_release(&b.setup);
+    return status;
+}
