@@ -64,6 +64,7 @@ static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_c
 typedef struct own_conv {
     ghl_winograd winograd; /* one of these is the plan */
     ghl_linear linear;
+    ghl_columns columns;
     const void *plan;
     const ghl_conv_kernels *kernels;
     ghl_scratch *scratch;
@@ -82,22 +83,19 @@ static ghl_status run_own(void *state, const ghl_call *call)
         run->backward_data(k->plan, a, b, out, scratch);
     else
         run->backward_weights(k->plan, a, b, out, scratch);
-    if (call->op == GHL_OP_conv_backward_weights_pair)
-        run->backward_weights(k->plan, a, call->in[2].data, call->out[1].data, scratch);
     return GHL_OK;
 }
 
-/* Takes over `k`, whose plan is made. */
-static ghl_status finish_own(ghl_cpu *cpu, own_conv *k, const char *name, size_t bytes, ghl_kernel *kernel)
+static ghl_status run_own_pair(void *state, const ghl_call *call)
 {
-    ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);
-    if (status != GHL_OK) {
-        free(k);
-        return status;
-    }
-    k->scratch = cpu->scratch;
-    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, name);
-    *kernel = (ghl_kernel){.run = run_own, .state = k, .release = free, .note = k->note};
+    const own_conv *k = state;
+    const ghl_conv_kernels *run = k->kernels;
+    const float *x = call->in[0].data, *const e[2] = {call->in[1].data, call->in[2].data};
+    float *const dw[2] = {call->out[0].data, call->out[1].data}, *scratch = ghl_scratch_data(k->scratch);
+    if (run->backward_weights_pair != NULL)
+        run->backward_weights_pair(k->plan, x, e, dw, scratch);
+    for (int i = 0; i < 2 && run->backward_weights_pair == NULL; i++)
+        run->backward_weights(k->plan, x, e[i], dw[i], scratch);
     return GHL_OK;
 }
 
@@ -113,6 +111,9 @@ static const struct {
     [GHL_CONV_BACKWARD_WEIGHTS] = {32, 1.2},
 };
 
+/* Columns are written out for inputs of at most this many channels. */
+static const int64_t columns_up_to = 4;
+
 /* Multiplications of the convolution over those of its tiles: 2.25 where tiles fill the map. */
 static double saving(const ghl_conv_problem *p)
 {
@@ -127,21 +128,42 @@ static bool winograd_pays(const ghl_conv_problem *p)
     return channels >= winograd_from[p->direction].channels && saving(p) >= winograd_from[p->direction].saving;
 }
 
+/* Fills the plan of the first way that takes the problem, its name and the scratch it needs; false: none does. */
+static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_conv *k, const char **name, size_t *bytes)
+{
+    if (ghl_linear_plan(problem, cpu->threads, &k->linear)) {
+        *name = "linear", *bytes = k->linear.scratch_bytes;
+        k->plan = &k->linear, k->kernels = cpu->kernels->linear;
+    } else if (winograd_pays(problem) && ghl_winograd_plan(problem, &k->winograd)) {
+        *name = "F(2x2,3x3)", *bytes = k->winograd.scratch_bytes;
+        k->plan = &k->winograd, k->kernels = cpu->kernels->winograd;
+    } else if (problem->x.c <= columns_up_to && ghl_columns_plan(problem, cpu->threads, &k->columns)) {
+        *name = "columns", *bytes = k->columns.scratch_bytes;
+        k->plan = &k->columns, k->kernels = cpu->kernels->columns;
+    } else
+        return false;
+    return true;
+}
+
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
     ghl_conv_problem problem = problem_of(call);
     own_conv *k = NULL;
+    const char *name = NULL;
+    size_t bytes = 0;
     GHL_TRY(GHL_NEW(k, 1));
-    if (ghl_linear_plan(&problem, cpu->threads, &k->linear)) {
-        k->plan = &k->linear;
-        k->kernels = cpu->kernels->linear;
-        return finish_own(cpu, k, "linear", k->linear.scratch_bytes, kernel);
+    if (!choose_own(cpu, &problem, k, &name, &bytes)) {
+        free(k);
+        return prepare_onednn(cpu, call, &problem, kernel);
     }
-    if (winograd_pays(&problem) && ghl_winograd_plan(&problem, &k->winograd)) {
-        k->plan = &k->winograd;
-        k->kernels = cpu->kernels->winograd;
-        return finish_own(cpu, k, "F(2x2,3x3)", k->winograd.scratch_bytes, kernel);
+    ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);
+    if (status != GHL_OK) {
+        free(k);
+        return status;
     }
-    free(k);
-    return prepare_onednn(cpu, call, &problem, kernel);
+    k->scratch = cpu->scratch;
+    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, name);
+    bool pair = call->op == GHL_OP_conv_backward_weights_pair;
+    *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
+    return GHL_OK;
 }

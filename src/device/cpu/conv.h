@@ -5,6 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CONV_H
 #define GHL_DEVICE_CPU_CONV_H
 
+#include "device/cpu/columns.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
@@ -13,5 +14,7 @@
 bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out);
 /* The same for linear layers: the kernel is the whole map. */
 bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
+/* The same for convolutions of few inputs a position; not backward data. */
+bool ghl_columns_plan(const ghl_conv_problem *problem, int threads, ghl_columns *out);
 
 #endif

@@ -26,6 +26,8 @@ typedef struct ghl_conv_kernels {
     void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
     void (*backward_data)(const void *plan, const float *e, const float *w, float *dx, float *scratch);
     void (*backward_weights)(const void *plan, const float *x, const float *e, float *dw, float *scratch);
+    /* Two errors, x read once; NULL: do the one above twice. Equal bits either way. */
+    void (*backward_weights_pair)(const void *plan, const float *x, const float *const e[2], float *const dw[2], float *scratch);
 } ghl_conv_kernels;
 
 typedef struct ghl_cpu_kernels {
@@ -33,6 +35,7 @@ typedef struct ghl_cpu_kernels {
     ghl_cpu_op *op[GHL_OP_COUNT];
     const ghl_conv_kernels *winograd; /* plan: ghl_winograd */
     const ghl_conv_kernels *linear;   /* plan: ghl_linear */
+    const ghl_conv_kernels *columns;  /* plan: ghl_columns */
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
@@ -54,6 +57,7 @@ GHL_CPU_OPS(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
+extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
 
 enum { GHL_CPU_SMALL = 1 << 14 }; /* elements below which a team costs more than it brings */
 

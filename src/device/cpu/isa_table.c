@@ -13,4 +13,5 @@ const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .op = {GHL_CPU_OPS(ISA_ROW)},
     .winograd = &GHL_ISA_NAME(ghl_cpu_winograd),
     .linear = &GHL_ISA_NAME(ghl_cpu_linear),
+    .columns = &GHL_ISA_NAME(ghl_cpu_columns),
 };

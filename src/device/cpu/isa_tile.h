@@ -97,6 +97,12 @@ static __attribute__((noinline, unused)) void ghl_tile_channels(const ghl_tile *
     ghl_tile_any(t, 1, GHL_LANES, blocks, add);
 }
 
+/* Rows are neighbours, k is `k_step` apart: a plain matrix [k][row]. */
+static __attribute__((noinline, unused)) void ghl_tile_plain(const ghl_tile *t, int64_t k_step, int64_t blocks, int add)
+{
+    ghl_tile_any(t, 1, k_step, blocks, add);
+}
+
 /* Rows are positions, each `row_step` floats long. */
 static __attribute__((noinline, unused)) void ghl_tile_rows(const ghl_tile *t, int64_t row_step, int64_t blocks, int add)
 {

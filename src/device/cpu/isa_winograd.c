@@ -101,7 +101,8 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
 }
 
 /* bias: of the block's 16 channels, or NULL. */
-static void transform_outputs(const pass *p, int64_t first, int64_t count, int64_t block, int64_t blocks, const float *bias, float *out)
+static void transform_outputs(const pass *p, int64_t first, int64_t count, int64_t block, int64_t blocks, const float *bias,
+                              float *out)
 {
     const ghl_shape s = p->to;
     int64_t step = plane(blocks * GHL_LANES, p->tile_block);
@@ -207,7 +208,8 @@ static void weights_back(const pass *p, const float *w, int64_t first, int64_t b
 }
 
 /* Output channels [first, first + 16 blocks) of all tiles. Inside a parallel region. */
-static void correlate_channels(const pass *p, const float *data, int64_t first, int64_t blocks, const float *bias, float *out)
+static void correlate_channels(const pass *p, const float *data, int64_t first, int64_t blocks, const float *bias,
+                              float *out)
 {
     int64_t in_blocks = p->from.c / GHL_LANES, parts = (p->tile_block + ROW_TASK - 1) / ROW_TASK;
     for (int64_t tile = 0; tile < p->tiles; tile += p->tile_block) {
