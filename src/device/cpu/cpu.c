@@ -20,17 +20,37 @@ size_t ghl_cpu_op_scratch(const ghl_call *call)
     return columns * (2 * GHL_CPU_CHUNKS * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double);
 }
 
-static const ghl_cpu_kernels *best_kernels(void)
+#ifdef GHL_ISA_X86
+static bool has_v3(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
+static bool has_v4(void)
+{
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+const ghl_cpu_kernels *ghl_cpu_kernels_at(int i)
 {
 #ifdef GHL_ISA_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return &ghl_cpu_kernels_v4;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+    if (i == 1 && has_v3())
         return &ghl_cpu_kernels_v3;
+    if (i == 2 && has_v4())
+        return &ghl_cpu_kernels_v4;
 #endif
-    return &ghl_cpu_kernels_base;
+    return i == 0 ? &ghl_cpu_kernels_base : NULL;
+}
+
+static const ghl_cpu_kernels *best_kernels(void)
+{
+    int best = 0;
+    while (ghl_cpu_kernels_at(best + 1) != NULL)
+        best++;
+    return ghl_cpu_kernels_at(best);
 }
 
 static ghl_status team_start(void *user)
