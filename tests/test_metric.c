@@ -268,7 +268,7 @@ static void test_bar_fits(void **state)
         assert_true(width(s.line) < columns);
         if (columns >= 100) {
             assert_non_null(strstr(s.line, "epoch 1/3"));
-            assert_non_null(strstr(s.line, "loss 2.2500  top1 12.50%"));
+            assert_non_null(strstr(s.line, "loss 2.250  top1 12.5%"));
             assert_non_null(strstr(s.line, "ETA 2:23"));
             assert_non_null(strstr(s.line, "1000 images/s"));
             assert_non_null(strstr(s.line, "█"));

@@ -81,7 +81,7 @@ static void compose(const ghl_step_row *row, int columns, ghl_text *text)
     print_time(row->images_per_s > 0 ? (double)row->images_left / row->images_per_s : -1, left);
     int used = snprintf(before, sizeof before, "epoch %lld/%lld %3.0f%%", (long long)row->epoch, (long long)row->epochs,
                         floor(100 * share));
-    snprintf(parts[0], sizeof parts[0], "  loss %.4f  top1 %.2f%%", row->loss, row->top1);
+    snprintf(parts[0], sizeof parts[0], "  loss %.3f  top1 %.1f%%", row->loss, row->top1);
     snprintf(parts[1], sizeof parts[1], "  ETA %s", left);
     snprintf(parts[2], sizeof parts[2], "  %.0f images/s", row->images_per_s);
     while (shown < 3 && used + (int)strlen(parts[shown]) < columns)
