@@ -16,8 +16,8 @@ from pathlib import Path
 
 import tensors
 
-TOLERANCE = {"grad": 2e-4, "direction": 1e-4, "local": 5e-5, "after": 2e-5}      # of float32 against float64
-DEFAULT = 2e-5
+TOLERANCE = {"grad": 5e-5, "direction": 5e-5, "local": 1e-5, "after": 1e-5}      # of float32 against float64
+DEFAULT = 1e-5
 
 
 def difference(got: tensors.Tensor, want: tensors.Tensor) -> float:

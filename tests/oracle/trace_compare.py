@@ -56,7 +56,8 @@ def ours(ghl: str, recipe: str, images: torch.Tensor, labels: torch.Tensor, stat
         tensors.write(folder / "input.safetensors", {"images": step.to_file(images), "labels": step.to_file(labels)})
         tensors.write(folder / "weights.safetensors", {key: step.to_file(value) for key, value in state.items()})
         subprocess.run([ghl, "trace", folder / "recipe.yaml", "--input", folder / "input.safetensors", "--weights",
-                        folder / "weights.safetensors", "--output", folder / "output.safetensors", "--grad"], check=True, timeout=600)
+                        folder / "weights.safetensors", "--output", folder / "output.safetensors", "--grad"], check=True, timeout=600,
+                       stdout=subprocess.DEVNULL)
         return {key: step.from_file(value) for key, value in tensors.read(folder / "output.safetensors")[0].items()}
 
 
