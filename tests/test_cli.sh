@@ -35,7 +35,7 @@ expect 0 --version
 shown "^ghl [0-9]*\.[0-9]*\.[0-9]*$" --version
 expect 0 --help
 commands=$(sed -n 's/^  \([a-z]*\) .*/\1/p' "$work/out")
-for command in list doctor help; do
+for command in train eval bench trace plan list doctor help; do
     echo "$commands" | grep -qx $command || fail "--help does not name $command"
 done
 for command in $commands; do
@@ -52,6 +52,7 @@ expect 2
 grep -q "^Usage: ghl" "$work/err" || fail "ghl alone does not say how it is used"
 refused 'no command "dance"' dance
 refused 'did you mean "list"' lits
+refused 'did you mean "train"' trian
 refused 'did you mean "rules"' list rule
 refused 'one word too many: "more"' list rules more
 refused 'one word too many: "more"' doctor more

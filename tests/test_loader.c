@@ -219,7 +219,7 @@ static void test_refusals(void **state)
     ghl_slot slot;
 
     (void)state;
-    assert_int_equal(ghl_loader_create(&settings, &loader), GHL_RECIPE);
+    assert_int_equal(ghl_loader_create(&settings, &loader), GHL_DATA);
     assert_non_null(strstr(ghl_error_message(), "batch of 104"));
     settings.shuffle = false;
     assert_int_equal(ghl_loader_create(&settings, &loader), GHL_OK);

@@ -42,7 +42,7 @@ typedef struct ghl_slot {
     int index;
 } ghl_slot;
 
-/* GHL_RECIPE where a shuffled (training) batch is larger than the data set; without shuffling its only batch is then a partial one. */
+/* GHL_DATA where a shuffled (training) batch is larger than the data set; without shuffling its only batch is then a partial one. */
 ghl_status ghl_loader_create(const ghl_loader_settings *settings, ghl_loader **out);
 /* Begins at a position of an epoch (a multiple of batch); drops what was prefetched. */
 ghl_status ghl_loader_seek(ghl_loader *loader, int64_t phase, int64_t epoch, int64_t position);

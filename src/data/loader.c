@@ -134,7 +134,7 @@ static ghl_status check_settings(const ghl_loader_settings *s)
     if (s->batch < 1 || s->slots < 1 || s->threads < 1)
         return ghl_fail(GHL_USAGE, NULL, "a loader needs a batch, slots and threads of at least 1");
     if (s->shuffle && s->batch > s->images->count)
-        return ghl_fail(GHL_RECIPE, "make train.batch smaller", "a batch of %lld is larger than the data set of %lld images",
+        return ghl_fail(GHL_DATA, "make train.batch smaller", "a batch of %lld is larger than the data set of %lld images",
                         (long long)s->batch, (long long)s->images->count);
     return GHL_OK;
 }

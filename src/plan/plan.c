@@ -38,7 +38,10 @@ static ghl_status open_device(ghl_plan *plan)
             return ghl_fail(GHL_RECIPE, "a device is a name, or a name and a number: cpu, cuda:1", "no device \"%s\"", wanted);
     }
     const ghl_descriptor *found = NULL;
-    GHL_TRY(ghl_registry_find(&ghl_devices, name, NULL, &found));
+    ghl_status status = ghl_registry_find(&ghl_devices, name, NULL, &found);
+    if (status != GHL_OK && strcmp(name, "cuda") == 0) /* a name that recipes may well say, of a machine that this one is not */
+        return ghl_fail(GHL_DEVICE, "train.device=auto takes the fastest there is", "device %s is not in this build", wanted);
+    GHL_TRY(status);
     plan->device = (const ghl_device *)found;
     return plan->device->open(&(ghl_device_options){.index = index, .threads = plan->settings.threads}, &plan->self);
 }
