@@ -39,6 +39,13 @@ typedef struct ghl_case {
     bool speed;               /* a real layer, batch 64: timed, too large for ref */
 } ghl_case;
 
+/* Devices are tested with 1 to this many threads. One under the thread sanitizer, which does not see the barriers of OpenMP's library. */
+#if defined(__SANITIZE_THREAD__)
+enum { GHL_CASE_THREADS = 1 };
+#else
+enum { GHL_CASE_THREADS = 3 };
+#endif
+
 extern const ghl_case ghl_cases[];
 extern const int ghl_cases_count;
 

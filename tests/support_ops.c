@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "cases_ops.h"
+
 static _Alignas(64) uint8_t pool[(size_t)24 << 20];
 static size_t pool_used;
 static const ghl_device *current;
@@ -21,7 +23,8 @@ void device_open(const ghl_device *device, int threads)
 {
     pool_used = 0;
     current = device;
-    if (device->open(&(ghl_device_options){.threads = threads}, &current_self) != GHL_OK)
+    const ghl_device_options options = {.threads = threads < GHL_CASE_THREADS ? threads : GHL_CASE_THREADS};
+    if (device->open(&options, &current_self) != GHL_OK)
         fail_msg("%s: %s", device->name, ghl_error_message());
 }
 

@@ -159,7 +159,7 @@ static void devices_agree_with_ref(void **state)
     (void)state;
     for (int i = 0; ghl_registry_at(&ghl_devices, i); i++) {
         const ghl_device *device = (const ghl_device *)ghl_registry_at(&ghl_devices, i);
-        for (int threads = 1; threads <= (device == &ghl_device_ref ? 1 : 3); threads++)
+        for (int threads = 1; threads <= (device == &ghl_device_ref ? 1 : GHL_CASE_THREADS); threads++)
             failures += run_cases(device, threads);
     }
     assert_int_equal(failures, 0);
