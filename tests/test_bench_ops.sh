@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# ghl_bench_ops: the peak is one JSON object; --json is JSON with a row a case; an unknown device is named.
+# ghl-test: timeout=120
+set -euo pipefail
+bench="$BUILD_DIR/bench/ghl_bench_ops"
+[ -x "$bench" ] || exit 77
+command -v python3 >/dev/null || exit 77
+
+"$bench" --peak --threads 1 | python3 -c '
+import json, sys
+peak = json.load(sys.stdin)
+assert peak["gflops_peak"] > 0 and peak["copy_gbytes_s"] > 0 and peak["threads"] == 1 and peak["cpu"], peak'
+
+for device in ref cpu; do
+    "$bench" --device "$device" --threads 2 --op oja --all --seconds 0.001 --json | python3 -c '
+import json, sys
+run = json.load(sys.stdin)
+rows = run["cases"]
+assert run["device"] == sys.argv[1] and run["peak"]["gflops_peak"] > 0, run
+assert len(rows) > 10 and all(row["op"] == "oja_decay" and row["ms_min"] <= row["ms_median"] for row in rows), rows' "$device"
+done
+
+if "$bench" --device abacus >/dev/null 2>"$BUILD_DIR/bench_ops.error"; then
+    echo "an unknown device was accepted"
+    exit 1
+fi
+grep -q abacus "$BUILD_DIR/bench_ops.error"
