@@ -94,16 +94,20 @@ typedef struct filling {
     const ghl_op_operand *known;
     const ghl_operand *operand;
     int number; /* of the operand */
+    int64_t drawn; /* which four words are there, from 1 */
+    uint32_t words[4];
 } filling;
 
-static uint32_t word(const filling *f, int64_t i)
+static uint32_t word(filling *f, int64_t i)
 {
-    uint32_t words[4];
-    ghl_random4(f->c->op, (uint64_t)f->number, (uint64_t)i / 4, (uint64_t)f->c->n, words);
-    return words[i % 4];
+    if (f->drawn != i / 4 + 1) {
+        f->drawn = i / 4 + 1;
+        ghl_random4(f->c->op, (uint64_t)f->number, (uint64_t)i / 4, (uint64_t)f->c->n, f->words);
+    }
+    return f->words[i % 4];
 }
 
-static double uniform(const filling *f, int64_t i)
+static double uniform(filling *f, int64_t i)
 {
     return word(f, i) / 2147483648.0 - 1.0;
 }
@@ -114,7 +118,7 @@ static bool is(const filling *f, const char *name)
 }
 
 /* A window's place of the maximum that lies inside the image, or 255. */
-static double index_value(const filling *f, int64_t i)
+static double index_value(filling *f, int64_t i)
 {
     const ghl_window window = ghl_case_attributes(f->c).window, *w = &window;
     const ghl_shape s = f->operand->shape;
@@ -138,7 +142,7 @@ static double special_value(const filling *f, int64_t i, double plain)
     }
 }
 
-static double value(const filling *f, int64_t i)
+static double value(filling *f, int64_t i)
 {
     static const int64_t clock[8] = {7, 1, 3, 100};
     if (is(f, "clock")) {
@@ -184,7 +188,7 @@ static bool is_state(const ghl_case *c)
     return c->op >= GHL_OP_commit && c->op != GHL_OP_report;
 }
 
-static void fill(const filling *f, uint8_t *to)
+static void fill(filling *f, uint8_t *to)
 {
     const ghl_dtype dtype = f->operand->dtype;
     if (f->known->output && !is_state(f->c)) {
@@ -249,9 +253,9 @@ ghl_status ghl_case_run_init(ghl_case_run *run, const ghl_case *c, const ghl_dev
         return ghl_fail(GHL_MEMORY, NULL, "no memory for a case");
     memset(run->initial, 0xA5, run->bytes);
     for (int i = 0; i < run->call.n_in; i++)
-        fill(&(filling){c, in_known[i], &run->in[i], i}, run->initial + run->in_offset[i]);
+        fill(&(filling){.c = c, .known = in_known[i], .operand = &run->in[i], .number = i}, run->initial + run->in_offset[i]);
     for (int i = 0; i < run->call.n_out; i++)
-        fill(&(filling){c, out_known[i], &run->out[i], 20 + i}, run->initial + run->out_offset[i]);
+        fill(&(filling){.c = c, .known = out_known[i], .operand = &run->out[i], .number = 20 + i}, run->initial + run->out_offset[i]);
     GHL_TRY(device->allocate(self, run->bytes, (void **)&run->memory));
     place_operands(run);
     GHL_TRY(device->prepare(self, &run->call, &run->kernel));
