@@ -254,5 +254,6 @@ ghl_status ghl_checkpoint_read_notes(const ghl_tensors *t, const char *path, ghl
     options->image = (ghl_shape){1, h, w, c};
     options->classes = classes;
     options->affine = *affine;
+    options->channels = c;
     return GHL_OK;
 }

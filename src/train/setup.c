@@ -79,6 +79,10 @@ static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup
 {
     int64_t channels = setup->image.c;
     double *statistics = NULL;
+    if (options->affine != NULL && options->channels != channels)
+        return ghl_fail(GHL_DATA, "evaluate on data like those it was trained on",
+                        "the net was trained on images with %lld channels, those of the data have %lld", (long long)options->channels,
+                        (long long)channels);
     GHL_TRY(GHL_NEW(setup->affine, 2 * channels));
     if (options->affine != NULL) {
         memcpy(setup->affine, options->affine, (size_t)(2 * channels) * sizeof *setup->affine);

@@ -20,6 +20,7 @@ typedef struct ghl_setup_options {
     ghl_shape image;     /* h, w, c of an image when not 0: no data is read */
     int64_t classes;     /* outputs of the net, unless the recipe's model says it or the data has more */
     const float *affine; /* [2 * channels] a checkpoint's; NULL: from the recipe and the training images */
+    int64_t channels;    /* of affine: GHL_DATA where the data have another number */
     const char *device;  /* NULL: the recipe's */
     int64_t batch;       /* 0: the recipe's */
 } ghl_setup_options;
