@@ -12,6 +12,8 @@
 
 /* Sizes for F(2x2, 3x3); false where the problem is not one for it. */
 bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out);
+/* Places and scratch for the blocks' sizes; for benchmarks that try others. */
+void ghl_winograd_place(ghl_conv_direction direction, ghl_winograd *g);
 /* The same for linear layers: the kernel is the whole map. */
 bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
 /* The same for convolutions of few inputs a position; not backward data. */

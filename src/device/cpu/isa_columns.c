@@ -65,7 +65,8 @@ static void lay_out_filters(const ghl_columns *g, const float *w, int64_t block,
 }
 
 /* Positions [m, m + n), n at most BLOCK; columns [BLOCK][width]. */
-static void forward_block(const ghl_columns *g, const float *columns, const float *filters, int64_t m, int64_t n, const float *bias, float *y)
+static void forward_block(const ghl_columns *g, const float *columns, const float *filters, int64_t m, int64_t n, const float *bias,
+                          float *y)
 {
     int64_t k = g->y.c, blocks = k / GHL_LANES;
     float edge[GHL_TILE_ROWS * GHL_TILE_BLOCKS * GHL_LANES] __attribute__((aligned(64)));

@@ -11,7 +11,7 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_tile.h"
 
-enum { FREQUENCIES = 16, DEPTH_BLOCK = 384, ROW_TASK = 64, SKEW = 64 };
+enum { FREQUENCIES = 16, DEPTH_BLOCK = 128, ROW_TASK = 64, SKEW = 64 };
 
 /* One direction's view: `in` channels are summed over by the forward product. */
 typedef struct pass {
@@ -21,6 +21,13 @@ typedef struct pass {
     int64_t tiles_h, tiles_w, tiles, tile_block;
     float *v, *u, *m;         /* transforms of the input; of filters or errors; products */
 } pass;
+
+/* What is in the scratch at a time: tiles, and channels in blocks of 16, of input and output. */
+typedef struct part {
+    int64_t tile, tiles;
+    int64_t in, in_blocks;
+    int64_t out, out_blocks;
+} part;
 
 static int64_t round_up(int64_t n, int64_t unit)
 {
@@ -62,21 +69,21 @@ static inline void input_transform(ghl_vec d[4][4], float *out, int64_t step)
     }
 }
 
-/* Channels [block * 16, + 16) of the map `data` under tiles [first, first + count) -> v. */
-static void transform_inputs(const pass *p, const float *data, int64_t first, int64_t count, int64_t block, int64_t blocks)
+/* Block `block` of the part's input channels of the map `data` -> v[frequency][block][tile][16]; zero past the part's tiles. */
+static void transform_inputs(const pass *p, const part *at, const float *data, int64_t block)
 {
     const ghl_shape s = p->from;
-    int64_t step = plane(blocks * GHL_LANES, p->tile_block);
+    int64_t step = plane(at->in_blocks * GHL_LANES, p->tile_block);
     float *out = p->v + block * p->tile_block * GHL_LANES;
     ghl_vec d[4][4];
     for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
-        tile_place at = place_of(p, first + t);
-        int64_t h = at.h - p->padding[0], w = at.w - p->padding[1];
-        const float *image = data + at.n * s.h * s.w * s.c + block * GHL_LANES;
-        int inside = t < count && h >= 0 && w >= 0 && h + 4 <= s.h && w + 4 <= s.w;
+        tile_place place = place_of(p, at->tile + t);
+        int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
+        const float *image = data + place.n * s.h * s.w * s.c + at->in + block * GHL_LANES;
+        int inside = t < at->tiles && h >= 0 && w >= 0 && h + 4 <= s.h && w + 4 <= s.w;
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) {
-                if (inside || (t < count && h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w))
+                if (inside || (t < at->tiles && h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w))
                     d[i][j] = GHL_LOAD(image + ((h + i) * s.w + w + j) * s.c);
                 else
                     d[i][j] = (ghl_vec){0};
@@ -100,23 +107,22 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
     }
 }
 
-/* bias: of the block's 16 channels, or NULL. */
-static void transform_outputs(const pass *p, int64_t first, int64_t count, int64_t block, int64_t blocks, const float *bias,
-                              float *out)
+/* m -> block `block` of the part's output channels of the map `out`; bias of all channels, or NULL. */
+static void transform_outputs(const pass *p, const part *at, const float *bias, int64_t block, float *out)
 {
     const ghl_shape s = p->to;
-    int64_t step = plane(blocks * GHL_LANES, p->tile_block);
+    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + block * GHL_LANES;
     const float *m = p->m + block * p->tile_block * GHL_LANES;
     ghl_vec shift = {0};
     if (bias != NULL)
-        shift = GHL_LOAD(bias);
-    for (int64_t t = 0; t < count; t++, m += GHL_LANES) {
-        tile_place at = place_of(p, first + t);
+        shift = GHL_LOAD(bias + channel);
+    for (int64_t t = 0; t < at->tiles; t++, m += GHL_LANES) {
+        tile_place place = place_of(p, at->tile + t);
         ghl_vec o[2][2];
         output_transform(m, step, o);
-        for (int i = 0; i < 2 && at.h + i < s.h; i++)
-            for (int j = 0; j < 2 && at.w + j < s.w; j++)
-                GHL_STORE(out + ((at.n * s.h + at.h + i) * s.w + at.w + j) * s.c, o[i][j] + shift);
+        for (int i = 0; i < 2 && place.h + i < s.h; i++)
+            for (int j = 0; j < 2 && place.w + j < s.w; j++)
+                GHL_STORE(out + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i][j] + shift);
     }
 }
 
@@ -140,102 +146,99 @@ static inline void filter_transform(const ghl_vec taps[9], ghl_vec out[FREQUENCI
     }
 }
 
-/* Forward: filters [k0, k0 + 16), channels [c0, c0 + 16) -> u[frequency][block][c][k]. */
-static void transform_filters(const pass *p, const float *w, int64_t k0, int64_t c0, int64_t block, int64_t blocks)
+/* Forward: 16 filters and 16 channels of the part -> u[frequency][out block][channel][filter]. */
+static void transform_filters(const pass *p, const part *at, const float *w, int64_t i)
 {
-    int64_t in = p->from.c, step = plane(blocks * GHL_LANES, in);
+    int64_t in = at->in_blocks * GHL_LANES, step = plane(at->out_blocks * GHL_LANES, in);
+    int64_t block = i / at->in_blocks, c = i % at->in_blocks * GHL_LANES, first = at->out + block * GHL_LANES;
     float turned[FREQUENCIES][GHL_LANES][GHL_LANES];
     for (int k = 0; k < GHL_LANES; k++) {
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
-            taps[tap] = GHL_LOAD(w + ((k0 + k) * 9 + tap) * in + c0);
+            taps[tap] = GHL_LOAD(w + ((first + k) * 9 + tap) * p->from.c + at->in + c);
         filter_transform(taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
-            for (int c = 0; c < GHL_LANES; c++)
-                turned[f][c][k] = out[f][c];
+            for (int j = 0; j < GHL_LANES; j++)
+                turned[f][j][k] = out[f][j];
     }
     for (int f = 0; f < FREQUENCIES; f++)
-        memcpy(p->u + f * step + (block * in + c0) * GHL_LANES, turned[f], sizeof turned[f]);
+        memcpy(p->u + f * step + (block * in + c) * GHL_LANES, turned[f], sizeof turned[f]);
 }
 
-/* Backward: the channels [c0, c0 + 16) of filter k, turned by half a turn -> u[frequency][block][k][c]. */
-static void transform_filters_back(const pass *p, const float *w, int64_t k, int64_t c0, int64_t block, int64_t blocks)
+/* Backward: filters turned by half a turn; here the filters are the input channels -> u[frequency][out block][filter][channel]. */
+static void transform_filters_back(const pass *p, const part *at, const float *w, int64_t i)
 {
-    int64_t in = p->from.c, step = plane(blocks * GHL_LANES, in);
-    ghl_vec taps[9], out[FREQUENCIES];
-    for (int tap = 0; tap < 9; tap++)
-        taps[8 - tap] = GHL_LOAD(w + (k * 9 + tap) * p->to.c + c0);
-    filter_transform(taps, out);
-    for (int f = 0; f < FREQUENCIES; f++)
-        GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES, out[f]);
+    int64_t in = at->in_blocks * GHL_LANES, step = plane(at->out_blocks * GHL_LANES, in);
+    int64_t block = i / at->in_blocks, first = i % at->in_blocks * GHL_LANES, c = at->out + block * GHL_LANES;
+    for (int64_t k = first; k < first + GHL_LANES; k++) {
+        ghl_vec taps[9], out[FREQUENCIES];
+        for (int tap = 0; tap < 9; tap++)
+            taps[8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c);
+        filter_transform(taps, out);
+        for (int f = 0; f < FREQUENCIES; f++)
+            GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES, out[f]);
+    }
 }
 
-/* m[f][block][row] = sum over in channels, for rows [begin, end) of the tile block. */
-static void multiply_rows(const pass *p, int64_t f, int64_t begin, int64_t end, int64_t blocks)
+/* m[f][out block][tile] (+)= sum over the part's input channels, for tiles [begin, end). A panel of u stays in the first-level cache. */
+static void multiply_rows(const pass *p, const part *at, int64_t f, int64_t begin, int64_t end)
 {
-    int64_t in = p->from.c, rows = p->tile_block;
-    const float *v = p->v + f * plane(in, rows), *u = p->u + f * plane(blocks * GHL_LANES, in);
-    float *m = p->m + f * plane(blocks * GHL_LANES, rows);
-    for (int64_t depth = 0; depth < in; depth += DEPTH_BLOCK) {
-        int64_t groups = ghl_cpu_min(DEPTH_BLOCK, in - depth) / GHL_LANES;
-        for (int64_t row = begin; row < end; row += GHL_TILE_ROWS)
-            for (int64_t block = 0, n; block < blocks; block += n) {
-                n = ghl_tile_blocks(blocks - block);
-                ghl_tile t = {.a = v + (depth / GHL_LANES * rows + row) * GHL_LANES, .b = u + (block * in + depth) * GHL_LANES,
-                              .c = m + (block * rows + row) * GHL_LANES, .group_step = rows * GHL_LANES, .b_block = in * GHL_LANES,
-                              .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = groups};
-                ghl_tile_rows(&t, GHL_LANES, n, depth > 0);
+    int64_t in = at->in_blocks * GHL_LANES, rows = p->tile_block;
+    const float *v = p->v + f * plane(in, rows), *u = p->u + f * plane(at->out_blocks * GHL_LANES, in);
+    float *m = p->m + f * plane(at->out_blocks * GHL_LANES, rows);
+    for (int64_t depth = 0; depth < in; depth += DEPTH_BLOCK)
+        for (int64_t block = 0, n; block < at->out_blocks; block += n) {
+            n = ghl_tile_blocks(at->out_blocks - block);
+            ghl_tile t = {.b = u + (block * in + depth) * GHL_LANES, .group_step = rows * GHL_LANES, .b_block = in * GHL_LANES,
+                          .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = ghl_cpu_min(DEPTH_BLOCK, in - depth) / GHL_LANES};
+            for (int64_t row = begin; row < end; row += GHL_TILE_ROWS) {
+                t.a = v + (depth / GHL_LANES * rows + row) * GHL_LANES;
+                t.c = m + (block * rows + row) * GHL_LANES;
+                ghl_tile_rows(&t, GHL_LANES, n, at->in > 0 || depth > 0);
             }
-    }
-}
-
-typedef void transform_weights(const pass *p, const float *w, int64_t first, int64_t blocks);
-
-static void weights_forward(const pass *p, const float *w, int64_t first, int64_t blocks)
-{
-    int64_t in_blocks = p->from.c / GHL_LANES;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < blocks * in_blocks; i++)
-        transform_filters(p, w, first + i / in_blocks * GHL_LANES, i % in_blocks * GHL_LANES, i / in_blocks, blocks);
-}
-
-static void weights_back(const pass *p, const float *w, int64_t first, int64_t blocks)
-{
-    int64_t in = p->from.c;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < blocks * in; i++)
-        transform_filters_back(p, w, i % in, first + i / in * GHL_LANES, i / in, blocks);
-}
-
-/* Output channels [first, first + 16 blocks) of all tiles. Inside a parallel region. */
-static void correlate_channels(const pass *p, const float *data, int64_t first, int64_t blocks, const float *bias,
-                              float *out)
-{
-    int64_t in_blocks = p->from.c / GHL_LANES, parts = (p->tile_block + ROW_TASK - 1) / ROW_TASK;
-    for (int64_t tile = 0; tile < p->tiles; tile += p->tile_block) {
-        int64_t count = ghl_cpu_min(p->tile_block, p->tiles - tile);
-#pragma omp for schedule(static)
-        for (int64_t block = 0; block < in_blocks; block++)
-            transform_inputs(p, data, tile, count, block, in_blocks);
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < FREQUENCIES * parts; i++)
-            multiply_rows(p, i / parts, i % parts * ROW_TASK, ghl_cpu_min(p->tile_block, (i % parts + 1) * ROW_TASK), blocks);
-#pragma omp for schedule(static)
-        for (int64_t block = 0; block < blocks; block++) {
-            int64_t k = first + block * GHL_LANES;
-            transform_outputs(p, tile, count, block, blocks, bias != NULL ? bias + k : NULL, out + k);
         }
-    }
 }
 
-static void correlate(const pass *p, const float *data, const float *w, transform_weights *transform, const float *bias, float *out)
+typedef void transform_weights(const pass *p, const part *at, const float *w, int64_t i);
+
+typedef struct correlation {
+    const float *data, *w, *bias;
+    transform_weights *transform;
+    float *out;
+} correlation;
+
+/* m (+)= the part's input channels. Inside a parallel region. */
+static void correlate_inputs(const pass *p, const part *at, const correlation *c, bool weights_there)
 {
+    int64_t parts = (p->tile_block + ROW_TASK - 1) / ROW_TASK, filters = weights_there ? 0 : at->in_blocks * at->out_blocks;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < filters; i++)
+        c->transform(p, at, c->w, i);
+#pragma omp for schedule(static)
+    for (int64_t block = 0; block < at->in_blocks; block++)
+        transform_inputs(p, at, c->data, block);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < FREQUENCIES * parts; i++)
+        multiply_rows(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(p->tile_block, (i % parts + 1) * ROW_TASK));
+}
+
+static void correlate(const pass *p, const correlation *c)
+{
+    int64_t in_block = p->g->in_block, out_block = p->g->out_block;
 #pragma omp parallel
-    for (int64_t first = 0; first < p->to.c; first += p->g->channel_block) {
-        int64_t blocks = ghl_cpu_min(p->g->channel_block, p->to.c - first) / GHL_LANES;
-        transform(p, w, first, blocks);
-        correlate_channels(p, data, first, blocks, bias, out);
-    }
+    for (int64_t out = 0; out < p->to.c; out += out_block)
+        for (int64_t tile = 0; tile < p->tiles; tile += p->tile_block) {
+            part at = {.tile = tile, .tiles = ghl_cpu_min(p->tile_block, p->tiles - tile), .out = out,
+                       .out_blocks = ghl_cpu_min(out_block, p->to.c - out) / GHL_LANES};
+            for (int64_t in = 0; in < p->from.c; in += in_block) {
+                at.in = in;
+                at.in_blocks = ghl_cpu_min(in_block, p->from.c - in) / GHL_LANES;
+                correlate_inputs(p, &at, c, tile > 0 && in_block >= p->from.c);
+            }
+#pragma omp for schedule(static)
+            for (int64_t block = 0; block < at.out_blocks; block++)
+                transform_outputs(p, &at, c->bias, block, c->out);
+        }
 }
 
 static pass pass_of(const ghl_winograd *g, ghl_shape from, ghl_shape to, int64_t padding_h, int64_t padding_w, float *scratch)
@@ -244,7 +247,7 @@ static pass pass_of(const ghl_winograd *g, ghl_shape from, ghl_shape to, int64_t
     p.tiles = to.n * p.tiles_h * p.tiles_w;
     p.tile_block = ghl_cpu_min(g->tile_block, round_up(p.tiles, GHL_LANES));
     p.v = scratch + g->input_at;
-    p.u = scratch + g->output_at;
+    p.u = scratch + g->other_at;
     p.m = scratch + g->product_at;
     return p;
 }
@@ -253,32 +256,33 @@ static void forward(const void *plan, const float *x, const float *w, const floa
 {
     const ghl_winograd *g = plan;
     pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
-    correlate(&p, x, w, weights_forward, bias, y);
+    correlate(&p, &(correlation){.data = x, .w = w, .bias = bias, .transform = transform_filters, .out = y});
 }
 
 static void backward_data(const void *plan, const float *e, const float *w, float *dx, float *scratch)
 {
     const ghl_winograd *g = plan;
     pass p = pass_of(g, g->y, g->x, 2 - g->padding[0], 2 - g->padding[1], scratch);
-    correlate(&p, e, w, weights_back, NULL, dx);
+    correlate(&p, &(correlation){.data = e, .w = w, .transform = transform_filters_back, .out = dx});
 }
 
 /* ---- Weight gradient ---- */
 
-/* A e A' of 16 channels of tiles [first, first + count) -> u[frequency][block][tile][16]. */
-static void transform_errors(const pass *p, const float *e, int64_t first, int64_t count, int64_t block, int64_t blocks)
+/* A e A' of block `block` of the part's output channels -> u[frequency][block][tile][16]; zero past the part's tiles. */
+static void transform_errors(const pass *p, const part *at, const float *e, int64_t block)
 {
     const ghl_shape s = p->to;
-    int64_t step = plane(blocks * GHL_LANES, p->tile_block);
+    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block);
+    const float *from = e + at->out + block * GHL_LANES;
     float *out = p->u + block * p->tile_block * GHL_LANES;
     for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
-        tile_place at = place_of(p, first + t);
+        tile_place place = place_of(p, at->tile + t);
         ghl_vec d[2][2], column[4][2];
         for (int i = 0; i < 2; i++)
             for (int j = 0; j < 2; j++) {
                 d[i][j] = (ghl_vec){0};
-                if (t < count && at.h + i < s.h && at.w + j < s.w)
-                    d[i][j] = GHL_LOAD(e + ((at.n * s.h + at.h + i) * s.w + at.w + j) * s.c);
+                if (t < at->tiles && place.h + i < s.h && place.w + j < s.w)
+                    d[i][j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
             }
         for (int j = 0; j < 2; j++) {
             column[0][j] = d[0][j];
@@ -296,26 +300,30 @@ static void transform_errors(const pass *p, const float *e, int64_t first, int64
     }
 }
 
-/* m[f][channel block][row] += sum over tiles, rows [begin, end) of the K-block. */
-static void multiply_tiles(const pass *p, int64_t f, int64_t begin, int64_t end, int64_t blocks, int add)
+/* m[f][in block][filter][16] (+)= sum over tiles, for filters [begin, end) of the part. A panel of v stays in the first-level cache. */
+static void multiply_tiles(const pass *p, const part *at, int64_t f, int64_t begin, int64_t end)
 {
-    int64_t tiles = p->tile_block, in_blocks = p->from.c / GHL_LANES, rows = blocks * GHL_LANES;
-    const float *e = p->u + f * plane(rows, tiles), *v = p->v + f * plane(p->from.c, tiles);
-    float *m = p->m + f * plane(p->from.c, rows);
-    for (int64_t row = begin; row < end; row += GHL_TILE_ROWS)
-        for (int64_t block = 0, n; block < in_blocks; block += n) {
-            n = ghl_tile_blocks(in_blocks - block);
-            ghl_tile t = {.a = e + row / GHL_LANES * tiles * GHL_LANES + row % GHL_LANES, .b = v + block * tiles * GHL_LANES,
-                          .c = m + (block * rows + row) * GHL_LANES, .group_step = GHL_LANES * GHL_LANES, .b_block = tiles * GHL_LANES,
-                          .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = tiles / GHL_LANES};
-            ghl_tile_channels(&t, n, add);
+    int64_t tiles = p->tile_block, in = at->in_blocks * GHL_LANES, rows = at->out_blocks * GHL_LANES;
+    const float *e = p->u + f * plane(rows, tiles), *v = p->v + f * plane(in, tiles);
+    float *m = p->m + f * plane(in, rows);
+    for (int64_t depth = 0; depth < tiles; depth += DEPTH_BLOCK)
+        for (int64_t block = 0, n; block < at->in_blocks; block += n) {
+            n = ghl_tile_blocks(at->in_blocks - block);
+            ghl_tile t = {.b = v + (block * tiles + depth) * GHL_LANES, .group_step = GHL_LANES * GHL_LANES,
+                          .b_block = tiles * GHL_LANES, .c_block = rows * GHL_LANES, .c_row = GHL_LANES,
+                          .groups = ghl_cpu_min(DEPTH_BLOCK, tiles - depth) / GHL_LANES};
+            for (int64_t row = begin; row < end; row += GHL_TILE_ROWS) {
+                t.a = e + (row / GHL_LANES * tiles + depth) * GHL_LANES + row % GHL_LANES;
+                t.c = m + (block * rows + row) * GHL_LANES;
+                ghl_tile_channels(&t, n, at->tile > 0 || depth > 0);
+            }
         }
 }
 
-/* G' m G: m[f][block][k][16] -> dw[k][3][3][block * 16 ...]. */
-static void transform_gradient(const pass *p, int64_t k, int64_t block, int64_t rows, float *dw)
+/* G' m G: m[f][block][k][16] -> dw[k][3][3][16 channels]. */
+static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t block, float *dw)
 {
-    int64_t c = p->from.c, step = plane(c, rows);
+    int64_t c = p->from.c, rows = at->out_blocks * GHL_LANES, step = plane(at->in_blocks * GHL_LANES, rows);
     const float *m = p->m + (block * rows + k) * GHL_LANES;
     ghl_vec t[3][4];
     for (int j = 0; j < 4; j++) {
@@ -326,33 +334,33 @@ static void transform_gradient(const pass *p, int64_t k, int64_t block, int64_t 
     }
     for (int i = 0; i < 3; i++) {
         ghl_vec sum = (t[i][1] + t[i][2]) * 0.5f;
-        float *to = dw + (k * 9 + i * 3) * c + block * GHL_LANES;
+        float *to = dw + ((at->out + k) * 9 + i * 3) * c + at->in + block * GHL_LANES;
         GHL_STORE(to, t[i][0] + sum);
         GHL_STORE(to + c, (t[i][1] - t[i][2]) * 0.5f);
         GHL_STORE(to + 2 * c, sum + t[i][3]);
     }
 }
 
-/* Filters [first, first + 16 blocks). Inside a parallel region. */
-static void gradient_channels(const pass *p, const float *x, const float *e, int64_t first, int64_t blocks, float *dw)
+/* All tiles of the part's channels. Inside a parallel region. */
+static void gradient_part(const pass *p, part *at, const float *x, const float *e, float *dw)
 {
-    int64_t in_blocks = p->from.c / GHL_LANES, rows = blocks * GHL_LANES, parts = (rows + ROW_TASK - 1) / ROW_TASK;
-    for (int64_t tile = 0; tile < p->tiles; tile += p->tile_block) {
-        int64_t count = ghl_cpu_min(p->tile_block, p->tiles - tile);
+    int64_t rows = at->out_blocks * GHL_LANES, parts = (rows + ROW_TASK - 1) / ROW_TASK;
+    for (at->tile = 0; at->tile < p->tiles; at->tile += p->tile_block) {
+        at->tiles = ghl_cpu_min(p->tile_block, p->tiles - at->tile);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < in_blocks + blocks; i++) {
-            if (i < in_blocks)
-                transform_inputs(p, x, tile, count, i, in_blocks);
+        for (int64_t i = 0; i < at->in_blocks + at->out_blocks; i++) {
+            if (i < at->in_blocks)
+                transform_inputs(p, at, x, i);
             else
-                transform_errors(p, e + first + (i - in_blocks) * GHL_LANES, tile, count, i - in_blocks, blocks);
+                transform_errors(p, at, e, i - at->in_blocks);
         }
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < FREQUENCIES * parts; i++)
-            multiply_tiles(p, i / parts, i % parts * ROW_TASK, ghl_cpu_min(rows, (i % parts + 1) * ROW_TASK), blocks, tile > 0);
+            multiply_tiles(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(rows, (i % parts + 1) * ROW_TASK));
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < in_blocks * rows; i++)
-        transform_gradient(p, i / in_blocks, i % in_blocks, rows, dw + first * 9 * p->from.c);
+    for (int64_t i = 0; i < at->in_blocks * rows; i++)
+        transform_gradient(p, at, i / at->in_blocks, i % at->in_blocks, dw);
 }
 
 static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
@@ -360,8 +368,12 @@ static void backward_weights(const void *plan, const float *x, const float *e, f
     const ghl_winograd *g = plan;
     pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
 #pragma omp parallel
-    for (int64_t first = 0; first < g->y.c; first += g->channel_block)
-        gradient_channels(&p, x, e, first, ghl_cpu_min(g->channel_block, g->y.c - first) / GHL_LANES, dw);
+    for (int64_t out = 0; out < g->y.c; out += g->out_block)
+        for (int64_t in = 0; in < g->x.c; in += g->in_block) {
+            part at = {.in = in, .in_blocks = ghl_cpu_min(g->in_block, g->x.c - in) / GHL_LANES, .out = out,
+                       .out_blocks = ghl_cpu_min(g->out_block, g->y.c - out) / GHL_LANES};
+            gradient_part(&p, &at, x, e, dw);
+        }
 }
 
 const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd) = {

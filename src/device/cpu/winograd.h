@@ -17,8 +17,9 @@
 typedef struct ghl_winograd {
     ghl_shape x, w, y;                    /* [N,H,W,C], [K,3,3,C], [N,P,Q,K]; C and K are multiples of 16 */
     int64_t padding[2];
-    int64_t tile_block, channel_block;    /* tiles (multiple of 16) and output channels (multiple of 16) done at a time */
-    size_t input_at, output_at, product_at; /* floats from the beginning of the scratch: V; U or E; M or dU */
+    int64_t tile_block;                   /* tiles done at a time, multiple of 16 */
+    int64_t in_block, out_block;          /* channels done at a time, multiples of 16; in: those that are summed over in this direction */
+    size_t input_at, other_at, product_at; /* floats from the beginning of the scratch: V; U or E; M or dU */
     size_t scratch_bytes;
 } ghl_winograd;
 
