@@ -97,7 +97,8 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
 {
     ghl_vec t[2][4];
     for (int j = 0; j < 4; j++) {
-        ghl_vec m0 = GHL_LOAD(m + j * step), m1 = GHL_LOAD(m + (4 + j) * step), m2 = GHL_LOAD(m + (8 + j) * step), m3 = GHL_LOAD(m + (12 + j) * step);
+        ghl_vec m0 = GHL_LOAD(m + j * step), m1 = GHL_LOAD(m + (4 + j) * step);
+        ghl_vec m2 = GHL_LOAD(m + (8 + j) * step), m3 = GHL_LOAD(m + (12 + j) * step);
         t[0][j] = m0 + m1 + m2;
         t[1][j] = m1 - m2 - m3;
     }
