@@ -42,7 +42,7 @@ static void column_write(const ghl_columns *g, const float *x, int64_t m, float 
             run_write(x + at, before * c, end * c, run, to);
         else
             for (int64_t i = 0; i < run; i += GHL_LANES)
-                GHL_STORE(to + i, GHL_LOAD(x + at + i));
+                ghl_block_copy(to + i, x + at + i);
     }
     for (int64_t i = g->w.h * run; i < g->width; i++)
         *to++ = 0.0f;
@@ -124,7 +124,7 @@ static void lay_out_columns(const ghl_columns *g, const float *x, int64_t m, int
         else if (i == n)
             memset(column, 0, (size_t)g->width * sizeof *column);
         for (int64_t f = 0; f < g->width; f += GHL_LANES)
-            *(ghl_vec *)(columns + (f * BLOCK + i * GHL_LANES)) = *(const ghl_vec *)(column + f);
+            ghl_block_copy(columns + f * BLOCK + i * GHL_LANES, column + f);
     }
 }
 

@@ -15,7 +15,7 @@
 #if defined(__AVX512F__)
 enum { DOT_ROWS = 4, DOT_FILTERS = 6 };
 #else
-enum { DOT_ROWS = 2, DOT_FILTERS = 2 };
+enum { DOT_ROWS = 2, DOT_FILTERS = 4 };
 #endif
 enum { DOT_BLOCK = 1024, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
 
@@ -26,7 +26,7 @@ static int64_t round_up(int64_t n, int64_t unit)
 
 /* ---- Forward ---- */
 
-/* Partial sums of DOT_ROWS x DOT_FILTERS dot products over [begin, end), a multiple of 16. */
+/* Partial sums of DOT_ROWS x DOT_FILTERS dot products over [begin, end), a multiple of GHL_WIDTH. */
 static void dot_tile(const float *const *x, const float *const *w, int64_t begin, int64_t end, ghl_vec *partial)
 {
     ghl_vec sum[DOT_ROWS][DOT_FILTERS];
@@ -35,7 +35,7 @@ static void dot_tile(const float *const *x, const float *const *w, int64_t begin
 #pragma GCC unroll 6
         for (int j = 0; j < DOT_FILTERS; j++)
             sum[i][j] = partial[i * DOT_FILTERS + j];
-    for (int64_t f = begin; f < end; f += GHL_LANES) {
+    for (int64_t f = begin; f < end; f += GHL_WIDTH) {
         ghl_vec filter[DOT_FILTERS];
 #pragma GCC unroll 6
         for (int j = 0; j < DOT_FILTERS; j++)
@@ -55,15 +55,15 @@ static void dot_tile(const float *const *x, const float *const *w, int64_t begin
             partial[i * DOT_FILTERS + j] = sum[i][j];
 }
 
+/* By halves: lane i and lane i + n / 2, and so on. */
 static float lanes_sum(const ghl_vec *v)
 {
-    const float *lane = (const float *)v;
-    float half[8], quarter[4];
-    for (int i = 0; i < 8; i++)
-        half[i] = lane[i] + lane[i + 8];
-    for (int i = 0; i < 4; i++)
-        quarter[i] = half[i] + half[i + 4];
-    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+    float lane[GHL_WIDTH];
+    memcpy(lane, v, sizeof lane);
+    for (int half = GHL_WIDTH / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
 }
 
 typedef struct dot_part {
@@ -74,7 +74,7 @@ typedef struct dot_part {
 
 static void dot_finish(const dot_part *p, const ghl_vec *partial, int64_t n, int64_t k)
 {
-    int64_t inputs = p->l->inputs, whole = inputs / GHL_LANES * GHL_LANES;
+    int64_t inputs = p->l->inputs, whole = inputs / GHL_WIDTH * GHL_WIDTH;
     for (int64_t i = 0; i < DOT_ROWS && n + i < p->l->rows; i++)
         for (int64_t j = 0; j < DOT_FILTERS && k + j < p->l->outputs; j++) {
             float sum = lanes_sum(partial + i * DOT_FILTERS + j);
@@ -89,7 +89,7 @@ static void dot_rows(const dot_part *p, int64_t begin, int64_t end, int64_t k)
 {
     ghl_vec partial[DOT_CHUNK / DOT_ROWS][DOT_ROWS * DOT_FILTERS];
     const float *w[DOT_FILTERS];
-    int64_t inputs = p->l->inputs, whole = inputs / GHL_LANES * GHL_LANES;
+    int64_t inputs = p->l->inputs, whole = inputs / GHL_WIDTH * GHL_WIDTH;
     memset(partial, 0, sizeof partial);
     for (int64_t j = 0; j < DOT_FILTERS; j++)
         w[j] = p->w + ghl_cpu_min(k + j, p->l->outputs - 1) * inputs;
@@ -125,7 +125,7 @@ static void lay_out(const float *from, int64_t pitch, int64_t rows, int64_t colu
         int64_t n = ghl_cpu_min(GHL_LANES, columns - at);
         for (int64_t i = 0; i < rows; i++, to += GHL_LANES) {
             if (n == GHL_LANES)
-                *(ghl_vec *)to = GHL_LOAD(from + i * pitch + at);
+                ghl_block_copy(to, from + i * pitch + at);
             else
                 for (int64_t j = 0; j < GHL_LANES; j++)
                     to[j] = j < n ? from[i * pitch + at + j] : 0.0f;

@@ -13,21 +13,32 @@
 
 #include <stdint.h>
 
-enum { GHL_LANES = 16 };
-typedef float ghl_vec __attribute__((vector_size(64), aligned(64), may_alias));
-typedef float ghl_vec_loose __attribute__((vector_size(64), aligned(4), may_alias)); /* at any float */
+enum { GHL_LANES = 16 }; /* of a block, whatever the instruction set */
 
-/* Macros, because a vector passed to or from a function would make it depend on the instruction set. */
+/* A vector register has GHL_WIDTH floats, a block GHL_PARTS of them; the tile's sums fill most of the registers. */
+#if defined(__AVX512F__)
+#define GHL_VECTOR_BYTES 64
+enum { GHL_TILE_ROWS = 8, GHL_TILE_BLOCKS = 3 };
+#elif defined(__AVX2__)
+#define GHL_VECTOR_BYTES 32
+enum { GHL_TILE_ROWS = 4, GHL_TILE_BLOCKS = 1 };
+#else
+#define GHL_VECTOR_BYTES 16
+enum { GHL_TILE_ROWS = 2, GHL_TILE_BLOCKS = 1 };
+#endif
+enum { GHL_WIDTH = GHL_VECTOR_BYTES / 4, GHL_PARTS = GHL_LANES / GHL_WIDTH };
+typedef float ghl_vec __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
+typedef float ghl_vec_loose __attribute__((vector_size(GHL_VECTOR_BYTES), aligned(4), may_alias)); /* at any float */
+
 #define GHL_LOAD(at) (*(const ghl_vec_loose *)(at))
 #define GHL_STORE(at, v) ((void)(*(ghl_vec_loose *)(at) = (v)))
 
-#if defined(__AVX512F__)
-enum { GHL_TILE_ROWS = 8, GHL_TILE_BLOCKS = 3 };
-#elif defined(__AVX2__)
-enum { GHL_TILE_ROWS = 4, GHL_TILE_BLOCKS = 1 };
-#else
-enum { GHL_TILE_ROWS = 2, GHL_TILE_BLOCKS = 1 };
-#endif
+/* 16 floats at any place. */
+static inline void ghl_block_copy(float *to, const float *from)
+{
+    for (int i = 0; i < GHL_LANES; i += GHL_WIDTH)
+        GHL_STORE(to + i, GHL_LOAD(from + i));
+}
 
 typedef struct ghl_tile {
     const float *a, *b;
@@ -39,36 +50,37 @@ typedef struct ghl_tile {
 
 static inline __attribute__((always_inline)) void ghl_tile_run(const ghl_tile *t, int64_t row_step, int64_t k_step, int blocks, int add)
 {
-    ghl_vec sum[GHL_TILE_ROWS][GHL_TILE_BLOCKS];
+    ghl_vec sum[GHL_TILE_ROWS][GHL_TILE_BLOCKS * GHL_PARTS];
     const float *a = t->a, *b = t->b;
+    const int vectors = blocks * GHL_PARTS;
 #pragma GCC unroll 8
     for (int i = 0; i < GHL_TILE_ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < blocks; j++)
+        for (int j = 0; j < vectors; j++)
             sum[i][j] = (ghl_vec){0};
     for (int64_t group = 0; group < t->groups; group++, a += t->group_step) {
 #pragma GCC unroll 4
         for (int k = 0; k < GHL_LANES; k++, b += GHL_LANES) {
-            ghl_vec column[GHL_TILE_BLOCKS];
+            ghl_vec column[GHL_TILE_BLOCKS * GHL_PARTS];
 #pragma GCC unroll 4
-            for (int j = 0; j < blocks; j++)
-                column[j] = *(const ghl_vec *)(b + j * t->b_block);
+            for (int j = 0; j < vectors; j++)
+                column[j] = *(const ghl_vec *)(b + j / GHL_PARTS * t->b_block + j % GHL_PARTS * GHL_WIDTH);
 #pragma GCC unroll 8
             for (int i = 0; i < GHL_TILE_ROWS; i++)
 #pragma GCC unroll 4
-                for (int j = 0; j < blocks; j++)
+                for (int j = 0; j < vectors; j++)
                     sum[i][j] += column[j] * a[k * k_step + i * row_step];
         }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < GHL_TILE_ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < blocks; j++) {
-            ghl_vec_loose *to = (ghl_vec_loose *)(t->c + j * t->c_block + i * t->c_row);
+        for (int j = 0; j < vectors; j++) {
+            float *to = t->c + j / GHL_PARTS * t->c_block + j % GHL_PARTS * GHL_WIDTH + i * t->c_row;
             ghl_vec old = {0};
             if (add)
-                old = *to;
-            *to = old + sum[i][j];
+                old = GHL_LOAD(to);
+            GHL_STORE(to, old + sum[i][j]);
         }
 }
 

@@ -50,7 +50,7 @@ static tile_place place_of(const pass *p, int64_t tile)
     return (tile_place){tile / map, tile % map / p->tiles_w * 2, tile % p->tiles_w * 2};
 }
 
-/* B' d B of 16 channels; d[h][w] -> out[frequency * step]. */
+/* B' d B of some channels; d[h][w] -> out[frequency * step]. */
 static inline void input_transform(ghl_vec d[4][4], float *out, int64_t step)
 {
     ghl_vec t[4][4];
@@ -69,17 +69,17 @@ static inline void input_transform(ghl_vec d[4][4], float *out, int64_t step)
     }
 }
 
-/* Block `block` of the part's input channels of the map `data` -> v[frequency][block][tile][16]; zero past the part's tiles. */
-static void transform_inputs(const pass *p, const part *at, const float *data, int64_t block)
+/* Channels [c, c + GHL_WIDTH) of the part's input channels of the map `data` -> v[frequency][block][tile][16]; zero past the tiles. */
+static void transform_inputs(const pass *p, const part *at, const float *data, int64_t c)
 {
     const ghl_shape s = p->from;
     int64_t step = plane(at->in_blocks * GHL_LANES, p->tile_block);
-    float *out = p->v + block * p->tile_block * GHL_LANES;
+    float *out = p->v + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
     ghl_vec d[4][4];
     for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
         tile_place place = place_of(p, at->tile + t);
         int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
-        const float *image = data + place.n * s.h * s.w * s.c + at->in + block * GHL_LANES;
+        const float *image = data + place.n * s.h * s.w * s.c + at->in + c;
         int inside = t < at->tiles && h >= 0 && w >= 0 && h + 4 <= s.h && w + 4 <= s.w;
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) {
@@ -92,7 +92,7 @@ static void transform_inputs(const pass *p, const part *at, const float *data, i
     }
 }
 
-/* A' m A of 16 channels: m[frequency * step] -> o[2][2]. */
+/* A' m A of some channels: m[frequency * step] -> o[2][2]. */
 static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2])
 {
     ghl_vec t[2][4];
@@ -108,12 +108,12 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
     }
 }
 
-/* m -> block `block` of the part's output channels of the map `out`; bias of all channels, or NULL. */
-static void transform_outputs(const pass *p, const part *at, const float *bias, int64_t block, float *out)
+/* m -> channels [c, c + GHL_WIDTH) of the part's output channels of the map `out`; bias of all channels, or NULL. */
+static void transform_outputs(const pass *p, const part *at, const float *bias, int64_t c, float *out)
 {
     const ghl_shape s = p->to;
-    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + block * GHL_LANES;
-    const float *m = p->m + block * p->tile_block * GHL_LANES;
+    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + c;
+    const float *m = p->m + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
     ghl_vec shift = {0};
     if (bias != NULL)
         shift = GHL_LOAD(bias + channel);
@@ -127,7 +127,7 @@ static void transform_outputs(const pass *p, const part *at, const float *bias, 
     }
 }
 
-/* G f G' of one filter's 16 channels; taps[r * 3 + s] -> out[frequency]. */
+/* G f G' of some channels of one filter; taps[r * 3 + s] -> out[frequency]. */
 static inline void filter_transform(const ghl_vec taps[9], ghl_vec out[FREQUENCIES])
 {
     ghl_vec t[4][3];
@@ -153,14 +153,15 @@ static void transform_filters(const pass *p, const part *at, const float *w, int
     int64_t in = at->in_blocks * GHL_LANES, step = plane(at->out_blocks * GHL_LANES, in);
     int64_t block = i / at->in_blocks, c = i % at->in_blocks * GHL_LANES, first = at->out + block * GHL_LANES;
     float turned[FREQUENCIES][GHL_LANES][GHL_LANES];
-    for (int k = 0; k < GHL_LANES; k++) {
+    for (int lane = 0; lane < GHL_LANES * GHL_PARTS; lane++) {
+        int k = lane / GHL_PARTS, from = lane % GHL_PARTS * GHL_WIDTH;
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
-            taps[tap] = GHL_LOAD(w + ((first + k) * 9 + tap) * p->from.c + at->in + c);
+            taps[tap] = GHL_LOAD(w + ((first + k) * 9 + tap) * p->from.c + at->in + c + from);
         filter_transform(taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
-            for (int j = 0; j < GHL_LANES; j++)
-                turned[f][j][k] = out[f][j];
+            for (int j = 0; j < GHL_WIDTH; j++)
+                turned[f][from + j][k] = out[f][j];
     }
     for (int f = 0; f < FREQUENCIES; f++)
         memcpy(p->u + f * step + (block * in + c) * GHL_LANES, turned[f], sizeof turned[f]);
@@ -171,13 +172,14 @@ static void transform_filters_back(const pass *p, const part *at, const float *w
 {
     int64_t in = at->in_blocks * GHL_LANES, step = plane(at->out_blocks * GHL_LANES, in);
     int64_t block = i / at->in_blocks, first = i % at->in_blocks * GHL_LANES, c = at->out + block * GHL_LANES;
-    for (int64_t k = first; k < first + GHL_LANES; k++) {
+    for (int lane = 0; lane < GHL_LANES * GHL_PARTS; lane++) {
+        int64_t k = first + lane / GHL_PARTS, from = lane % GHL_PARTS * GHL_WIDTH;
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
-            taps[8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c);
+            taps[8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c + from);
         filter_transform(taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
-            GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES, out[f]);
+            GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES + from, out[f]);
     }
 }
 
@@ -216,8 +218,8 @@ static void correlate_inputs(const pass *p, const part *at, const correlation *c
     for (int64_t i = 0; i < filters; i++)
         c->transform(p, at, c->w, i);
 #pragma omp for schedule(static)
-    for (int64_t block = 0; block < at->in_blocks; block++)
-        transform_inputs(p, at, c->data, block);
+    for (int64_t i = 0; i < at->in_blocks * GHL_PARTS; i++)
+        transform_inputs(p, at, c->data, i * GHL_WIDTH);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < FREQUENCIES * parts; i++)
         multiply_rows(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(p->tile_block, (i % parts + 1) * ROW_TASK));
@@ -237,8 +239,8 @@ static void correlate(const pass *p, const correlation *c)
                 correlate_inputs(p, &at, c, tile > 0 && in_block >= p->from.c);
             }
 #pragma omp for schedule(static)
-            for (int64_t block = 0; block < at.out_blocks; block++)
-                transform_outputs(p, &at, c->bias, block, c->out);
+            for (int64_t i = 0; i < at.out_blocks * GHL_PARTS; i++)
+                transform_outputs(p, &at, c->bias, i * GHL_WIDTH, c->out);
         }
 }
 
@@ -269,13 +271,13 @@ static void backward_data(const void *plan, const float *e, const float *w, floa
 
 /* ---- Weight gradient ---- */
 
-/* A e A' of block `block` of the part's output channels -> u[frequency][block][tile][16]; zero past the part's tiles. */
-static void transform_errors(const pass *p, const part *at, const float *e, int64_t block)
+/* A e A' of channels [c, c + GHL_WIDTH) of the part's output channels -> u[frequency][block][tile][16]; zero past the tiles. */
+static void transform_errors(const pass *p, const part *at, const float *e, int64_t c)
 {
     const ghl_shape s = p->to;
     int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block);
-    const float *from = e + at->out + block * GHL_LANES;
-    float *out = p->u + block * p->tile_block * GHL_LANES;
+    const float *from = e + at->out + c;
+    float *out = p->u + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
     for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
         tile_place place = place_of(p, at->tile + t);
         ghl_vec d[2][2], column[4][2];
@@ -321,11 +323,11 @@ static void multiply_tiles(const pass *p, const part *at, int64_t f, int64_t beg
         }
 }
 
-/* G' m G: m[f][block][k][16] -> dw[k][3][3][16 channels]. */
-static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t block, float *dw)
+/* G' m G: m[f][block][k][16] -> dw[k][3][3][channels from `first` on, GHL_WIDTH of them]. */
+static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t first, float *dw)
 {
     int64_t c = p->from.c, rows = at->out_blocks * GHL_LANES, step = plane(at->in_blocks * GHL_LANES, rows);
-    const float *m = p->m + (block * rows + k) * GHL_LANES;
+    const float *m = p->m + (first / GHL_LANES * rows + k) * GHL_LANES + first % GHL_LANES;
     ghl_vec t[3][4];
     for (int j = 0; j < 4; j++) {
         ghl_vec m1 = GHL_LOAD(m + (4 + j) * step), m2 = GHL_LOAD(m + (8 + j) * step), sum = (m1 + m2) * 0.5f;
@@ -335,7 +337,7 @@ static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t
     }
     for (int i = 0; i < 3; i++) {
         ghl_vec sum = (t[i][1] + t[i][2]) * 0.5f;
-        float *to = dw + ((at->out + k) * 9 + i * 3) * c + at->in + block * GHL_LANES;
+        float *to = dw + ((at->out + k) * 9 + i * 3) * c + at->in + first;
         GHL_STORE(to, t[i][0] + sum);
         GHL_STORE(to + c, (t[i][1] - t[i][2]) * 0.5f);
         GHL_STORE(to + 2 * c, sum + t[i][3]);
@@ -349,19 +351,20 @@ static void gradient_part(const pass *p, part *at, const float *x, const float *
     for (at->tile = 0; at->tile < p->tiles; at->tile += p->tile_block) {
         at->tiles = ghl_cpu_min(p->tile_block, p->tiles - at->tile);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < at->in_blocks + at->out_blocks; i++) {
-            if (i < at->in_blocks)
-                transform_inputs(p, at, x, i);
+        for (int64_t i = 0; i < (at->in_blocks + at->out_blocks) * GHL_PARTS; i++) {
+            int64_t c = i * GHL_WIDTH, in = at->in_blocks * GHL_LANES;
+            if (c < in)
+                transform_inputs(p, at, x, c);
             else
-                transform_errors(p, at, e, i - at->in_blocks);
+                transform_errors(p, at, e, c - in);
         }
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < FREQUENCIES * parts; i++)
             multiply_tiles(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(rows, (i % parts + 1) * ROW_TASK));
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < at->in_blocks * rows; i++)
-        transform_gradient(p, at, i / at->in_blocks, i % at->in_blocks, dw);
+    for (int64_t i = 0; i < at->in_blocks * GHL_PARTS * rows; i++)
+        transform_gradient(p, at, i / (at->in_blocks * GHL_PARTS), i % (at->in_blocks * GHL_PARTS) * GHL_WIDTH, dw);
 }
 
 static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
