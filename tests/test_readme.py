@@ -61,7 +61,7 @@ def small_data(folder):
 
 class Readme(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ghl readme ")
+        self.folder = tempfile.mkdtemp(prefix="ghl-readme-")
         for name in ("recipes", "examples", "include", "src", "cmake", "docs"):
             os.symlink(os.path.join(SOURCE, name), os.path.join(self.folder, name))
         build = os.path.join(self.folder, "build")

@@ -6,7 +6,7 @@
 set -eu
 [ -n "$GHL" ] || exit 77
 fail() { echo "test_recipes: $*" >&2; exit 1; }
-parameters() { "$GHL" plan "$@" --json | tr -d ' \n' | sed -n 's/.*"parameters":\([0-9]*\).*/\1/p'; }
+parameters() { "$GHL" plan "$@" --json | tr -d ' \n' | grep -o '"parameters":[0-9]*' | head -n 1 | cut -d: -f2; }
 
 synthetic() {
     case "$1" in
