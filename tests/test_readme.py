@@ -19,7 +19,7 @@ SOURCE = os.environ.get("SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path
 BUILD = os.environ.get("BUILD_DIR") or os.path.join(SOURCE, "build")
 GHL = os.environ.get("GHL") or os.path.join(BUILD, "ghl")
 SANITIZED = bool(os.environ.get("GHL_SANITIZE"))
-TINY = "train.epochs=2 data.limit=192"
+TINY = "train.epochs=2 data.limit=128 data.holdout=40"
 
 SHIM = """#!/bin/bash
 command="$1"
