@@ -148,7 +148,7 @@ ghl_status ghl_training_finish_epoch(ghl_training *t)
     double images = (double)t->counts[GHL_COUNT_EPOCH_IMAGES], tests = (double)score.count;
     t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
     t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;
-    t->sums[GHL_SUM_TEST_LOSS] = score.loss;
+    t->sums[GHL_SUM_TEST_LOSS] = isnan(score.loss) ? NAN : score.loss; /* one spelling: no sign */
     t->sums[GHL_SUM_TEST_TOP1] = 100.0 * (double)score.top1 / tests;
     t->sums[GHL_SUM_TEST_TOP5] = 100.0 * (double)score.top5 / tests;
     bool best = t->counts[GHL_COUNT_BEST_EPOCH] == 0 || t->sums[GHL_SUM_TEST_TOP1] > t->sums[GHL_SUM_BEST_TOP1];

@@ -54,7 +54,8 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
 
 /* A snapshot is one block of memory, freed with free(). */
 ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot);
-/* From the tensors prefix + name of a file; what it lacks from the snapshot `rest` (NULL: it must have all). GHL_CHECKPOINT names `path`, the tensor and both shapes; what is not finite is refused;
+/* From the tensors prefix + name of a file; what it lacks from the snapshot `rest` (NULL: it must have all). GHL_CHECKPOINT names
+ * `path`, the tensor and both shapes; what is not finite is refused;
  * with an empty prefix every tensor of the file must be one of the net's. Nothing is changed after an error. */
 ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest,
                              void **snapshot);
