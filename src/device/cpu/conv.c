@@ -114,12 +114,17 @@ static const struct {
 /* Columns are written out for inputs of at most this many channels. */
 static const int64_t columns_up_to = 4;
 
+/* Backward data may cut either map. */
+static int64_t fewest_tiles(const ghl_conv_problem *p)
+{
+    int64_t of_x = ghl_winograd_tiles(p->x), of_y = ghl_winograd_tiles(p->y);
+    return p->direction == GHL_CONV_BACKWARD_DATA && of_x < of_y ? of_x : of_y;
+}
+
 /* Multiplications of the convolution over those of its tiles: 2.25 where tiles fill the map. */
 static double saving(const ghl_conv_problem *p)
 {
-    ghl_shape to = p->direction == GHL_CONV_BACKWARD_DATA ? p->x : p->y;
-    double tiles = (double)((to.h + 1) / 2) * (double)((to.w + 1) / 2);
-    return 9.0 * (double)(p->y.h * p->y.w) / (16.0 * tiles);
+    return 9.0 * (double)(p->y.n * p->y.h * p->y.w) / (16.0 * (double)fewest_tiles(p));
 }
 
 static bool winograd_pays(const ghl_conv_problem *p)

@@ -4,19 +4,22 @@
  *
  * Everything between the transforms lies in blocks of 16 channels: [frequency][channel block][tile or channel][16]. Tiles and output
  * channels are done in blocks whose transforms stay in the last-level cache; only x, w and y touch memory. Backward-data is the forward
- * pass of e with the filters turned round and input and output channels exchanged.
+ * pass of e with the filters turned round and input and output channels exchanged; or, where the map of e has fewer tiles than that of
+ * x, the forward pass's adjoint, dx = sum over tiles of B [ (G w G') * (A e A') ] B', whose tiles overlap.
  */
 #include <string.h>
 
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_tile.h"
 
-enum { FREQUENCIES = 16, DEPTH_BLOCK = 128, ROW_TASK = 64, SKEW = 64 };
+enum { FREQUENCIES = 16, DEPTH_BLOCK = 128, ROW_TASK = 64, TILE_TASK = 64, SKEW = 64 };
 
 /* One direction's view: `in` channels are summed over by the forward product. */
 typedef struct pass {
     const ghl_winograd *g;
     ghl_shape from, to;       /* maps: the convolution's input and output here */
+    ghl_shape tiled;          /* the one that is cut into 2x2 tiles */
+    bool adjoint;             /* of the forward pass: `from` is its output */
     int64_t padding[2];
     int64_t tiles_h, tiles_w, tiles, tile_block;
     float *v, *u, *m;         /* transforms of the input; of filters or errors; products */
@@ -69,17 +72,40 @@ static inline void input_transform(ghl_vec d[4][4], float *out, int64_t step)
     }
 }
 
-/* Channels [c, c + GHL_WIDTH) of the part's input channels of the map `data` -> v[frequency][block][tile][16]; zero past the tiles. */
-static void transform_inputs(const pass *p, const part *at, const float *data, int64_t c)
+/* A strip: channels [c, c + GHL_WIDTH) of a part, tiles [begin, end) of its tile block. */
+typedef struct strip {
+    int64_t c, begin, end;
+} strip;
+
+/* Strips of `blocks` blocks of channels. */
+static int64_t strips(const pass *p, int64_t blocks)
+{
+    return blocks * GHL_PARTS * ((p->tile_block + TILE_TASK - 1) / TILE_TASK);
+}
+
+static strip strip_at(const pass *p, int64_t blocks, int64_t i)
+{
+    int64_t columns = blocks * GHL_PARTS, begin = i / columns * TILE_TASK;
+    return (strip){i % columns * GHL_WIDTH, begin, ghl_cpu_min(begin + TILE_TASK, p->tile_block)};
+}
+
+/* Where a strip begins in a [block][tile][16] plane. */
+static int64_t strip_offset(const pass *p, const strip *s)
+{
+    return (s->c / GHL_LANES * p->tile_block + s->begin) * GHL_LANES + s->c % GHL_LANES;
+}
+
+/* A strip of the part's input channels of the map `data` -> v; zero past the part's tiles. */
+static void transform_inputs(const pass *p, const part *at, const float *data, strip strip)
 {
     const ghl_shape s = p->from;
     int64_t step = plane(at->in_blocks * GHL_LANES, p->tile_block);
-    float *out = p->v + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
+    float *out = p->v + strip_offset(p, &strip);
     ghl_vec d[4][4];
-    for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
+    for (int64_t t = strip.begin; t < strip.end; t++, out += GHL_LANES) {
         tile_place place = place_of(p, at->tile + t);
         int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
-        const float *image = data + place.n * s.h * s.w * s.c + at->in + c;
+        const float *image = data + place.n * s.h * s.w * s.c + at->in + strip.c;
         int inside = t < at->tiles && h >= 0 && w >= 0 && h + 4 <= s.h && w + 4 <= s.w;
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) {
@@ -108,22 +134,97 @@ static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2
     }
 }
 
-/* m -> channels [c, c + GHL_WIDTH) of the part's output channels of the map `out`; bias of all channels, or NULL. */
-static void transform_outputs(const pass *p, const part *at, const float *bias, int64_t c, float *out)
+/* m -> a strip of the part's output channels of the map `out`; bias of all channels, or NULL. */
+static void transform_outputs(const pass *p, const part *at, const float *bias, strip strip, float *out)
 {
     const ghl_shape s = p->to;
-    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + c;
-    const float *m = p->m + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
+    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + strip.c;
+    const float *m = p->m + strip_offset(p, &strip);
     ghl_vec shift = {0};
     if (bias != NULL)
         shift = GHL_LOAD(bias + channel);
-    for (int64_t t = 0; t < at->tiles; t++, m += GHL_LANES) {
+    for (int64_t t = strip.begin; t < ghl_cpu_min(strip.end, at->tiles); t++, m += GHL_LANES) {
         tile_place place = place_of(p, at->tile + t);
         ghl_vec o[2][2];
         output_transform(m, step, o);
         for (int i = 0; i < 2 && place.h + i < s.h; i++)
             for (int j = 0; j < 2 && place.w + j < s.w; j++)
                 GHL_STORE(out + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i][j] + shift);
+    }
+}
+
+/* A e A' of a strip of a map of 2x2 tiles, whose part begins at `from` and has `blocks` blocks -> to; zero past the part's tiles. */
+static void transform_errors(const pass *p, const part *at, const float *from, int64_t blocks, strip strip, float *to)
+{
+    const ghl_shape s = p->tiled;
+    int64_t step = plane(blocks * GHL_LANES, p->tile_block);
+    float *out = to + strip_offset(p, &strip);
+    from += strip.c;
+    for (int64_t t = strip.begin; t < strip.end; t++, out += GHL_LANES) {
+        tile_place place = place_of(p, at->tile + t);
+        ghl_vec d[2][2], column[4][2];
+        for (int i = 0; i < 2; i++)
+            for (int j = 0; j < 2; j++) {
+                d[i][j] = (ghl_vec){0};
+                if (t < at->tiles && place.h + i < s.h && place.w + j < s.w)
+                    d[i][j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
+            }
+        for (int j = 0; j < 2; j++) {
+            column[0][j] = d[0][j];
+            column[1][j] = d[0][j] + d[1][j];
+            column[2][j] = d[0][j] - d[1][j];
+            column[3][j] = -d[1][j];
+        }
+        for (int i = 0; i < 4; i++) {
+            float *row = out + i * 4 * step;
+            GHL_STORE(row, column[i][0]);
+            GHL_STORE(row + step, column[i][0] + column[i][1]);
+            GHL_STORE(row + 2 * step, column[i][0] - column[i][1]);
+            GHL_STORE(row + 3 * step, -column[i][1]);
+        }
+    }
+}
+
+/* B m B' of some channels: m[frequency * step] -> d[4][4]. */
+static inline void adjoint_transform(const float *m, int64_t step, ghl_vec d[4][4])
+{
+    ghl_vec t[4][4];
+    for (int j = 0; j < 4; j++) {
+        ghl_vec m0 = GHL_LOAD(m + j * step), m1 = GHL_LOAD(m + (4 + j) * step);
+        ghl_vec m2 = GHL_LOAD(m + (8 + j) * step), m3 = GHL_LOAD(m + (12 + j) * step);
+        t[0][j] = m0;
+        t[1][j] = m1 - m2 + m3;
+        t[2][j] = m1 + m2 - m0;
+        t[3][j] = -m3;
+    }
+    for (int i = 0; i < 4; i++) {
+        d[i][0] = t[i][0];
+        d[i][1] = t[i][1] - t[i][2] + t[i][3];
+        d[i][2] = t[i][1] + t[i][2] - t[i][0];
+        d[i][3] = -t[i][3];
+    }
+}
+
+/* m -> channels [c, c + GHL_WIDTH) of the map `out`: all tiles of the part, in order, because they overlap. The first part clears. */
+static void scatter_outputs(const pass *p, const part *at, int64_t c, float *out)
+{
+    const ghl_shape s = p->to;
+    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block);
+    const float *m = p->m + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
+    out += at->out + c;
+    for (int64_t i = 0; at->tile == 0 && i < s.n * s.h * s.w; i++)
+        GHL_STORE(out + i * s.c, (ghl_vec){0});
+    for (int64_t t = 0; t < at->tiles; t++, m += GHL_LANES) {
+        tile_place place = place_of(p, at->tile + t);
+        int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
+        ghl_vec d[4][4];
+        adjoint_transform(m, step, d);
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++)
+                if (h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w) {
+                    float *to = out + ((place.n * s.h + h + i) * s.w + w + j) * s.c;
+                    GHL_STORE(to, GHL_LOAD(to) + d[i][j]);
+                }
     }
 }
 
@@ -167,7 +268,7 @@ static void transform_filters(const pass *p, const part *at, const float *w, int
         memcpy(p->u + f * step + (block * in + c) * GHL_LANES, turned[f], sizeof turned[f]);
 }
 
-/* Backward: filters turned by half a turn; here the filters are the input channels -> u[frequency][out block][filter][channel]. */
+/* Backward: here the filters are the input channels -> u[frequency][out block][filter][channel]; turned by half a turn unless adjoint. */
 static void transform_filters_back(const pass *p, const part *at, const float *w, int64_t i)
 {
     int64_t in = at->in_blocks * GHL_LANES, step = plane(at->out_blocks * GHL_LANES, in);
@@ -176,7 +277,7 @@ static void transform_filters_back(const pass *p, const part *at, const float *w
         int64_t k = first + lane / GHL_PARTS, from = lane % GHL_PARTS * GHL_WIDTH;
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
-            taps[8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c + from);
+            taps[p->adjoint ? tap : 8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c + from);
         filter_transform(taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
             GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES + from, out[f]);
@@ -218,8 +319,12 @@ static void correlate_inputs(const pass *p, const part *at, const correlation *c
     for (int64_t i = 0; i < filters; i++)
         c->transform(p, at, c->w, i);
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < at->in_blocks * GHL_PARTS; i++)
-        transform_inputs(p, at, c->data, i * GHL_WIDTH);
+    for (int64_t i = 0; i < strips(p, at->in_blocks); i++) {
+        if (p->adjoint)
+            transform_errors(p, at, c->data + at->in, at->in_blocks, strip_at(p, at->in_blocks, i), p->v);
+        else
+            transform_inputs(p, at, c->data, strip_at(p, at->in_blocks, i));
+    }
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < FREQUENCIES * parts; i++)
         multiply_rows(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(p->tile_block, (i % parts + 1) * ROW_TASK));
@@ -238,16 +343,23 @@ static void correlate(const pass *p, const correlation *c)
                 at.in_blocks = ghl_cpu_min(in_block, p->from.c - in) / GHL_LANES;
                 correlate_inputs(p, &at, c, tile > 0 && in_block >= p->from.c);
             }
+            int64_t tasks = p->adjoint ? at.out_blocks * GHL_PARTS : strips(p, at.out_blocks);
 #pragma omp for schedule(static)
-            for (int64_t i = 0; i < at.out_blocks * GHL_PARTS; i++)
-                transform_outputs(p, &at, c->bias, i * GHL_WIDTH, c->out);
+            for (int64_t i = 0; i < tasks; i++) {
+                if (p->adjoint)
+                    scatter_outputs(p, &at, i * GHL_WIDTH, c->out);
+                else
+                    transform_outputs(p, &at, c->bias, strip_at(p, at.out_blocks, i), c->out);
+            }
         }
 }
 
-static pass pass_of(const ghl_winograd *g, ghl_shape from, ghl_shape to, int64_t padding_h, int64_t padding_w, float *scratch)
+/* `tiled`: the map that is cut into 2x2 tiles. */
+static pass pass_of(const ghl_winograd *g, ghl_shape tiled, float *scratch)
 {
-    pass p = {.g = g, .from = from, .to = to, .padding = {padding_h, padding_w}, .tiles_h = (to.h + 1) / 2, .tiles_w = (to.w + 1) / 2};
-    p.tiles = to.n * p.tiles_h * p.tiles_w;
+    pass p = {.g = g, .from = g->x, .to = g->y, .tiled = tiled, .padding = {g->padding[0], g->padding[1]},
+              .tiles_h = (tiled.h + 1) / 2, .tiles_w = (tiled.w + 1) / 2};
+    p.tiles = tiled.n * p.tiles_h * p.tiles_w;
     p.tile_block = ghl_cpu_min(g->tile_block, round_up(p.tiles, GHL_LANES));
     p.v = scratch + g->input_at;
     p.u = scratch + g->other_at;
@@ -258,50 +370,23 @@ static pass pass_of(const ghl_winograd *g, ghl_shape from, ghl_shape to, int64_t
 static void forward(const void *plan, const float *x, const float *w, const float *bias, float *y, float *scratch)
 {
     const ghl_winograd *g = plan;
-    pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
+    pass p = pass_of(g, g->y, scratch);
     correlate(&p, &(correlation){.data = x, .w = w, .bias = bias, .transform = transform_filters, .out = y});
 }
 
 static void backward_data(const void *plan, const float *e, const float *w, float *dx, float *scratch)
 {
     const ghl_winograd *g = plan;
-    pass p = pass_of(g, g->y, g->x, 2 - g->padding[0], 2 - g->padding[1], scratch);
+    pass p = pass_of(g, g->adjoint ? g->y : g->x, scratch);
+    p.from = g->y;
+    p.to = g->x;
+    p.adjoint = g->adjoint;
+    for (int i = 0; i < 2 && !g->adjoint; i++)
+        p.padding[i] = 2 - g->padding[i];
     correlate(&p, &(correlation){.data = e, .w = w, .transform = transform_filters_back, .out = dx});
 }
 
 /* ---- Weight gradient ---- */
-
-/* A e A' of channels [c, c + GHL_WIDTH) of the part's output channels -> u[frequency][block][tile][16]; zero past the tiles. */
-static void transform_errors(const pass *p, const part *at, const float *e, int64_t c)
-{
-    const ghl_shape s = p->to;
-    int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block);
-    const float *from = e + at->out + c;
-    float *out = p->u + c / GHL_LANES * p->tile_block * GHL_LANES + c % GHL_LANES;
-    for (int64_t t = 0; t < p->tile_block; t++, out += GHL_LANES) {
-        tile_place place = place_of(p, at->tile + t);
-        ghl_vec d[2][2], column[4][2];
-        for (int i = 0; i < 2; i++)
-            for (int j = 0; j < 2; j++) {
-                d[i][j] = (ghl_vec){0};
-                if (t < at->tiles && place.h + i < s.h && place.w + j < s.w)
-                    d[i][j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
-            }
-        for (int j = 0; j < 2; j++) {
-            column[0][j] = d[0][j];
-            column[1][j] = d[0][j] + d[1][j];
-            column[2][j] = d[0][j] - d[1][j];
-            column[3][j] = -d[1][j];
-        }
-        for (int i = 0; i < 4; i++) {
-            float *to = out + i * 4 * step;
-            GHL_STORE(to, column[i][0]);
-            GHL_STORE(to + step, column[i][0] + column[i][1]);
-            GHL_STORE(to + 2 * step, column[i][0] - column[i][1]);
-            GHL_STORE(to + 3 * step, -column[i][1]);
-        }
-    }
-}
 
 /* m[f][in block][filter][16] (+)= sum over tiles, for filters [begin, end) of the part. A panel of v stays in the first-level cache. */
 static void multiply_tiles(const pass *p, const part *at, int64_t f, int64_t begin, int64_t end)
@@ -348,15 +433,15 @@ static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t
 static void gradient_part(const pass *p, part *at, const float *x, const float *e, float *dw)
 {
     int64_t rows = at->out_blocks * GHL_LANES, parts = (rows + ROW_TASK - 1) / ROW_TASK;
+    int64_t inputs = strips(p, at->in_blocks), errors = strips(p, at->out_blocks);
     for (at->tile = 0; at->tile < p->tiles; at->tile += p->tile_block) {
         at->tiles = ghl_cpu_min(p->tile_block, p->tiles - at->tile);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < (at->in_blocks + at->out_blocks) * GHL_PARTS; i++) {
-            int64_t c = i * GHL_WIDTH, in = at->in_blocks * GHL_LANES;
-            if (c < in)
-                transform_inputs(p, at, x, c);
+        for (int64_t i = 0; i < inputs + errors; i++) {
+            if (i < inputs)
+                transform_inputs(p, at, x, strip_at(p, at->in_blocks, i));
             else
-                transform_errors(p, at, e, c - in);
+                transform_errors(p, at, e + at->out, at->out_blocks, strip_at(p, at->out_blocks, i - inputs), p->u);
         }
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < FREQUENCIES * parts; i++)
@@ -370,7 +455,7 @@ static void gradient_part(const pass *p, part *at, const float *x, const float *
 static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
 {
     const ghl_winograd *g = plan;
-    pass p = pass_of(g, g->x, g->y, g->padding[0], g->padding[1], scratch);
+    pass p = pass_of(g, g->y, scratch);
 #pragma omp parallel
     for (int64_t out = 0; out < g->y.c; out += g->out_block)
         for (int64_t in = 0; in < g->x.c; in += g->in_block) {

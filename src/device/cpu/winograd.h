@@ -17,6 +17,7 @@
 typedef struct ghl_winograd {
     ghl_shape x, w, y;                    /* [N,H,W,C], [K,3,3,C], [N,P,Q,K]; C and K are multiples of 16 */
     int64_t padding[2];
+    bool adjoint;                         /* backward data as the forward pass's adjoint: tiles of y, not of x */
     int64_t tile_block;                   /* tiles done at a time, multiple of 16 */
     int64_t in_block, out_block;          /* channels done at a time, multiples of 16; in: those that are summed over in this direction */
     size_t input_at, other_at, product_at; /* floats from the beginning of the scratch: V; U or E; M or dU */
