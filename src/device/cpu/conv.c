@@ -111,8 +111,10 @@ static const struct {
     [GHL_CONV_BACKWARD_WEIGHTS] = {32, 1.2},
 };
 
-/* Columns are written out for inputs of at most this many channels. */
-static const int64_t columns_up_to = 4;
+/* Columns are written out for inputs of at most so many channels and outputs of at least so many. */
+static const struct {
+    int64_t inputs, outputs;
+} columns_for = {4, 48};
 
 /* Backward data may cut either map. */
 static int64_t fewest_tiles(const ghl_conv_problem *p)
@@ -133,6 +135,11 @@ static bool winograd_pays(const ghl_conv_problem *p)
     return channels >= winograd_from[p->direction].channels && saving(p) >= winograd_from[p->direction].saving;
 }
 
+static bool columns_pay(const ghl_conv_problem *p)
+{
+    return p->x.c <= columns_for.inputs && p->y.c >= columns_for.outputs;
+}
+
 /* Fills the plan of the first way that takes the problem, its name and the scratch it needs; false: none does. */
 static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_conv *k, const char **name, size_t *bytes)
 {
@@ -142,7 +149,7 @@ static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_
     } else if (winograd_pays(problem) && ghl_winograd_plan(problem, &k->winograd)) {
         *name = "F(2x2,3x3)", *bytes = k->winograd.scratch_bytes;
         k->plan = &k->winograd, k->kernels = cpu->kernels->winograd;
-    } else if (problem->x.c <= columns_up_to && ghl_columns_plan(problem, cpu->threads, &k->columns)) {
+    } else if (columns_pay(problem) && ghl_columns_plan(problem, cpu->threads, &k->columns)) {
         *name = "columns", *bytes = k->columns.scratch_bytes;
         k->plan = &k->columns, k->kernels = cpu->kernels->columns;
     } else

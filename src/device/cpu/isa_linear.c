@@ -17,7 +17,7 @@ enum { DOT_ROWS = 4, DOT_FILTERS = 6 };
 #else
 enum { DOT_ROWS = 2, DOT_FILTERS = 4 };
 #endif
-enum { DOT_BLOCK = 1024, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
+enum { DOT_BLOCK = 512, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
 
 static int64_t round_up(int64_t n, int64_t unit)
 {
@@ -137,57 +137,64 @@ static void lay_out(const float *from, int64_t pitch, int64_t rows, int64_t colu
 
 typedef struct strip_part {
     const ghl_linear *l;
-    const float *e;       /* [padded rows][padded outputs] */
+    const float *e;   /* [padded rows][outputs, padded] */
     const float *w;
-    float *filters, *sum; /* this thread's: [strip / 16][DEPTH][16], [strip / 16][padded rows][16] */
-    int64_t rows, outputs; /* padded */
+    float *filters;   /* this thread's: [strip / 16][DEPTH][16] */
+    float *dx;
+    int64_t outputs;  /* padded */
 } strip_part;
 
-/* sum = e w for inputs [at, at + n), rows [row, row + rows). */
-static void strip_multiply(const strip_part *p, int64_t at, int64_t n, int64_t row, int64_t rows)
+/* Tile of dx at rows [row, ...), inputs [at, at + 16 blocks): where it does not fit, through `edge`. */
+static void strip_tile(const strip_part *p, ghl_tile *t, int64_t row, int64_t at, int64_t blocks, int add)
 {
-    int64_t blocks = (n + GHL_LANES - 1) / GHL_LANES;
+    float edge[GHL_TILE_ROWS * GHL_LANES] __attribute__((aligned(64)));
+    int64_t inputs = p->l->inputs, rows = ghl_cpu_min(GHL_TILE_ROWS, p->l->rows - row), n = ghl_cpu_min(GHL_LANES, inputs - at);
+    bool whole = rows == GHL_TILE_ROWS && at + blocks * GHL_LANES <= inputs;
+    float *to = p->dx + row * inputs + at;
+    t->c = whole ? to : edge;
+    t->c_row = whole ? inputs : GHL_LANES;
+    t->c_block = GHL_LANES;
+    for (int64_t i = 0; !whole && add && i < rows; i++)
+        memcpy(edge + i * GHL_LANES, to + i * inputs, (size_t)n * sizeof *to);
+    ghl_tile_rows(t, p->outputs, blocks, add);
+    for (int64_t i = 0; !whole && i < rows; i++)
+        memcpy(to + i * inputs, edge + i * GHL_LANES, (size_t)n * sizeof *to);
+}
+
+/* dx = e w for inputs [at, at + n). */
+static void strip_multiply(const strip_part *p, int64_t at, int64_t n)
+{
+    int64_t blocks = (n + GHL_LANES - 1) / GHL_LANES, whole = n / GHL_LANES;
     for (int64_t k = 0; k < p->l->outputs; k += DEPTH) {
         int64_t depth = ghl_cpu_min(DEPTH, p->outputs - k);
         lay_out(p->w + k * p->l->inputs + at, p->l->inputs, ghl_cpu_min(depth, p->l->outputs - k), n, DEPTH, p->filters);
-        for (int64_t i = 0; i < rows; i += GHL_TILE_ROWS)
-            for (int64_t block = 0, count; block < blocks; block += count) {
-                count = ghl_tile_blocks(blocks - block);
-                ghl_tile t = {.a = p->e + (row + i) * p->outputs + k, .b = p->filters + block * DEPTH * GHL_LANES,
-                              .c = p->sum + (block * rows + i) * GHL_LANES, .group_step = GHL_LANES, .b_block = DEPTH * GHL_LANES,
-                              .c_block = rows * GHL_LANES, .c_row = GHL_LANES, .groups = depth / GHL_LANES};
-                ghl_tile_rows(&t, p->outputs, count, k > 0);
+        for (int64_t block = 0, count; block < blocks; block += count) {
+            count = block < whole ? ghl_tile_blocks(whole - block) : 1;
+            for (int64_t row = 0; row < p->l->rows; row += GHL_TILE_ROWS) {
+                int64_t wide = row + GHL_TILE_ROWS > p->l->rows ? 1 : count; /* rows that are short of a tile: a block at a time */
+                for (int64_t j = 0; j < count; j += wide) {
+                    ghl_tile t = {.a = p->e + row * p->outputs + k, .b = p->filters + (block + j) * DEPTH * GHL_LANES,
+                                  .group_step = GHL_LANES, .b_block = DEPTH * GHL_LANES, .groups = depth / GHL_LANES};
+                    strip_tile(p, &t, row, at + (block + j) * GHL_LANES, wide, k > 0);
+                }
             }
+        }
     }
-}
-
-static void strip_store(const strip_part *p, int64_t at, int64_t n, int64_t row, int64_t rows, float *dx)
-{
-    for (int64_t i = 0; i < rows && row + i < p->l->rows; i++)
-        for (int64_t j = 0; j < n; j += GHL_LANES)
-            memcpy(dx + (row + i) * p->l->inputs + at + j, p->sum + (j / GHL_LANES * rows + i) * GHL_LANES,
-                   (size_t)ghl_cpu_min(GHL_LANES, n - j) * sizeof *dx);
 }
 
 static void backward_data(const void *plan, const float *e, const float *w, float *dx, float *scratch)
 {
     const ghl_linear *l = plan;
-    strip_part p = {.l = l, .e = scratch, .w = w, .rows = round_up(l->rows, GHL_TILE_ROWS), .outputs = round_up(l->outputs, GHL_LANES)};
-    int64_t own = STRIP * (DEPTH + GHL_LINEAR_ROWS), strips = (l->inputs + STRIP - 1) / STRIP;
-    float *thread_scratch = scratch + round_up(p.rows * p.outputs, GHL_LANES);
-    memset(scratch, 0, (size_t)(p.rows * p.outputs) * sizeof *scratch);
+    strip_part p = {.l = l, .e = scratch, .w = w, .dx = dx, .outputs = round_up(l->outputs, GHL_LANES)};
+    int64_t rows = round_up(l->rows, GHL_TILE_ROWS), strips = (l->inputs + STRIP - 1) / STRIP;
+    float *thread_scratch = scratch + round_up(rows * p.outputs, GHL_LANES);
+    memset(scratch, 0, (size_t)(rows * p.outputs) * sizeof *scratch);
     for (int64_t n = 0; n < l->rows; n++)
         memcpy(scratch + n * p.outputs, e + n * l->outputs, (size_t)l->outputs * sizeof *e);
 #pragma omp parallel for schedule(static) firstprivate(p) if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
     for (int64_t strip = 0; strip < strips; strip++) {
-        int64_t at = strip * STRIP, n = ghl_cpu_min(STRIP, l->inputs - at);
-        p.filters = thread_scratch + omp_get_thread_num() * own;
-        p.sum = p.filters + STRIP * DEPTH;
-        for (int64_t row = 0; row < p.rows; row += GHL_LINEAR_ROWS) {
-            int64_t rows = ghl_cpu_min(GHL_LINEAR_ROWS, p.rows - row);
-            strip_multiply(&p, at, n, row, rows);
-            strip_store(&p, at, n, row, rows, dx);
-        }
+        p.filters = thread_scratch + omp_get_thread_num() * STRIP * DEPTH;
+        strip_multiply(&p, strip * STRIP, ghl_cpu_min(STRIP, l->inputs - strip * STRIP));
     }
 }
 

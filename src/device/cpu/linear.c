@@ -17,7 +17,7 @@ bool ghl_linear_plan(const ghl_conv_problem *p, int threads, ghl_linear *out)
     ghl_linear l = {.rows = p->x.n, .inputs = p->x.h * p->x.w * p->x.c, .outputs = p->y.c, .threads = threads};
     size_t floats = 0;
     if (p->direction == GHL_CONV_BACKWARD_DATA)
-        floats = round_up(l.rows) * round_up(l.outputs) + (size_t)threads * GHL_LINEAR_STRIP * (GHL_LINEAR_DEPTH + GHL_LINEAR_ROWS);
+        floats = round_up(l.rows) * round_up(l.outputs) + (size_t)threads * GHL_LINEAR_STRIP * GHL_LINEAR_DEPTH;
     else if (p->direction == GHL_CONV_BACKWARD_WEIGHTS)
         floats = round_up(l.rows) * (round_up(l.inputs) + round_up(l.outputs));
     l.scratch_bytes = floats * sizeof(float);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ghl_bench_conv.c - every way in which device cpu can do a convolution, shape by shape: the measurement behind the choice in
+ * src/device/cpu/conv.c.
+ *
+ *     build/bench/ghl_bench_conv [THREADS [MILLISECONDS [NAME]]]
+ *
+ * GFLOP/s are those of the convolution as it is defined, whatever the way needs; the best of repeated runs. With one thread the time is
+ * the processor's, so that other programs disturb less.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "device/cpu/conv.h"
+#include "device/cpu/cpu.h"
+#include "device/peak.h"
+
+typedef struct shape {
+    const char *name;
+    int64_t n, size, c, k;
+    int kernel, stride, padding; /* kernel 0: the whole map */
+} shape;
+
+static const shape shapes[] = {
+    {"deephebb conv1", 64, 32, 3, 96, 5, 1, 2},   {"deephebb conv2", 64, 16, 96, 384, 3, 1, 1},
+    {"deephebb conv3", 64, 8, 384, 1536, 3, 1, 1}, {"deephebb head", 64, 4, 1536, 10, 0, 1, 0},
+    {"fasthebb conv1", 64, 32, 3, 96, 5, 1, 0},   {"fasthebb conv2", 64, 14, 96, 128, 3, 1, 0},
+    {"fasthebb conv3", 64, 12, 128, 192, 3, 1, 0}, {"fasthebb conv4", 64, 5, 192, 256, 3, 1, 0},
+    {"fasthebb fc5", 64, 3, 256, 4096, 0, 1, 0},  {"deephebb conv3", 16, 8, 384, 1536, 3, 1, 1},
+    {"resnet first", 128, 32, 3, 16, 3, 1, 1},    {"resnet 16", 128, 32, 16, 16, 3, 1, 1},
+    {"resnet 16/2", 128, 32, 16, 32, 3, 2, 1},    {"resnet 32", 128, 16, 32, 32, 3, 1, 1},
+    {"resnet 64", 128, 8, 64, 64, 3, 1, 1},       {"vgg 64", 64, 32, 64, 64, 3, 1, 1},
+    {"vgg 512", 64, 4, 512, 512, 3, 1, 1},        {"vgg 512", 64, 2, 512, 512, 3, 1, 1},
+};
+
+typedef struct bench {
+    int threads;
+    double milliseconds;
+    const char *name; /* shapes whose name has it */
+    ghl_scratch *scratch;
+    ghl_dnnl *dnnl;
+    float *x, *w, *y, *out;
+} bench;
+
+typedef struct way {
+    const ghl_conv_kernels *kernels; /* NULL: oneDNN */
+    const void *plan;
+    ghl_dnnl_conv *conv;
+} way;
+
+static double now(const bench *b)
+{
+    struct timespec t;
+    clock_gettime(b->threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static ghl_status run(const bench *b, const way *v, ghl_conv_direction direction)
+{
+    const float *first = direction == GHL_CONV_BACKWARD_DATA ? b->y : b->x, *second = direction == GHL_CONV_BACKWARD_WEIGHTS ? b->y : b->w;
+    float *scratch = ghl_scratch_data(b->scratch);
+    if (v->kernels == NULL)
+        return ghl_dnnl_run(v->conv, first, second, NULL, b->out);
+    if (direction == GHL_CONV_FORWARD)
+        v->kernels->forward(v->plan, first, second, NULL, b->out, scratch);
+    else if (direction == GHL_CONV_BACKWARD_DATA)
+        v->kernels->backward_data(v->plan, first, second, b->out, scratch);
+    else
+        v->kernels->backward_weights(v->plan, first, second, b->out, scratch);
+    return GHL_OK;
+}
+
+static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char *name, const way *v)
+{
+    double best = 1e30, flops = 2.0 * (double)ghl_shape_elements(p->y) * (double)(p->w.h * p->w.w * p->w.c);
+    GHL_TRY(run(b, v, p->direction));
+    for (double begin = now(b), end = begin; best > 1e29 || end - begin < b->milliseconds;) {
+        double start = now(b);
+        GHL_TRY(run(b, v, p->direction));
+        end = now(b);
+        best = end - start < best ? end - start : best;
+    }
+    printf("  %s %.0f", name, flops / best / 1e6);
+    return GHL_OK;
+}
+
+static ghl_status every_way(const bench *b, const ghl_conv_problem *p)
+{
+    way onednn = {0};
+    ghl_winograd winograd;
+    ghl_linear linear;
+    ghl_columns columns;
+    const ghl_cpu_kernels *kernels;
+    bool has_winograd = ghl_winograd_plan(p, &winograd), has_linear = ghl_linear_plan(p, b->threads, &linear);
+    bool has_columns = ghl_columns_plan(p, b->threads, &columns);
+    size_t bytes[] = {has_winograd ? winograd.scratch_bytes : 0, has_linear ? linear.scratch_bytes : 0,
+                      has_columns ? columns.scratch_bytes : 0};
+    for (int i = 0; i < 3; i++)
+        GHL_TRY(ghl_scratch_reserve(b->scratch, bytes[i]));
+    if (ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK)
+        GHL_TRY(measure(b, p, "onednn", &onednn));
+    for (int isa = 1; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++) {
+        char name[48];
+        const struct {
+            bool has;
+            const char *name;
+            way way;
+        } ways[] = {{has_winograd, "winograd", {kernels->winograd, &winograd, NULL}},
+                    {has_linear, "linear", {kernels->linear, &linear, NULL}},
+                    {has_columns, "columns", {kernels->columns, &columns, NULL}}};
+        for (int i = 0; i < 3; i++) {
+            snprintf(name, sizeof name, "%s %s", kernels->name, ways[i].name);
+            if (ways[i].has)
+                GHL_TRY(measure(b, p, name, &ways[i].way));
+        }
+    }
+    return GHL_OK;
+}
+
+static float *values(ghl_shape s)
+{
+    int64_t n = ghl_shape_elements(s);
+    float *v = aligned_alloc(64, (size_t)(n * 4 + 63) / 64 * 64);
+    for (int64_t i = 0; v != NULL && i < n; i++) {
+        uint32_t words[4];
+        if (i % 4 == 0)
+            ghl_random4(1, 2, (uint64_t)i / 4, 0, words);
+        v[i] = (float)words[i % 4] / 2147483648.0f - 1.0f;
+    }
+    return v;
+}
+
+static ghl_status one_shape(bench *b, const shape *s)
+{
+    static const char *const directions[] = {"forward ", "data    ", "weights "};
+    ghl_conv_problem p;
+    memset(&p, 0, sizeof p);
+    int64_t kernel = s->kernel > 0 ? s->kernel : s->size, out = (s->size + 2 * s->padding - kernel) / s->stride + 1;
+    p.x = (ghl_shape){s->n, s->size, s->size, s->c};
+    p.w = (ghl_shape){s->k, kernel, kernel, s->c};
+    p.y = (ghl_shape){s->n, out, out, s->k};
+    p.window = (ghl_window){{(int32_t)kernel, (int32_t)kernel}, {s->stride, s->stride}, {s->padding, s->padding}};
+    printf("%s: n%lld %lldx%lld %lld->%lld k%lld/%d+%d\n", s->name, (long long)s->n, (long long)s->size, (long long)s->size,
+           (long long)s->c, (long long)s->k, (long long)kernel, s->stride, s->padding);
+    for (int direction = 0; direction < 3; direction++) {
+        p.direction = (ghl_conv_direction)direction;
+        if (s->c == 3 && p.direction == GHL_CONV_BACKWARD_DATA)
+            continue; /* nobody asks for the error at the images */
+        const ghl_shape of[] = {p.y, p.x, p.w};
+        b->x = values(p.x), b->w = values(p.w), b->y = values(p.y), b->out = values(of[p.direction]);
+        printf("  %s", directions[p.direction]);
+        ghl_status status = b->x && b->w && b->y && b->out ? every_way(b, &p) : ghl_fail(GHL_MEMORY, NULL, "no memory");
+        printf("\n");
+        fflush(stdout);
+        free(b->x), free(b->w), free(b->y), free(b->out);
+        GHL_TRY(status);
+    }
+    return GHL_OK;
+}
+
+static ghl_status all(bench *b)
+{
+    ghl_peak peak;
+    GHL_TRY(ghl_cpu_team_start(b->threads));
+    GHL_TRY(ghl_scratch_create(&b->scratch));
+    GHL_TRY(ghl_dnnl_create(b->scratch, b->threads, &b->dnnl));
+    GHL_TRY(ghl_peak_measure(b->threads, 500, &peak));
+    printf("%s, %d thread%s, measured fp32 peak %.0f GFLOP/s; GFLOP/s of each way:\n", peak.cpu, b->threads, b->threads == 1 ? "" : "s",
+           peak.gflops);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (strstr(shapes[i].name, b->name) != NULL)
+            GHL_TRY(one_shape(b, &shapes[i]));
+    return GHL_OK;
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.threads = argc > 1 ? atoi(argv[1]) : 0, .milliseconds = argc > 2 ? atof(argv[2]) : 300,
+               .name = argc > 3 ? argv[3] : ""};
+    if (b.threads <= 0)
+        b.threads = ghl_cpu_processors();
+    ghl_status status = all(&b);
+    if (status != GHL_OK)
+        fprintf(stderr, "ghl_bench_conv: %s\n", ghl_error_message());
+    ghl_dnnl_free(b.dnnl);
+    ghl_scratch_free(b.scratch);
+    return ghl_status_exit(status);
+}
