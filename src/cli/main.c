@@ -2,6 +2,7 @@
  *
  * The command `ghl`: the first word says which command, and that command reads the rest. Exit statuses are those of ghl.h.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
 {
     static char name[] = "ghl";
 
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a save that failed (status 3), not the end of the program */
     argp_err_exit_status = ghl_status_exit(GHL_USAGE);
     if (argc < 1)
         return ghl_status_exit(GHL_USAGE);

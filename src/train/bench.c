@@ -90,8 +90,8 @@ static ghl_status measure(bench *b, const ghl_bench_options *options)
     for (int i = 0; i < WARM_UP; i++)
         GHL_TRY(one_step(b, i, NULL));
     const int64_t wanted = options->steps > MOST ? MOST : options->steps;
-    for (double begun = now_ms(); wanted > 0 ? b->steps < wanted : b->steps < FEWEST || (now_ms() - begun < enough_seconds * 1e3 && b->steps < MOST);
-         b->steps++) {
+    const double enough = now_ms() + enough_seconds * 1e3;
+    for (; wanted > 0 ? b->steps < wanted : b->steps < FEWEST || (now_ms() < enough && b->steps < MOST); b->steps++) {
         double start = now_ms();
         GHL_TRY(one_step(b, WARM_UP + b->steps, options->profile ? b->call_ms : NULL));
         b->step_ms[b->steps] = now_ms() - start;
@@ -214,7 +214,8 @@ static ghl_status report_text(bench *b, bool profile, spread ms, int64_t residen
     ghl_text_add(&text, "step      %.3f ms (min %.3f, max %.3f)\n", ms.median, ms.min, ms.max);
     ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f; copy bandwidth %.1f GB/s\n", gflops,
                  100 * gflops / b->peak.gflops, b->peak.gflops, b->peak.copy_gbytes_s);
-    ghl_text_add(&text, "memory    %.1f MB resident at most, arena %.1f MB\n", (double)resident / 1e6, (double)ghl_plan_bytes(s->plan) / 1e6);
+    ghl_text_add(&text, "memory    %.1f MB resident at most, arena %.1f MB\n", (double)resident / 1e6,
+                 (double)ghl_plan_bytes(s->plan) / 1e6);
     ghl_status status = profile ? print_profile(b, &text) : GHL_OK;
     return ghl_inspect_result(status, host, &text);
 }

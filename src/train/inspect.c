@@ -88,7 +88,8 @@ static void print_nodes(const ghl_setup *s, ghl_text *text)
 
 static void print_program(const ghl_program *program, ghl_text *text)
 {
-    ghl_text_add(text, "\n%4s %-9s %-28s %-14s %-18s %-18s %10s  %s\n", "call", "stage", "op", "layer", "first input", "output", "MFLOP", "runs as");
+    ghl_text_add(text, "\n%4s %-9s %-28s %-14s %-18s %-18s %10s  %s\n", "call", "stage", "op", "layer", "first input", "output", "MFLOP",
+                 "runs as");
     for (int i = 0; i < ghl_program_calls(program); i++) {
         ghl_call_info info = ghl_program_call(program, i);
         char in[80] = "", out[80] = "";
