@@ -78,8 +78,9 @@ static ghl_status begin(trace *t, const ghl_recipe *recipe, const ghl_trace_opti
     shape.n = t->batch;
     if (images != NULL && (images->dim[1] != shape.c || images->dim[2] != shape.h || images->dim[3] != shape.w))
         return ghl_fail(GHL_DATA, "let the recipe's data say the same shape",
-                        "%s: images are %lldx%lldx%lld, the recipe's are %lldx%lldx%lld", o->input, (long long)images->dim[1], (long long)images->dim[2], (long long)images->dim[3], (long long)shape.c,
-                        (long long)shape.h, (long long)shape.w);
+                        "%s: images are %lldx%lldx%lld, the recipe's are %lldx%lldx%lld", o->input, (long long)images->dim[1],
+                        (long long)images->dim[2], (long long)images->dim[3], (long long)shape.c, (long long)shape.h,
+                        (long long)shape.w);
     GHL_TRY(GHL_NEW(t->images, ghl_shape_elements(shape)));
     GHL_TRY(GHL_NEW(t->labels, t->batch));
     GHL_TRY(GHL_NEW(t->samples, t->batch));
