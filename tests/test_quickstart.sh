@@ -8,7 +8,7 @@ fail() { echo "test_quickstart: $*" >&2; cat "$work/out" "$work/log" >&2; exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export RUNS="$work/runs" GHL
-tiny="data.kind=synthetic data.shape=[1,28,28] data.size=256 train.epochs=2"
+tiny="data.kind=synthetic data.shape=[1,28,28] data.size=256 train.epochs=2 train.threads=1"
 
 # shellcheck disable=SC2086
 "$SOURCE_DIR/quickstart" $tiny >"$work/out" 2>"$work/log" || fail "status $?"
