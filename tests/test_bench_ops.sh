@@ -1,4 +1,3 @@
-#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # ghl_bench_ops: the peak is one JSON object; --json is JSON with a row a case; an unknown device is named.
