@@ -89,15 +89,15 @@ static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char 
 static ghl_status every_way(const bench *b, const ghl_conv_problem *p)
 {
     way onednn = {0};
-    ghl_winograd winograd;
+    ghl_winograd winograd2, winograd4;
     ghl_linear linear;
     ghl_columns columns;
     const ghl_cpu_kernels *kernels;
-    bool has_winograd = ghl_winograd_plan(p, &winograd), has_linear = ghl_linear_plan(p, b->threads, &linear);
-    bool has_columns = ghl_columns_plan(p, b->threads, &columns);
-    size_t bytes[] = {has_winograd ? winograd.scratch_bytes : 0, has_linear ? linear.scratch_bytes : 0,
+    bool has2 = ghl_winograd_plan(p, 2, &winograd2), has4 = ghl_winograd_plan(p, 4, &winograd4);
+    bool has_linear = ghl_linear_plan(p, b->threads, &linear), has_columns = ghl_columns_plan(p, b->threads, &columns);
+    size_t bytes[] = {has2 ? winograd2.scratch_bytes : 0, has4 ? winograd4.scratch_bytes : 0, has_linear ? linear.scratch_bytes : 0,
                       has_columns ? columns.scratch_bytes : 0};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         GHL_TRY(ghl_scratch_reserve(b->scratch, bytes[i]));
     if (ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK)
         GHL_TRY(measure(b, p, "onednn", &onednn));
@@ -107,10 +107,11 @@ static ghl_status every_way(const bench *b, const ghl_conv_problem *p)
             bool has;
             const char *name;
             way way;
-        } ways[] = {{has_winograd, "winograd", {kernels->winograd, &winograd, NULL}},
+        } ways[] = {{has2, "F(2x2,3x3)", {kernels->winograd2, &winograd2, NULL}},
+                    {has4, "F(4x4,3x3)", {kernels->winograd4, &winograd4, NULL}},
                     {has_linear, "linear", {kernels->linear, &linear, NULL}},
                     {has_columns, "columns", {kernels->columns, &columns, NULL}}};
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             snprintf(name, sizeof name, "%s %s", kernels->name, ways[i].name);
             if (ways[i].has)
                 GHL_TRY(measure(b, p, name, &ways[i].way));

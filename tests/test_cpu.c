@@ -283,27 +283,33 @@ static void way_agrees(const char *name, const ghl_conv_kernels *way, conv_data 
     free(bias);
 }
 
-static void winograd_agrees_with_ref(void **state)
+static void winograd_agrees(int64_t tile)
 {
     static const int sizes[][7] = {/* n h w c k padding */
                                    {1, 4, 4, 16, 16, 1}, {2, 5, 7, 16, 32, 1}, {3, 6, 3, 48, 16, 0}, {2, 9, 8, 32, 64, 2},
                                    {1, 3, 3, 80, 48, 1}, {5, 8, 8, 64, 112, 1}, {1, 17, 13, 16, 400, 0}};
     const ghl_cpu_kernels *kernels;
-    (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         conv_data d = conv_make(sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], sizes[i][4], 3, 1, sizes[i][5]);
         ghl_winograd g[3];
         const void *plan[3];
         for (int direction = 0; direction < 3; direction++) {
             d.problem.direction = (ghl_conv_direction)direction;
-            assert_true(ghl_winograd_plan(&d.problem, &g[direction]));
+            assert_true(ghl_winograd_plan(&d.problem, tile, &g[direction]));
             assert_true(g[direction].scratch_bytes <= 1 << 26);
             plan[direction] = &g[direction];
         }
         for (int isa = 0; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++)
-            way_agrees("Winograd", kernels->winograd, &d, plan);
+            way_agrees(tile == 2 ? "F(2x2,3x3)" : "F(4x4,3x3)", tile == 2 ? kernels->winograd2 : kernels->winograd4, &d, plan);
         conv_free(&d);
     }
+}
+
+static void winograd_agrees_with_ref(void **state)
+{
+    (void)state;
+    winograd_agrees(2);
+    winograd_agrees(4);
 }
 
 static void linear_agrees_with_ref(void **state)

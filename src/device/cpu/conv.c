@@ -101,38 +101,32 @@ static ghl_status run_own_pair(void *state, const ghl_call *call)
 
 /* ---- The choice ---- */
 
-/* F(2x2, 3x3) is used from this many channels on both sides and from this saving of multiplications on; a direction has one row. */
+/* F(MxM, 3x3) is used from so many channels on both sides and from so large a saving of multiplications on. Of two tiles the larger
+ * must save so much more, because it loses a bit or two and its transforms cost more. */
 static const struct {
     int64_t channels;
-    double saving;
-} winograd_from[] = {
-    [GHL_CONV_FORWARD] = {32, 1.2},
-    [GHL_CONV_BACKWARD_DATA] = {32, 1.2},
-    [GHL_CONV_BACKWARD_WEIGHTS] = {32, 1.2},
-};
+    double saving, larger;
+} winograd_from = {32, 1.2, 1.3};
 
 /* Columns are written out for inputs of at most so many channels and outputs of at least so many. */
 static const struct {
     int64_t inputs, outputs;
 } columns_for = {4, 48};
 
-/* Backward data may cut either map. */
-static int64_t fewest_tiles(const ghl_conv_problem *p)
+/* Multiplications of the convolution over those of F(tile x tile, 3x3), whose tiles may stand out over the map's edge. Backward data
+ * may cut either map. */
+static double saving(const ghl_conv_problem *p, int64_t tile)
 {
-    int64_t of_x = ghl_winograd_tiles(p->x), of_y = ghl_winograd_tiles(p->y);
-    return p->direction == GHL_CONV_BACKWARD_DATA && of_x < of_y ? of_x : of_y;
+    int64_t of_x = ghl_winograd_tiles(p->x, tile), of_y = ghl_winograd_tiles(p->y, tile);
+    int64_t tiles = p->direction == GHL_CONV_BACKWARD_DATA && of_x < of_y ? of_x : of_y;
+    return 9.0 * (double)(p->y.n * p->y.h * p->y.w) / (double)((tile + 2) * (tile + 2) * tiles);
 }
 
-/* Multiplications of the convolution over those of its tiles: 2.25 where tiles fill the map. */
-static double saving(const ghl_conv_problem *p)
+/* The tile to use, 2 or 4, or 0. */
+static int64_t winograd_tile(const ghl_conv_problem *p)
 {
-    return 9.0 * (double)(p->y.n * p->y.h * p->y.w) / (16.0 * (double)fewest_tiles(p));
-}
-
-static bool winograd_pays(const ghl_conv_problem *p)
-{
-    int64_t channels = p->x.c < p->y.c ? p->x.c : p->y.c;
-    return channels >= winograd_from[p->direction].channels && saving(p) >= winograd_from[p->direction].saving;
+    int64_t channels = p->x.c < p->y.c ? p->x.c : p->y.c, tile = saving(p, 4) > saving(p, 2) * winograd_from.larger ? 4 : 2;
+    return channels >= winograd_from.channels && saving(p, tile) >= winograd_from.saving ? tile : 0;
 }
 
 static bool columns_pay(const ghl_conv_problem *p)
@@ -143,12 +137,13 @@ static bool columns_pay(const ghl_conv_problem *p)
 /* Fills the plan of the first way that takes the problem, its name and the scratch it needs; false: none does. */
 static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_conv *k, const char **name, size_t *bytes)
 {
+    int64_t tile = winograd_tile(problem);
     if (ghl_linear_plan(problem, cpu->threads, &k->linear)) {
         *name = "linear", *bytes = k->linear.scratch_bytes;
         k->plan = &k->linear, k->kernels = cpu->kernels->linear;
-    } else if (winograd_pays(problem) && ghl_winograd_plan(problem, &k->winograd)) {
-        *name = "F(2x2,3x3)", *bytes = k->winograd.scratch_bytes;
-        k->plan = &k->winograd, k->kernels = cpu->kernels->winograd;
+    } else if (tile > 0 && ghl_winograd_plan(problem, tile, &k->winograd)) {
+        *name = tile == 2 ? "F(2x2,3x3)" : "F(4x4,3x3)", *bytes = k->winograd.scratch_bytes;
+        k->plan = &k->winograd, k->kernels = tile == 2 ? cpu->kernels->winograd2 : cpu->kernels->winograd4;
     } else if (columns_pay(problem) && ghl_columns_plan(problem, cpu->threads, &k->columns)) {
         *name = "columns", *bytes = k->columns.scratch_bytes;
         k->plan = &k->columns, k->kernels = cpu->kernels->columns;

@@ -10,9 +10,9 @@
 #include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
 
-/* Sizes for F(2x2, 3x3); false where the problem is not one for it. */
-bool ghl_winograd_plan(const ghl_conv_problem *problem, ghl_winograd *out);
-int64_t ghl_winograd_tiles(ghl_shape map); /* of 2x2 */
+/* Sizes for F(tile x tile, 3x3), tile 2 or 4; false where the problem is not one for it. */
+bool ghl_winograd_plan(const ghl_conv_problem *problem, int64_t tile, ghl_winograd *out);
+int64_t ghl_winograd_tiles(ghl_shape map, int64_t tile);
 /* Places and scratch for the blocks' sizes; for benchmarks that try others. */
 void ghl_winograd_place(ghl_conv_direction direction, ghl_winograd *g);
 /* The same for linear layers: the kernel is the whole map. */

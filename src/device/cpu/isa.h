@@ -33,9 +33,9 @@ typedef struct ghl_conv_kernels {
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
     ghl_cpu_op *op[GHL_OP_COUNT];
-    const ghl_conv_kernels *winograd; /* plan: ghl_winograd */
-    const ghl_conv_kernels *linear;   /* plan: ghl_linear */
-    const ghl_conv_kernels *columns;  /* plan: ghl_columns */
+    const ghl_conv_kernels *winograd2, *winograd4; /* F(2x2,3x3), F(4x4,3x3); plan: ghl_winograd */
+    const ghl_conv_kernels *linear;                /* plan: ghl_linear */
+    const ghl_conv_kernels *columns;               /* plan: ghl_columns */
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
@@ -55,7 +55,8 @@ size_t ghl_cpu_op_scratch(const ghl_call *call);
 #define GHL_CPU_DECLARE(op) ghl_cpu_op GHL_CPU_OP(op);
 GHL_CPU_OPS(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
-extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd);
+extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
+extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
 

@@ -11,7 +11,8 @@
 const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .name = ISA_TEXT(GHL_ISA),
     .op = {GHL_CPU_OPS(ISA_ROW)},
-    .winograd = &GHL_ISA_NAME(ghl_cpu_winograd),
+    .winograd2 = &GHL_ISA_NAME(ghl_cpu_winograd2),
+    .winograd4 = &GHL_ISA_NAME(ghl_cpu_winograd4),
     .linear = &GHL_ISA_NAME(ghl_cpu_linear),
     .columns = &GHL_ISA_NAME(ghl_cpu_columns),
 };

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_winograd.c - F(2x2, 3x3) in the three directions. See winograd.h.
+ * winograd_body.h - F(MxM, 3x3) in the three directions, see winograd.h. Included by isa_winograd2.c and isa_winograd4.c, which say
+ * what M is and transform one line of a tile:
+ *
+ *   input_line    B'  N -> N     output_line   A'  N -> M     filter_line    G   3 -> N        N = M + 2
+ *   scatter_line  B   N -> N     error_line    A   M -> N     gradient_line  G'  N -> 3
  *
  * Everything between the transforms lies in blocks of 16 channels: [frequency][channel block][tile or channel][16]. Tiles and output
  * channels are done in blocks whose transforms stay in the last-level cache; only x, w and y touch memory. Backward-data is the forward
  * pass of e with the filters turned round and input and output channels exchanged; or, where the map of e has fewer tiles than that of
  * x, the forward pass's adjoint, dx = sum over tiles of B [ (G w G') * (A e A') ] B', whose tiles overlap.
  */
-#include <string.h>
-
-#include "device/cpu/isa.h"
-#include "device/cpu/isa_tile.h"
-
-enum { FREQUENCIES = 16, DEPTH_BLOCK = 128, ROW_TASK = 64, TILE_TASK = 64, SKEW = 64 };
+enum { N = M + 2, FREQUENCIES = N * N, DEPTH_BLOCK = 128, ROW_TASK = 64, TILE_TASK = 64, SKEW = 64 };
 
 /* One direction's view: `in` channels are summed over by the forward product. */
 typedef struct pass {
     const ghl_winograd *g;
     ghl_shape from, to;       /* maps: the convolution's input and output here */
-    ghl_shape tiled;          /* the one that is cut into 2x2 tiles */
+    ghl_shape tiled;          /* the one that is cut into tiles of MxM */
     bool adjoint;             /* of the forward pass: `from` is its output */
     int64_t padding[2];
     int64_t tiles_h, tiles_w, tiles, tile_block;
@@ -37,7 +36,7 @@ static int64_t round_up(int64_t n, int64_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
-/* Floats of one frequency: a little more than needed, so that the 16 frequencies of a place do not fall into one set of the cache. */
+/* Floats of one frequency: a little more than needed, so that the frequencies of a place do not fall into one set of the cache. */
 static int64_t plane(int64_t channels, int64_t places)
 {
     return channels * places + SKEW;
@@ -50,26 +49,19 @@ typedef struct tile_place {
 static tile_place place_of(const pass *p, int64_t tile)
 {
     int64_t map = p->tiles_h * p->tiles_w;
-    return (tile_place){tile / map, tile % map / p->tiles_w * 2, tile % p->tiles_w * 2};
+    return (tile_place){tile / map, tile % map / p->tiles_w * M, tile % p->tiles_w * M};
 }
 
-/* B' d B of some channels; d[h][w] -> out[frequency * step]. */
-static inline void input_transform(ghl_vec d[4][4], float *out, int64_t step)
+/* A transform of both directions of a tile [in][in] -> [out][out], from that of a line. */
+typedef void line_transform(const ghl_vec *from, int from_step, ghl_vec *to, int to_step);
+
+static inline __attribute__((always_inline)) void square(line_transform *line, int in, int out, const ghl_vec *from, ghl_vec *to)
 {
-    ghl_vec t[4][4];
-    for (int j = 0; j < 4; j++) {
-        t[0][j] = d[0][j] - d[2][j];
-        t[1][j] = d[1][j] + d[2][j];
-        t[2][j] = d[2][j] - d[1][j];
-        t[3][j] = d[1][j] - d[3][j];
-    }
-    for (int i = 0; i < 4; i++) {
-        float *to = out + i * 4 * step;
-        GHL_STORE(to, t[i][0] - t[i][2]);
-        GHL_STORE(to + step, t[i][1] + t[i][2]);
-        GHL_STORE(to + 2 * step, t[i][2] - t[i][1]);
-        GHL_STORE(to + 3 * step, t[i][1] - t[i][3]);
-    }
+    ghl_vec half[N * N];
+    for (int j = 0; j < in; j++)
+        line(from + j, in, half + j, in);
+    for (int i = 0; i < out; i++)
+        line(half + i * in, 1, to + i * out, 1);
 }
 
 /* A strip: channels [c, c + GHL_WIDTH) of a part, tiles [begin, end) of its tile block. */
@@ -101,36 +93,22 @@ static void transform_inputs(const pass *p, const part *at, const float *data, s
     const ghl_shape s = p->from;
     int64_t step = plane(at->in_blocks * GHL_LANES, p->tile_block);
     float *out = p->v + strip_offset(p, &strip);
-    ghl_vec d[4][4];
     for (int64_t t = strip.begin; t < strip.end; t++, out += GHL_LANES) {
+        ghl_vec d[N * N], v[FREQUENCIES];
         tile_place place = place_of(p, at->tile + t);
         int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
         const float *image = data + place.n * s.h * s.w * s.c + at->in + strip.c;
-        int inside = t < at->tiles && h >= 0 && w >= 0 && h + 4 <= s.h && w + 4 <= s.w;
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) {
+        bool inside = t < at->tiles && h >= 0 && w >= 0 && h + N <= s.h && w + N <= s.w;
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++) {
                 if (inside || (t < at->tiles && h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w))
-                    d[i][j] = GHL_LOAD(image + ((h + i) * s.w + w + j) * s.c);
+                    d[i * N + j] = GHL_LOAD(image + ((h + i) * s.w + w + j) * s.c);
                 else
-                    d[i][j] = (ghl_vec){0};
+                    d[i * N + j] = (ghl_vec){0};
             }
-        input_transform(d, out, step);
-    }
-}
-
-/* A' m A of some channels: m[frequency * step] -> o[2][2]. */
-static inline void output_transform(const float *m, int64_t step, ghl_vec o[2][2])
-{
-    ghl_vec t[2][4];
-    for (int j = 0; j < 4; j++) {
-        ghl_vec m0 = GHL_LOAD(m + j * step), m1 = GHL_LOAD(m + (4 + j) * step);
-        ghl_vec m2 = GHL_LOAD(m + (8 + j) * step), m3 = GHL_LOAD(m + (12 + j) * step);
-        t[0][j] = m0 + m1 + m2;
-        t[1][j] = m1 - m2 - m3;
-    }
-    for (int i = 0; i < 2; i++) {
-        o[i][0] = t[i][0] + t[i][1] + t[i][2];
-        o[i][1] = t[i][1] - t[i][2] - t[i][3];
+        square(input_line, N, N, d, v);
+        for (int f = 0; f < FREQUENCIES; f++)
+            GHL_STORE(out + f * step, v[f]);
     }
 }
 
@@ -144,16 +122,18 @@ static void transform_outputs(const pass *p, const part *at, const float *bias, 
     if (bias != NULL)
         shift = GHL_LOAD(bias + channel);
     for (int64_t t = strip.begin; t < ghl_cpu_min(strip.end, at->tiles); t++, m += GHL_LANES) {
+        ghl_vec product[FREQUENCIES], o[M * M];
         tile_place place = place_of(p, at->tile + t);
-        ghl_vec o[2][2];
-        output_transform(m, step, o);
-        for (int i = 0; i < 2 && place.h + i < s.h; i++)
-            for (int j = 0; j < 2 && place.w + j < s.w; j++)
-                GHL_STORE(out + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i][j] + shift);
+        for (int f = 0; f < FREQUENCIES; f++)
+            product[f] = GHL_LOAD(m + f * step);
+        square(output_line, N, M, product, o);
+        for (int i = 0; i < M && place.h + i < s.h; i++)
+            for (int j = 0; j < M && place.w + j < s.w; j++)
+                GHL_STORE(out + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i * M + j] + shift);
     }
 }
 
-/* A e A' of a strip of a map of 2x2 tiles, whose part begins at `from` and has `blocks` blocks -> to; zero past the part's tiles. */
+/* A e A' of a strip of the tiled map, whose part begins at `from` and has `blocks` blocks -> to; zero past the part's tiles. */
 static void transform_errors(const pass *p, const part *at, const float *from, int64_t blocks, strip strip, float *to)
 {
     const ghl_shape s = p->tiled;
@@ -161,47 +141,17 @@ static void transform_errors(const pass *p, const part *at, const float *from, i
     float *out = to + strip_offset(p, &strip);
     from += strip.c;
     for (int64_t t = strip.begin; t < strip.end; t++, out += GHL_LANES) {
+        ghl_vec d[M * M], u[FREQUENCIES];
         tile_place place = place_of(p, at->tile + t);
-        ghl_vec d[2][2], column[4][2];
-        for (int i = 0; i < 2; i++)
-            for (int j = 0; j < 2; j++) {
-                d[i][j] = (ghl_vec){0};
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < M; j++) {
+                d[i * M + j] = (ghl_vec){0};
                 if (t < at->tiles && place.h + i < s.h && place.w + j < s.w)
-                    d[i][j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
+                    d[i * M + j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
             }
-        for (int j = 0; j < 2; j++) {
-            column[0][j] = d[0][j];
-            column[1][j] = d[0][j] + d[1][j];
-            column[2][j] = d[0][j] - d[1][j];
-            column[3][j] = -d[1][j];
-        }
-        for (int i = 0; i < 4; i++) {
-            float *row = out + i * 4 * step;
-            GHL_STORE(row, column[i][0]);
-            GHL_STORE(row + step, column[i][0] + column[i][1]);
-            GHL_STORE(row + 2 * step, column[i][0] - column[i][1]);
-            GHL_STORE(row + 3 * step, -column[i][1]);
-        }
-    }
-}
-
-/* B m B' of some channels: m[frequency * step] -> d[4][4]. */
-static inline void adjoint_transform(const float *m, int64_t step, ghl_vec d[4][4])
-{
-    ghl_vec t[4][4];
-    for (int j = 0; j < 4; j++) {
-        ghl_vec m0 = GHL_LOAD(m + j * step), m1 = GHL_LOAD(m + (4 + j) * step);
-        ghl_vec m2 = GHL_LOAD(m + (8 + j) * step), m3 = GHL_LOAD(m + (12 + j) * step);
-        t[0][j] = m0;
-        t[1][j] = m1 - m2 + m3;
-        t[2][j] = m1 + m2 - m0;
-        t[3][j] = -m3;
-    }
-    for (int i = 0; i < 4; i++) {
-        d[i][0] = t[i][0];
-        d[i][1] = t[i][1] - t[i][2] + t[i][3];
-        d[i][2] = t[i][1] + t[i][2] - t[i][0];
-        d[i][3] = -t[i][3];
+        square(error_line, M, N, d, u);
+        for (int f = 0; f < FREQUENCIES; f++)
+            GHL_STORE(out + f * step, u[f]);
     }
 }
 
@@ -215,36 +165,18 @@ static void scatter_outputs(const pass *p, const part *at, int64_t c, float *out
     for (int64_t i = 0; at->tile == 0 && i < s.n * s.h * s.w; i++)
         GHL_STORE(out + i * s.c, (ghl_vec){0});
     for (int64_t t = 0; t < at->tiles; t++, m += GHL_LANES) {
+        ghl_vec product[FREQUENCIES], d[N * N];
         tile_place place = place_of(p, at->tile + t);
         int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
-        ghl_vec d[4][4];
-        adjoint_transform(m, step, d);
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++)
+        for (int f = 0; f < FREQUENCIES; f++)
+            product[f] = GHL_LOAD(m + f * step);
+        square(scatter_line, N, N, product, d);
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++)
                 if (h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w) {
                     float *to = out + ((place.n * s.h + h + i) * s.w + w + j) * s.c;
-                    GHL_STORE(to, GHL_LOAD(to) + d[i][j]);
+                    GHL_STORE(to, GHL_LOAD(to) + d[i * N + j]);
                 }
-    }
-}
-
-/* G f G' of some channels of one filter; taps[r * 3 + s] -> out[frequency]. */
-static inline void filter_transform(const ghl_vec taps[9], ghl_vec out[FREQUENCIES])
-{
-    ghl_vec t[4][3];
-    for (int j = 0; j < 3; j++) {
-        ghl_vec sum = (taps[j] + taps[6 + j]) * 0.5f, middle = taps[3 + j] * 0.5f;
-        t[0][j] = taps[j];
-        t[1][j] = sum + middle;
-        t[2][j] = sum - middle;
-        t[3][j] = taps[6 + j];
-    }
-    for (int i = 0; i < 4; i++) {
-        ghl_vec sum = (t[i][0] + t[i][2]) * 0.5f, middle = t[i][1] * 0.5f;
-        out[i * 4] = t[i][0];
-        out[i * 4 + 1] = sum + middle;
-        out[i * 4 + 2] = sum - middle;
-        out[i * 4 + 3] = t[i][2];
     }
 }
 
@@ -259,7 +191,7 @@ static void transform_filters(const pass *p, const part *at, const float *w, int
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
             taps[tap] = GHL_LOAD(w + ((first + k) * 9 + tap) * p->from.c + at->in + c + from);
-        filter_transform(taps, out);
+        square(filter_line, 3, N, taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
             for (int j = 0; j < GHL_WIDTH; j++)
                 turned[f][from + j][k] = out[f][j];
@@ -278,7 +210,7 @@ static void transform_filters_back(const pass *p, const part *at, const float *w
         ghl_vec taps[9], out[FREQUENCIES];
         for (int tap = 0; tap < 9; tap++)
             taps[p->adjoint ? tap : 8 - tap] = GHL_LOAD(w + ((at->in + k) * 9 + tap) * p->to.c + c + from);
-        filter_transform(taps, out);
+        square(filter_line, 3, N, taps, out);
         for (int f = 0; f < FREQUENCIES; f++)
             GHL_STORE(p->u + f * step + (block * in + k) * GHL_LANES + from, out[f]);
     }
@@ -354,11 +286,11 @@ static void correlate(const pass *p, const correlation *c)
         }
 }
 
-/* `tiled`: the map that is cut into 2x2 tiles. */
+/* `tiled`: the map that is cut into tiles of MxM. */
 static pass pass_of(const ghl_winograd *g, ghl_shape tiled, float *scratch)
 {
     pass p = {.g = g, .from = g->x, .to = g->y, .tiled = tiled, .padding = {g->padding[0], g->padding[1]},
-              .tiles_h = (tiled.h + 1) / 2, .tiles_w = (tiled.w + 1) / 2};
+              .tiles_h = (tiled.h + M - 1) / M, .tiles_w = (tiled.w + M - 1) / M};
     p.tiles = tiled.n * p.tiles_h * p.tiles_w;
     p.tile_block = ghl_cpu_min(g->tile_block, round_up(p.tiles, GHL_LANES));
     p.v = scratch + g->input_at;
@@ -413,20 +345,12 @@ static void transform_gradient(const pass *p, const part *at, int64_t k, int64_t
 {
     int64_t c = p->from.c, rows = at->out_blocks * GHL_LANES, step = plane(at->in_blocks * GHL_LANES, rows);
     const float *m = p->m + (first / GHL_LANES * rows + k) * GHL_LANES + first % GHL_LANES;
-    ghl_vec t[3][4];
-    for (int j = 0; j < 4; j++) {
-        ghl_vec m1 = GHL_LOAD(m + (4 + j) * step), m2 = GHL_LOAD(m + (8 + j) * step), sum = (m1 + m2) * 0.5f;
-        t[0][j] = GHL_LOAD(m + j * step) + sum;
-        t[1][j] = (m1 - m2) * 0.5f;
-        t[2][j] = sum + GHL_LOAD(m + (12 + j) * step);
-    }
-    for (int i = 0; i < 3; i++) {
-        ghl_vec sum = (t[i][1] + t[i][2]) * 0.5f;
-        float *to = dw + ((at->out + k) * 9 + i * 3) * c + at->in + first;
-        GHL_STORE(to, t[i][0] + sum);
-        GHL_STORE(to + c, (t[i][1] - t[i][2]) * 0.5f);
-        GHL_STORE(to + 2 * c, sum + t[i][3]);
-    }
+    ghl_vec product[FREQUENCIES], taps[9];
+    for (int f = 0; f < FREQUENCIES; f++)
+        product[f] = GHL_LOAD(m + f * step);
+    square(gradient_line, N, 3, product, taps);
+    for (int tap = 0; tap < 9; tap++)
+        GHL_STORE(dw + ((at->out + k) * 9 + tap) * c + at->in + first, taps[tap]);
 }
 
 /* All tiles of the part's channels. Inside a parallel region. */
@@ -464,9 +388,3 @@ static void backward_weights(const void *plan, const float *x, const float *e, f
             gradient_part(&p, &at, x, e, dw);
         }
 }
-
-const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd) = {
-    .forward = forward,
-    .backward_data = backward_data,
-    .backward_weights = backward_weights,
-};
