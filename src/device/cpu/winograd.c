@@ -47,7 +47,7 @@ static const struct block_sizes {
     int64_t in, out, tiles, tiles_few; /* few: with few channels in a block */
 } measured[2][3] = {
     {{384, 384, 128, 128}, {256, 384, 256, 256}, {384, 384, 128, 128}}, /* F(2x2,3x3): forward, data, weights */
-    {{384, 384, 64, 64}, {192, 384, 128, 64}, {384, 384, 128, 64}},     /* F(4x4,3x3) */
+    {{384, 384, 128, 64}, {192, 384, 128, 64}, {384, 384, 128, 64}},    /* F(4x4,3x3) */
 };
 
 bool ghl_winograd_plan(const ghl_conv_problem *problem, int64_t tile, ghl_winograd *out)

@@ -7,6 +7,9 @@
  *
  * A tile is MxM outputs and the NxN inputs under them, N = M + 2. The N^2 elementwise products, summed over channels (or tiles), are
  * N^2 matrix products; all together they have 9 M^2 / N^2 times fewer multiplications than the convolution: 2.25 and 4.
+ *
+ * What is not finite spreads over the tiles it lies under, and infinity becomes NaN there. A sum that is 0 because every one of its
+ * products is 0, for other reasons than a channel or filter that is 0 throughout, may come out as a rounding error.
  */
 #ifndef GHL_DEVICE_CPU_WINOGRAD_H
 #define GHL_DEVICE_CPU_WINOGRAD_H

@@ -247,21 +247,22 @@ typedef struct correlation {
 static void correlate_inputs(const pass *p, const part *at, const correlation *c, bool weights_there)
 {
     int64_t parts = (p->tile_block + ROW_TASK - 1) / ROW_TASK, filters = weights_there ? 0 : at->in_blocks * at->out_blocks;
+    int64_t strip_count = strips(p, at->in_blocks);
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < filters; i++)
-        c->transform(p, at, c->w, i);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < strips(p, at->in_blocks); i++) {
-        if (p->adjoint)
-            transform_errors(p, at, c->data + at->in, at->in_blocks, strip_at(p, at->in_blocks, i), p->v);
+    for (int64_t i = 0; i < filters + strip_count; i++) {
+        if (i < filters)
+            c->transform(p, at, c->w, i);
+        else if (p->adjoint)
+            transform_errors(p, at, c->data + at->in, at->in_blocks, strip_at(p, at->in_blocks, i - filters), p->v);
         else
-            transform_inputs(p, at, c->data, strip_at(p, at->in_blocks, i));
+            transform_inputs(p, at, c->data, strip_at(p, at->in_blocks, i - filters));
     }
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < FREQUENCIES * parts; i++)
         multiply_rows(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(p->tile_block, (i % parts + 1) * ROW_TASK));
 }
 
+/* The transforms of outputs need no barrier behind them: they read m, which changes only after the next barrier. */
 static void correlate(const pass *p, const correlation *c)
 {
     int64_t in_block = p->g->in_block, out_block = p->g->out_block;
@@ -276,7 +277,7 @@ static void correlate(const pass *p, const correlation *c)
                 correlate_inputs(p, &at, c, tile > 0 && in_block >= p->from.c);
             }
             int64_t tasks = p->adjoint ? at.out_blocks * GHL_PARTS : strips(p, at.out_blocks);
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
             for (int64_t i = 0; i < tasks; i++) {
                 if (p->adjoint)
                     scatter_outputs(p, &at, i * GHL_WIDTH, c->out);
@@ -367,11 +368,11 @@ static void gradient_part(const pass *p, part *at, const float *x, const float *
             else
                 transform_errors(p, at, e + at->out, at->out_blocks, strip_at(p, at->out_blocks, i - inputs), p->u);
         }
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < FREQUENCIES * parts; i++)
             multiply_tiles(p, at, i / parts, i % parts * ROW_TASK, ghl_cpu_min(rows, (i % parts + 1) * ROW_TASK));
     }
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
     for (int64_t i = 0; i < at->in_blocks * GHL_PARTS * rows; i++)
         transform_gradient(p, at, i / (at->in_blocks * GHL_PARTS), i % (at->in_blocks * GHL_PARTS) * GHL_WIDTH, dw);
 }
