@@ -10,6 +10,7 @@
 #   examples/plugin_NAME.c      build/examples/plugin_NAME.so
 #
 # A test may say what it needs in a comment:   ghl-test: timeout=600 serial no-sanitize
+# Tests run beside one another, each with a team of threads: a waiting thread must sleep (OMP_WAIT_POLICY), not spin on another test's core.
 #   timeout=SECONDS (default 120; four times that under a sanitizer), serial (no other test beside it), no-sanitize (not run under a sanitizer)
 
 function(ghl_test_properties name file)
@@ -32,7 +33,7 @@ function(ghl_test_properties name file)
         set(command "$<TARGET_FILE:ghl>")
     endif()
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 ENVIRONMENT
-        "GHL=${command};SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR};GHL_SANITIZE=${GHL_SANITIZE}")
+        "OMP_WAIT_POLICY=passive;GHL=${command};SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR};GHL_SANITIZE=${GHL_SANITIZE}")
 endfunction()
 
 function(ghl_program name folder)

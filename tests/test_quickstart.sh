@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # ./quickstart with next to no data: all three rules train, the table has a row each with figures, a second call repeats no training.
-# ghl-test: timeout=240 serial
+# ghl-test: timeout=240 serial no-sanitize
 set -eu
 [ -n "$GHL" ] || exit 77
 fail() { echo "test_quickstart: $*" >&2; cat "$work/out" "$work/log" >&2; exit 1; }
