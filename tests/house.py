@@ -266,7 +266,10 @@ def check_heads(tree):
             words = re.findall(r"[A-Za-z]{2,}", head.group(0)) if head else []
             if len(words) < 8:
                 yield path, 1, "the head of the file does not say what it is for"
-        if path.endswith(".h") and path.startswith("src/"):
+        if path.endswith("_body.h"):
+            if "Included by" not in text:
+                yield path, 1, "a body has no include guard, and says in its head which files it is \"Included by\""
+        elif path.endswith(".h") and path.startswith("src/"):
             guard = "GHL_" + re.sub(r"\W", "_", path[4:]).upper()
             if f"#ifndef {guard}\n#define {guard}" not in text:
                 yield path, 1, f"include guard is not {guard}"

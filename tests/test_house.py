@@ -63,6 +63,7 @@ BAD = [
     ("check_heads", "src/base/b.c", "int a;\n", "no SPDX line"),
     ("check_heads", "src/base/b.c", "/* SPDX-License-Identifier: Apache-2.0 */\nint a;\n", "does not say what it is for"),
     ("check_heads", "src/base/b.h", HEAD + GUARD % ("B_H", "B_H"), "include guard is not GHL_BASE_B_H"),
+    ("check_heads", "src/base/b_body.h", HEAD, "which files it is"),
     ("check_heads", "stop", "#!/bin/bash\ntrue\n", "no SPDX line"),
     ("check_words", "README.md", "TO" + "DO: write\n", "no place"),
     ("check_words", "docs/a.md", "see /wo" + "rk/main\n", "no place"),
