@@ -212,6 +212,7 @@ typedef struct ghl_device {
     void (*close)(void *self);
     int (*threads)(void *self);                             /* that a step uses */
     const char *(*describe)(void *self);                    /* one line: library, instruction set, threads */
+    ghl_status (*takes)(void *self, ghl_dtype dtype);       /* activations of that type; GHL_DEVICE says why not. NULL: f32 only */
     ghl_status (*allocate)(void *self, size_t bytes, void **memory); /* zeroed, 4096-aligned, huge pages where possible */
     void (*release)(void *self, void *memory, size_t bytes);
     ghl_status (*prepare)(void *self, const ghl_call *call, ghl_kernel *kernel);
@@ -286,14 +287,14 @@ typedef enum ghl_external {
     GHL_EXTERNAL_COUNT
 } ghl_external;
 
-/* The general form. Outputs are fresh tensors of the given dtypes and shapes; single assignment. */
+/* The general form. Outputs are fresh tensors of the given shapes; single assignment. Their dtypes are those of the op's row;
+ * activations and errors are f32 or bf16 throughout a program, as the recipe says. */
 typedef struct ghl_emission {
     ghl_op op;
     ghl_attributes attr;
     int n_in, n_out;
     const ghl_tensor *in;
     const ghl_shape *out_shapes; /* [n_out] */
-    const ghl_dtype *out_dtypes; /* [n_out]; NULL: all f32 */
     const ghl_tensor *states;    /* stage commit: [n_out] state tensors that are read and written, in the place of fresh outputs */
 } ghl_emission;
 GHL_API void ghl_emit(ghl_emitter *em, const ghl_emission *emission, ghl_tensor *out);

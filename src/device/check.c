@@ -4,9 +4,9 @@
  *
  *     "x=NHWC w=KRSC ?bias=111K > u=NPQK"
  *
- * An operand is name[:dtype]=sizes, f32 unless said otherwise ("any": whatever the extra check of the op allows); "?" marks one
- * that may be absent, "..." one that repeats. A digit stands for itself, "*" for any size. What a signature cannot say is in the
- * op's extra check: windows, ranges of attributes.
+ * An operand is name[:dtype]=sizes, f32 unless said otherwise ("act": an activation or error, f32 or bf16, all of a call alike; "any":
+ * whatever the extra check of the op allows); "?" marks one that may be absent, "..." one that repeats. A digit
+ * stands for itself, "*" for any size. What a signature cannot say is in the op's extra check: windows, ranges of attributes.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@ typedef struct checking {
     const ghl_call *call;
     const char *op;
     int64_t sizes[26]; /* of the letters; 0: not seen yet */
+    const char *activations; /* the first activation's dtype, or NULL */
 } checking;
 
 static int64_t size_of(const checking *c, char letter)
@@ -123,7 +124,8 @@ static ghl_status check_direction(const checking *c)
 static ghl_status check_copy(const checking *c)
 {
     const ghl_operand *in = &c->call->in[c->call->n_in - 1], *out = &c->call->out[0];
-    if (in->dtype != out->dtype || ghl_shape_elements(in->shape) != ghl_shape_elements(out->shape))
+    bool rounds = c->call->op == GHL_OP_copy && in->dtype == GHL_F32 && out->dtype == GHL_BF16;
+    if ((in->dtype != out->dtype && !rounds) || ghl_shape_elements(in->shape) != ghl_shape_elements(out->shape))
         return ghl_fail(GHL_INTERNAL, hint, "op %s: %lld elements of %s into %lld of %s", c->op, (long long)ghl_shape_elements(in->shape),
                         ghl_dtype_name(in->dtype), (long long)ghl_shape_elements(out->shape), ghl_dtype_name(out->dtype));
     return GHL_OK;
@@ -174,29 +176,29 @@ static const struct {
     const char *signature;
     ghl_status (*extra)(const checking *c);
 } rows[] = {
-    [GHL_OP_input] = {"images:u8=NHWC samples:i64=111N clock:i64=1118 affine=112C > x=NHWC", NULL},
-    [GHL_OP_conv] = {"x=NHWC w=KRSC ?bias=111K > u=NPQK", check_conv},
-    [GHL_OP_conv_backward_data] = {"e=NPQK w=KRSC > dx=NHWC", check_conv},
-    [GHL_OP_conv_backward_weights] = {"x=NHWC e=NPQK > g=KRSC", check_conv},
-    [GHL_OP_conv_backward_weights_pair] = {"x=NHWC e=NPQK r=NPQK > g=KRSC p=KRSC", check_conv},
-    [GHL_OP_sum_positions] = {"e=NPQK > sum=111K", NULL},
-    [GHL_OP_pad_reflect] = {"x=NHWC > y=NPQC", check_pad},
-    [GHL_OP_pad_reflect_backward] = {"e=NPQC > dx=NHWC", check_pad},
-    [GHL_OP_batch_norm_statistics] = {"x=NHWC > mean=111C variance=111C", NULL},
-    [GHL_OP_batch_norm] = {"x=NHWC mean=111C variance=111C ?scale=111C ?shift=111C > y=NHWC", NULL},
-    [GHL_OP_batch_norm_sums] = {"e=NHWC x=NHWC mean=111C variance=111C > sum_e=111C sum_ex=111C", NULL},
-    [GHL_OP_batch_norm_backward] = {"e=NHWC x=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx=NHWC",
+    [GHL_OP_input] = {"images:u8=NHWC samples:i64=111N clock:i64=1118 affine=112C > x:act=NHWC", NULL},
+    [GHL_OP_conv] = {"x:act=NHWC w=KRSC ?bias=111K > u:act=NPQK", check_conv},
+    [GHL_OP_conv_backward_data] = {"e:act=NPQK w=KRSC > dx:act=NHWC", check_conv},
+    [GHL_OP_conv_backward_weights] = {"x:act=NHWC e:act=NPQK > g=KRSC", check_conv},
+    [GHL_OP_conv_backward_weights_pair] = {"x:act=NHWC e:act=NPQK r:act=NPQK > g=KRSC p=KRSC", check_conv},
+    [GHL_OP_sum_positions] = {"e:act=NPQK > sum=111K", NULL},
+    [GHL_OP_pad_reflect] = {"x:act=NHWC > y:act=NPQC", check_pad},
+    [GHL_OP_pad_reflect_backward] = {"e:act=NPQC > dx:act=NHWC", check_pad},
+    [GHL_OP_batch_norm_statistics] = {"x:act=NHWC > mean=111C variance=111C", NULL},
+    [GHL_OP_batch_norm] = {"x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C > y:act=NHWC", NULL},
+    [GHL_OP_batch_norm_sums] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C > sum_e=111C sum_ex=111C", NULL},
+    [GHL_OP_batch_norm_backward] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx:act=NHWC",
                                     check_norm_sums},
-    [GHL_OP_relu] = {"x=NHWC > y=NHWC", NULL},
-    [GHL_OP_relu_backward] = {"e=NHWC x=NHWC > dx=NHWC", NULL},
-    [GHL_OP_max_pool] = {"x=NHWC > y=NPQC index:u8=NPQC", check_max_pool},
-    [GHL_OP_max_pool_backward] = {"e=NPQC index:u8=NPQC > dx=NHWC", check_max_pool},
-    [GHL_OP_average_pool] = {"x=NHWC > y=NPQC", check_pool},
-    [GHL_OP_average_pool_backward] = {"e=NPQC ?u=NHWC > dx=NHWC", check_pool},
-    [GHL_OP_dropout] = {"x=NHWC clock:i64=1118 > y=NHWC", check_dropout},
-    [GHL_OP_add] = {"a=NHWC b=NHWC > y=NHWC", NULL},
-    [GHL_OP_softmax_cross_entropy] = {"logits=N11K labels:i32=111N clock:i64=1118 > e=N11K score:f64=1114", NULL},
-    [GHL_OP_softmax_channels] = {"u=NPQK > r=NPQK", NULL},
+    [GHL_OP_relu] = {"x:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_relu_backward] = {"e:act=NHWC x:act=NHWC > dx:act=NHWC", NULL},
+    [GHL_OP_max_pool] = {"x:act=NHWC > y:act=NPQC index:u8=NPQC", check_max_pool},
+    [GHL_OP_max_pool_backward] = {"e:act=NPQC index:u8=NPQC > dx:act=NHWC", check_max_pool},
+    [GHL_OP_average_pool] = {"x:act=NHWC > y:act=NPQC", check_pool},
+    [GHL_OP_average_pool_backward] = {"e:act=NPQC ?u:act=NHWC > dx:act=NHWC", check_pool},
+    [GHL_OP_dropout] = {"x:act=NHWC clock:i64=1118 > y:act=NHWC", check_dropout},
+    [GHL_OP_add] = {"a:act=NHWC b:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_softmax_cross_entropy] = {"logits:act=N11K labels:i32=111N clock:i64=1118 > e:act=N11K score:f64=1114", NULL},
+    [GHL_OP_softmax_channels] = {"u:act=NPQK > r:act=NPQK", NULL},
     [GHL_OP_oja_decay] = {"p=KRSC w=KRSC > d=KRSC", NULL},
     [GHL_OP_scale] = {"d=KRSC > s=111X", check_scale},
     [GHL_OP_direction] = {"g=KRSC ?d=KRSC ?s=111X > v=KRSC", check_direction},
@@ -220,6 +222,19 @@ static size_t copy_until(char *to, size_t room, const char *from, const char *en
     memcpy(to, from, kept);
     to[kept] = 0;
     return n;
+}
+
+ghl_dtype ghl_op_output_dtype(ghl_op op, int output, ghl_dtype activations)
+{
+    ghl_op_operand operands[GHL_OP_OPERANDS];
+    int n = ghl_op_operands(op, operands), i = 0;
+    while (i < n && !operands[i].output)
+        i++;
+    const char *name = i + output < n ? operands[i + output].dtype : "";
+    for (int dtype = GHL_F32; dtype <= GHL_I64; dtype++)
+        if (strcmp(ghl_dtype_name((ghl_dtype)dtype), name) == 0)
+            return (ghl_dtype)dtype;
+    return activations;
 }
 
 int ghl_op_operands(ghl_op op, ghl_op_operand out[GHL_OP_OPERANDS])
@@ -251,7 +266,12 @@ static ghl_status check_operand(checking *c, const ghl_op_operand *p, const ghl_
     const int64_t sizes[4] = {operand->shape.n, operand->shape.h, operand->shape.w, operand->shape.c};
     char shape[80];
     ghl_shape_print(operand->shape, shape);
-    if (strcmp(p->dtype, "any") != 0 && strcmp(p->dtype, ghl_dtype_name(operand->dtype)) != 0)
+    const char *dtype = ghl_dtype_name(operand->dtype);
+    bool activation = strcmp(p->dtype, "act") == 0 && (operand->dtype == GHL_F32 || operand->dtype == GHL_BF16) &&
+                      (c->activations == NULL || strcmp(c->activations, dtype) == 0);
+    if (activation)
+        c->activations = dtype;
+    if (!activation && strcmp(p->dtype, "any") != 0 && strcmp(p->dtype, dtype) != 0)
         return ghl_fail(GHL_INTERNAL, hint, "op %s, operand %s: %s where %s is wanted", c->op, p->name, ghl_dtype_name(operand->dtype),
                         p->dtype);
     for (int i = 0; i < 4; i++) {

@@ -16,12 +16,14 @@ ghl_status ghl_call_check(const ghl_call *call);
 enum { GHL_OP_OPERANDS = 12 };
 typedef struct ghl_op_operand {
     char name[16];
-    char dtype[8]; /* "f32", ...; "any": several are possible */
+    char dtype[8]; /* "f32", ...; "act": f32 or bf16, as all activations of the program; "any": several are possible */
     char sizes[5]; /* of n,h,w,c: a letter stands for one size throughout the op, a digit for itself, "*" for any */
     bool output, optional, repeats;
 } ghl_op_operand;
 /* Inputs first, then outputs; returns their number. */
 int ghl_op_operands(ghl_op op, ghl_op_operand out[GHL_OP_OPERANDS]);
+/* Of an output that the row calls an activation, or any: `activations`. */
+ghl_dtype ghl_op_output_dtype(ghl_op op, int output, ghl_dtype activations);
 
 extern const ghl_device ghl_device_ref;
 extern const ghl_device ghl_device_cpu;

@@ -29,8 +29,7 @@ static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tenso
                              .n_in = 1,
                              .in = in,
                              .n_out = 2,
-                             .out_shapes = (ghl_shape[]){out, out},
-                             .out_dtypes = (ghl_dtype[]){GHL_F32, GHL_U8}},
+                             .out_shapes = (ghl_shape[]){out, out}},
              y);
     ghl_emit_keep(em, node, KEPT_INDEX, y[1]);
     return y[0];

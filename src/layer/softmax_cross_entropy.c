@@ -27,8 +27,7 @@ static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tenso
                              .n_in = 3,
                              .in = from,
                              .n_out = 2,
-                             .out_shapes = (ghl_shape[]){ghl_emit_shape(em, in[0]), {1, 1, 1, 4}},
-                             .out_dtypes = (ghl_dtype[]){GHL_F32, GHL_F64}},
+                             .out_shapes = (ghl_shape[]){ghl_emit_shape(em, in[0]), {1, 1, 1, 4}}},
              out);
     ghl_emit_keep(em, node, KEPT_ERROR, out[0]);
     ghl_emit_keep(em, node, KEPT_SCORE, out[1]);

@@ -78,7 +78,6 @@ static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
 static void emit_vote(ghl_emitter *em)
 {
     const ghl_shape one = {1, 1, 1, 1};
-    const ghl_dtype i32 = GHL_I32;
     const bool sticky = ghl_emit_training(em) && em->plan->settings.nan == GHL_NAN_STOP && !em->settings.no_commit;
     ghl_tensor *flags = NULL;
     ghl_status status = GHL_NEW(flags, em->n_checked + 1);
@@ -89,14 +88,14 @@ static void emit_vote(ghl_emitter *em)
     int n = 0;
     for (int i = 0; i < em->n_checked; i++) {
         em->node = em->calls[em->records[ghl_emitter_base(em, em->checked[i])].producer].node;
-        ghl_emit(em, &(ghl_emission){.op = GHL_OP_finite, .n_in = 1, .in = &(ghl_tensor){em->checked[i]}, .n_out = 1, .out_shapes = &one,
-                                     .out_dtypes = &i32}, &flags[n++]);
+        ghl_emit(em, &(ghl_emission){.op = GHL_OP_finite, .n_in = 1, .in = &(ghl_tensor){em->checked[i]}, .n_out = 1, .out_shapes = &one},
+                 &flags[n++]);
     }
     em->node = em->plan->net->count;
     ghl_tensor memory = GHL_NONE, voted = GHL_NONE;
     if (sticky)
         flags[n++] = memory = ghl_emitter_want(em, &(ghl_state){.name = "ok", .dtype = GHL_I32, .shape = one, .fill = 1, .hidden = true});
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_vote, .n_in = n, .in = flags, .n_out = 1, .out_shapes = &one, .out_dtypes = &i32}, &voted);
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_vote, .n_in = n, .in = flags, .n_out = 1, .out_shapes = &one}, &voted);
     free(flags);
     if (em->failure.status != GHL_OK)
         return;

@@ -4,6 +4,7 @@
  *
  * The first error stays (em->failure); every later emission returns without doing anything, so that authors need not check.
  */
+#include "device/device.h"
 #include "plan/emitter.h"
 
 #include <stdio.h>
@@ -101,7 +102,7 @@ void ghl_emit(ghl_emitter *em, const ghl_emission *e, ghl_tensor *out)
         return;
     for (int i = 0; i < e->n_out; i++) {
         int id = e->states != NULL ? e->states[i].id
-                                   : ghl_emitter_tensor(em, e->out_dtypes ? e->out_dtypes[i] : GHL_F32, e->out_shapes[i]);
+                                   : ghl_emitter_tensor(em, ghl_op_output_dtype(e->op, i, em->plan->settings.dtype), e->out_shapes[i]);
         if (failed(em))
             return;
         em->calls[number].out[i] = id;

@@ -43,7 +43,12 @@ static ghl_status open_device(ghl_plan *plan)
         return ghl_fail(GHL_DEVICE, "train.device=auto takes the fastest there is", "device %s is not in this build", wanted);
     GHL_TRY(status);
     plan->device = (const ghl_device *)found;
-    return plan->device->open(&(ghl_device_options){.index = index, .threads = plan->settings.threads}, &plan->self);
+    GHL_TRY(plan->device->open(&(ghl_device_options){.index = index, .threads = plan->settings.threads}, &plan->self));
+    if (plan->settings.dtype == GHL_F32)
+        return GHL_OK;
+    if (plan->device->takes == NULL)
+        return ghl_fail(GHL_DEVICE, "write train.dtype=f32, or take another device", "device %s computes in f32 only", plan->device->name);
+    return plan->device->takes(plan->self, plan->settings.dtype);
 }
 
 static ghl_status plan_open(ghl_plan *plan, const ghl_net *net, const ghl_plan_settings *settings)

@@ -26,6 +26,7 @@ typedef enum ghl_nan_policy { GHL_NAN_STOP, GHL_NAN_SKIP } ghl_nan_policy;
 
 typedef struct ghl_plan_settings {
     const char *device;           /* "ref", "cpu", "auto", "cuda:1" */
+    ghl_dtype dtype;              /* of activations and errors: GHL_F32 or GHL_BF16 */
     int threads;                  /* 0: all */
     uint64_t seed;
     const ghl_learning *learning; /* [net->weights], buffers' entries are ignored; copied */

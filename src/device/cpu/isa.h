@@ -10,6 +10,7 @@
 
 #include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
+#include "tensor/bf16.h"
 
 /* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
 typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
@@ -59,6 +60,35 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
+
+/* Activations are f32 or bf16. A kernel is one body, inlined once for each: `half` is a constant in either, so that the loops become
+ * vector code. GHL_CPU_ACTIVATIONS(op, call->in[0]) defines the op from static GHL_CPU_BODY ghl_status op_body(call, scratch, half). */
+#define GHL_CPU_BODY inline __attribute__((always_inline))
+#define GHL_CPU_ACTIVATIONS(op, operand)                                                      \
+    ghl_status GHL_CPU_OP(op)(const ghl_call *call, void *scratch)                            \
+    {                                                                                         \
+        return (operand).dtype == GHL_BF16 ? op##_body(call, scratch, 1) : op##_body(call, scratch, 0); \
+    }
+
+/* Element i of an array of activations, and its writing. */
+static inline __attribute__((always_inline)) float ghl_get(const void *from, int64_t i, int half)
+{
+    return half ? ghl_bf16_widen(((const ghl_bf16 *)from)[i]) : ((const float *)from)[i];
+}
+
+static inline __attribute__((always_inline)) void ghl_put(void *to, int64_t i, float v, int half)
+{
+    if (half)
+        ((ghl_bf16 *)to)[i] = ghl_bf16_round(v);
+    else
+        ((float *)to)[i] = v;
+}
+
+/* The address of element i. */
+static inline __attribute__((always_inline)) void *ghl_at(const void *from, int64_t i, int half)
+{
+    return (char *)(uintptr_t)from + i * (half ? 2 : 4);
+}
 
 enum { GHL_CPU_SMALL = 1 << 14 }; /* elements below which a team costs more than it brings */
 
