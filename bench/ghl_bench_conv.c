@@ -42,6 +42,7 @@ typedef struct bench {
     ghl_scratch *scratch;
     ghl_dnnl *dnnl;
     float *x, *w, *y, *out;
+    void *packed; /* weights in oneDNN's order */
 } bench;
 
 typedef struct way {
@@ -61,8 +62,11 @@ static ghl_status run(const bench *b, const way *v, ghl_conv_direction direction
 {
     const float *first = direction == GHL_CONV_BACKWARD_DATA ? b->y : b->x, *second = direction == GHL_CONV_BACKWARD_WEIGHTS ? b->y : b->w;
     float *scratch = ghl_scratch_data(b->scratch);
-    if (v->kernels == NULL)
-        return ghl_dnnl_run(v->conv, first, second, NULL, b->out);
+    if (v->kernels == NULL) {
+        if (ghl_dnnl_weight_bytes(v->conv) > 0)
+            GHL_TRY(ghl_dnnl_pack(v->conv, second, b->packed));
+        return ghl_dnnl_run(v->conv, first, ghl_dnnl_weight_bytes(v->conv) > 0 ? b->packed : second, NULL, b->out);
+    }
     if (direction == GHL_CONV_FORWARD)
         v->kernels->forward(v->plan, first, second, NULL, b->out, scratch);
     else if (direction == GHL_CONV_BACKWARD_DATA)
@@ -86,7 +90,7 @@ static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char 
     return GHL_OK;
 }
 
-static ghl_status every_way(const bench *b, const ghl_conv_problem *p)
+static ghl_status every_way(bench *b, const ghl_conv_problem *p)
 {
     way onednn = {0};
     ghl_winograd winograd2, winograd4;
@@ -99,8 +103,10 @@ static ghl_status every_way(const bench *b, const ghl_conv_problem *p)
                       has_columns ? columns.scratch_bytes : 0};
     for (int i = 0; i < 4; i++)
         GHL_TRY(ghl_scratch_reserve(b->scratch, bytes[i]));
-    if (ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK)
+    if (ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK) {
+        GHL_TRY(ghl_allocate(ghl_dnnl_weight_bytes(onednn.conv) + 1, 1, &b->packed));
         GHL_TRY(measure(b, p, "onednn", &onednn));
+    }
     for (int isa = 1; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++) {
         char name[48];
         const struct {
@@ -150,12 +156,12 @@ static ghl_status one_shape(bench *b, const shape *s)
         if (s->c == 3 && p.direction == GHL_CONV_BACKWARD_DATA)
             continue; /* nobody asks for the error at the images */
         const ghl_shape of[] = {p.y, p.x, p.w};
-        b->x = values(p.x), b->w = values(p.w), b->y = values(p.y), b->out = values(of[p.direction]);
+        b->x = values(p.x), b->w = values(p.w), b->y = values(p.y), b->out = values(of[p.direction]), b->packed = NULL;
         printf("  %s", directions[p.direction]);
         ghl_status status = b->x && b->w && b->y && b->out ? every_way(b, &p) : ghl_fail(GHL_MEMORY, NULL, "no memory");
         printf("\n");
         fflush(stdout);
-        free(b->x), free(b->w), free(b->y), free(b->out);
+        free(b->x), free(b->w), free(b->y), free(b->out), free(b->packed);
         GHL_TRY(status);
     }
     return GHL_OK;

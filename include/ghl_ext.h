@@ -157,6 +157,7 @@ typedef struct ghl_operand {
     void *data;
     ghl_dtype dtype;
     ghl_shape shape;
+    bool state; /* lies at this address for good and changes only by calls of stage commit and by copy_in */
 } ghl_operand;
 
 typedef struct ghl_call {

@@ -232,10 +232,10 @@ static float *by_ref(const conv_data *d, ghl_op op, const float *a, const float 
     const ghl_conv_problem *p = &d->problem;
     ghl_shape out = op == GHL_OP_conv ? p->y : op == GHL_OP_conv_backward_data ? p->x : p->w;
     float *result = values(out, 0);
-    ghl_operand in[3] = {{(void *)a, GHL_F32, op == GHL_OP_conv_backward_data ? p->y : p->x},
-                         {(void *)b, GHL_F32, op == GHL_OP_conv_backward_weights ? p->y : p->w},
-                         {(void *)bias, GHL_F32, {1, 1, 1, bias != NULL ? p->y.c : 0}}};
-    ghl_operand to = {result, GHL_F32, out};
+    ghl_operand in[3] = {{.data = (void *)a, .shape = op == GHL_OP_conv_backward_data ? p->y : p->x},
+                         {.data = (void *)b, .shape = op == GHL_OP_conv_backward_weights ? p->y : p->w},
+                         {.data = (void *)bias, .shape = {1, 1, 1, bias != NULL ? p->y.c : 0}}};
+    ghl_operand to = {.data = result, .shape = out};
     ghl_call call = {.op = op, .n_in = op == GHL_OP_conv ? 3 : 2, .n_out = 1, .in = in, .out = &to, .attr = {.window = p->window}};
     void *ref = NULL;
     ghl_kernel kernel;

@@ -181,7 +181,7 @@ static void copies_wait_for_jobs(void **state)
     assert_int_equal(ghl_device_ref.open(&(ghl_device_options){0}, &self), GHL_OK);
     assert_int_equal(ghl_device_ref.allocate(self, 128, &memory), GHL_OK);
     float *x = memory;
-    ghl_operand in = {x, GHL_F32, {1, 1, 1, 4}}, y = {x + 16, GHL_F32, {1, 1, 1, 4}};
+    ghl_operand in = {.data = x, .shape = {1, 1, 1, 4}}, y = {.data = x + 16, .shape = {1, 1, 1, 4}};
     ghl_call call = {.op = GHL_OP_relu, .n_in = 1, .n_out = 1, .in = &in, .out = &y};
     ghl_kernel kernel;
     assert_int_equal(ghl_device_ref.prepare(self, &call, &kernel), GHL_OK);

@@ -216,7 +216,7 @@ static void rows_and_signatures_agree(void **state)
 static void wrong_calls_are_refused(void **state)
 {
     (void)state;
-    ghl_operand in[2] = {{NULL, GHL_F32, {2, 5, 5, 3}}, {NULL, GHL_F32, {4, 3, 3, 3}}}, out[1] = {{NULL, GHL_F32, {2, 3, 3, 4}}};
+    ghl_operand in[2] = {{.shape = {2, 5, 5, 3}}, {.shape = {4, 3, 3, 3}}}, out[1] = {{.shape = {2, 3, 3, 4}}};
     ghl_call call = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = out, .attr = {.window = {{3, 3}, {1, 1}, {0, 0}}}};
     assert_int_equal(ghl_call_check(&call), GHL_OK);
     in[1].shape.c = 2;
@@ -244,8 +244,8 @@ static void wrong_calls_are_refused(void **state)
 static void work_is_counted(void **state)
 {
     (void)state;
-    ghl_operand in[3] = {{NULL, GHL_F32, {2, 5, 5, 3}}, {NULL, GHL_F32, {2, 3, 3, 4}}, {NULL, GHL_F32, {2, 3, 3, 4}}};
-    ghl_operand out[2] = {{NULL, GHL_F32, {4, 3, 3, 3}}, {NULL, GHL_F32, {4, 3, 3, 3}}};
+    ghl_operand in[3] = {{.shape = {2, 5, 5, 3}}, {.shape = {2, 3, 3, 4}}, {.shape = {2, 3, 3, 4}}};
+    ghl_operand out[2] = {{.shape = {4, 3, 3, 3}}, {.shape = {4, 3, 3, 3}}};
     ghl_call call = {.op = GHL_OP_conv_backward_weights, .n_in = 2, .n_out = 1, .in = in, .out = out};
     const double products = 2.0 * (2 * 3 * 3) * 4 * (3 * 3 * 3); /* 2 M K F */
     assert_true(ghl_call_flops(&call) == products);

@@ -136,6 +136,11 @@ ghl_status ghl_plan_wait(ghl_plan *plan, int64_t ticket)
     return plan->device->wait(plan->self, ticket);
 }
 
+ghl_dtype ghl_plan_dtype(const ghl_plan *plan)
+{
+    return plan->settings.dtype;
+}
+
 const ghl_net *ghl_plan_net(const ghl_plan *plan)
 {
     return plan->net;

@@ -82,6 +82,7 @@ ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values);
 ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values);
 
 const ghl_net *ghl_plan_net(const ghl_plan *plan);
+ghl_dtype ghl_plan_dtype(const ghl_plan *plan); /* of activations and errors */
 const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
 size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: state and the largest program's transients */
 size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
@@ -94,7 +95,7 @@ typedef struct ghl_call_info {
 } ghl_call_info;
 ghl_call_info ghl_program_call(const ghl_program *program, int i);
 
-/* Traced tensors, after a step of a traced program: "out/conv1", "grad/conv1.weight", ... in memory order. */
+/* Traced tensors, after a step of a traced program: "out/conv1", "grad/conv1.weight", ... in memory order; bf16 is read as f32. */
 int ghl_program_named(const ghl_program *program);
 ghl_state_info ghl_program_name(const ghl_program *program, int i);
 ghl_status ghl_program_read(ghl_plan *plan, const ghl_program *program, int i, void *values);

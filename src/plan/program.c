@@ -3,6 +3,7 @@
  * program.c - a compiled program: calls with addresses, prepared by the device; one step is one job. Nothing is allocated in a step.
  */
 #include "plan/emitter.h"
+#include "tensor/bf16.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +64,9 @@ static ghl_status fill_operand(ghl_program *program, ghl_operand *operand, int t
     if (tensor < 0)
         return GHL_OK;
     const ghl_record *record = &program->em.records[tensor];
-    *operand = (ghl_operand){tensor_address(program, tensor), record->dtype, record->shape};
-    int external = program->em.records[ghl_emitter_base(&program->em, tensor)].external;
+    const ghl_record *base = &program->em.records[ghl_emitter_base(&program->em, tensor)];
+    *operand = (ghl_operand){tensor_address(program, tensor), record->dtype, record->shape, base->state >= 0};
+    int external = base->external;
     if (external < 0)
         return GHL_OK;
     GHL_TRY(ghl_grow((void **)&program->externals, &program->externals_capacity, program->n_externals + 1, sizeof *program->externals));
@@ -179,7 +181,7 @@ ghl_state_info ghl_program_name(const ghl_program *program, int i)
 {
     const ghl_named *named = &program->em.named[i];
     const ghl_record *record = &program->em.records[named->tensor];
-    return (ghl_state_info){.name = named->name, .dtype = record->dtype, .shape = record->shape};
+    return (ghl_state_info){.name = named->name, .dtype = record->dtype == GHL_BF16 ? GHL_F32 : record->dtype, .shape = record->shape};
 }
 
 ghl_status ghl_program_read(ghl_plan *plan, const ghl_program *program, int i, void *values)
@@ -188,5 +190,14 @@ ghl_status ghl_program_read(ghl_plan *plan, const ghl_program *program, int i, v
     const void *address = tensor_address((ghl_program *)(uintptr_t)program, program->em.named[i].tensor);
     if (address == NULL || record->external >= 0)
         return ghl_fail(GHL_INTERNAL, NULL, "tensor %s has no memory of its own", program->em.named[i].name);
-    return plan->device->copy_out(plan->self, values, address, (size_t)ghl_shape_elements(record->shape) * ghl_dtype_bytes(record->dtype));
+    const int64_t n = ghl_shape_elements(record->shape);
+    const bool half = record->dtype == GHL_BF16;
+    char *narrow = (char *)values + (half ? 2 * n : 0); /* bf16 goes into the upper half, and is widened from below */
+    GHL_TRY(plan->device->copy_out(plan->self, narrow, address, (size_t)n * ghl_dtype_bytes(record->dtype)));
+    for (int64_t i = 0; half && i < n; i++) {
+        ghl_bf16 v;
+        memcpy(&v, narrow + 2 * i, sizeof v);
+        ((float *)values)[i] = ghl_bf16_widen(v);
+    }
+    return GHL_OK;
 }

@@ -98,15 +98,6 @@ static ghl_status name_check(ghl_recipe *recipe)
                           "name \"%.80s\" cannot name a folder", name);
 }
 
-static ghl_status dtype_check(const ghl_recipe *recipe)
-{
-    if (recipe->train.dtype == 0)
-        return GHL_OK;
-    const ghl_value *train = ghl_value_find(recipe->tree, "train");
-    return ghl_value_fail(ghl_value_find(train, "dtype"), "write dtype: f32",
-                          "train.dtype bf16 is not available in this version; f32 is");
-}
-
 static ghl_status resolve(ghl_recipe *recipe, int n, const char *const *overrides)
 {
     for (int i = 0; i < n; i++) {
@@ -130,7 +121,6 @@ static ghl_status resolve(ghl_recipe *recipe, int n, const char *const *override
     GHL_TRY(plugins_parse(recipe));
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
         GHL_TRY(section_parse(recipe, s));
-    GHL_TRY(dtype_check(recipe));
     return ghl_learn_parse(recipe, n, overrides);
 }
 

@@ -39,7 +39,7 @@ typedef struct ghl_recipe_data {
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
     char *device;
-    int dtype; /* 0: f32 */
+    int dtype; /* 0: f32, 1: bf16 */
     int nan;   /* ghl_nan_policy */
 } ghl_recipe_train;
 

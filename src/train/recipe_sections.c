@@ -48,7 +48,7 @@ static const ghl_option train_rows[] = {
     {.name = "device", .type = GHL_OPTION_TEXT, .offset = TRAIN(device), .fallback = "auto",
      .help = "cpu, ref (slow, the reference), cuda, cuda:N, or auto: the fastest there is"},
     {.name = "dtype", .type = GHL_OPTION_CHOICE, .offset = TRAIN(dtype), .fallback = "f32", .choices = dtype_names,
-     .help = "precision of activations; f32 is the one this version has"},
+     .help = "type of activations and errors; weights, gradients and statistics are f32 in either. \"ghl doctor\" says which is faster"},
     {.name = "threads", .type = GHL_OPTION_INT, .offset = TRAIN(threads), .fallback = "0", .min = 0, .max = 4096,
      .help = "of the steps; 0: all cores"},
     {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "1", .min = 1, .max = 256,

@@ -122,6 +122,7 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
                                   [GHL_RECIPE_AUGMENT_CROP_FLIP] = GHL_AUGMENT_FLIP | GHL_AUGMENT_CROP};
     ghl_plan_settings settings = {
         .device = options->device != NULL ? options->device : recipe->train.device,
+        .dtype = recipe->train.dtype == 0 ? GHL_F32 : GHL_BF16,
         .threads = (int)recipe->train.threads,
         .seed = (uint64_t)recipe->top.seed,
         .learning = setup->learnings.weights,

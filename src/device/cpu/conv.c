@@ -19,6 +19,7 @@ static ghl_conv_problem problem_of(const ghl_call *call)
     ghl_conv_problem p;
     memset(&p, 0, sizeof p);
     p.window = call->attr.window;
+    p.half = call->in[0].dtype == GHL_BF16;
     if (call->op == GHL_OP_conv) {
         p.direction = GHL_CONV_FORWARD;
         p.x = call->in[0].shape, p.w = call->in[1].shape, p.y = call->out[0].shape;
@@ -33,29 +34,61 @@ static ghl_conv_problem problem_of(const ghl_call *call)
     return p;
 }
 
+/* A linear layer as a 1x1 convolution of one position, the form in which oneDNN is quick at it. Memory is the same. */
+static void flatten_linear(ghl_conv_problem *p)
+{
+    const ghl_window *window = &p->window;
+    if (p->y.h != 1 || p->y.w != 1 || window->padding[0] != 0 || window->padding[1] != 0 || p->w.h != p->x.h || p->w.w != p->x.w)
+        return;
+    p->x = (ghl_shape){p->x.n, 1, 1, p->x.h * p->x.w * p->x.c};
+    p->w = (ghl_shape){p->w.n, 1, 1, p->w.h * p->w.w * p->w.c};
+    p->window = (ghl_window){.kernel = {1, 1}, .stride = {1, 1}};
+}
+
 /* ---- oneDNN ---- */
+
+typedef struct onednn_conv {
+    ghl_dnnl_conv *conv;
+    ghl_derived *weights; /* NULL: the weights as they are */
+} onednn_conv;
+
+static ghl_status pack_onednn(const void *plan, const float *w, void *copy)
+{
+    return ghl_dnnl_pack(((const onednn_conv *)plan)->conv, w, copy);
+}
 
 static ghl_status run_onednn(void *state, const ghl_call *call)
 {
+    const onednn_conv *k = state;
     const float *bias = call->op == GHL_OP_conv && call->n_in > 2 ? call->in[2].data : NULL;
-    return ghl_dnnl_run(state, call->in[0].data, call->in[1].data, bias, call->out[0].data);
+    const void *second = call->in[1].data;
+    if (k->weights != NULL)
+        GHL_TRY(ghl_derived_read(k->weights, second, &second));
+    return ghl_dnnl_run(k->conv, call->in[0].data, second, bias, call->out[0].data);
 }
 
 static ghl_status run_onednn_pair(void *state, const ghl_call *call)
 {
-    GHL_TRY(ghl_dnnl_run(state, call->in[0].data, call->in[1].data, NULL, call->out[0].data));
-    return ghl_dnnl_run(state, call->in[0].data, call->in[2].data, NULL, call->out[1].data);
+    const onednn_conv *k = state;
+    GHL_TRY(ghl_dnnl_run(k->conv, call->in[0].data, call->in[1].data, NULL, call->out[0].data));
+    return ghl_dnnl_run(k->conv, call->in[0].data, call->in[2].data, NULL, call->out[1].data);
 }
 
 static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, ghl_kernel *kernel)
 {
-    ghl_dnnl_conv *conv = NULL;
-    GHL_TRY(ghl_dnnl_prepare(cpu->dnnl, problem, &conv));
-    *kernel = (ghl_kernel){
-        .run = call->op == GHL_OP_conv_backward_weights_pair ? run_onednn_pair : run_onednn,
-        .state = conv,
-        .note = ghl_dnnl_note(conv),
-    };
+    onednn_conv *k = NULL;
+    GHL_TRY(GHL_NEW(k, 1));
+    ghl_status status = ghl_dnnl_prepare(cpu->dnnl, problem, &k->conv);
+    size_t bytes = status == GHL_OK ? ghl_dnnl_weight_bytes(k->conv) : 0;
+    if (bytes > 0)
+        status = ghl_derived_want(cpu->derived, &call->in[1],
+                                  &(ghl_derived_format){pack_onednn, k, sizeof *k, sizeof k->conv, bytes}, &k->weights);
+    if (status != GHL_OK) {
+        free(k);
+        return status;
+    }
+    bool pair = call->op == GHL_OP_conv_backward_weights_pair;
+    *kernel = (ghl_kernel){.run = pair ? run_onednn_pair : run_onednn, .state = k, .release = free, .note = ghl_dnnl_note(k->conv)};
     return GHL_OK;
 }
 
@@ -159,8 +192,9 @@ ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *
     const char *name = NULL;
     size_t bytes = 0;
     GHL_TRY(GHL_NEW(k, 1));
-    if (!choose_own(cpu, &problem, k, &name, &bytes)) {
+    if (problem.half || !choose_own(cpu, &problem, k, &name, &bytes)) {
         free(k);
+        flatten_linear(&problem);
         return prepare_onednn(cpu, call, &problem, kernel);
     }
     ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);

@@ -17,7 +17,8 @@ size_t ghl_cpu_op_scratch(const ghl_call *call)
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
     size_t columns = (size_t)channels + 128;
-    return columns * (2 * GHL_CPU_CHUNKS * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double);
+    size_t wide = call->op == GHL_OP_softmax_cross_entropy ? (size_t)(2 * rows * channels) * sizeof(float) : 0;
+    return columns * (2 * GHL_CPU_CHUNKS * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 
 #ifdef GHL_ISA_X86
@@ -64,6 +65,7 @@ static void close(void *self)
     ghl_cpu *cpu = self;
     ghl_host_queue_free(cpu->queue);
     ghl_dnnl_free(cpu->dnnl);
+    ghl_derived_set_free(cpu->derived);
     ghl_scratch_free(cpu->scratch);
     free(cpu);
 }
@@ -81,6 +83,7 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
     const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
     GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
     GHL_TRY(ghl_scratch_create(&cpu->scratch));
+    GHL_TRY(ghl_derived_set_create(&cpu->derived));
     return ghl_dnnl_create(cpu->scratch, cpu->threads, &cpu->dnnl);
 }
 
@@ -110,6 +113,18 @@ static int threads(void *self)
 static const char *describe(void *self)
 {
     return ((ghl_cpu *)self)->description;
+}
+
+/* Without instructions for bf16 every product would be widened first: slower than f32, for fewer digits. */
+static ghl_status takes(void *self, ghl_dtype dtype)
+{
+    (void)self;
+#ifdef GHL_ISA_X86
+    if (has_v4() && __builtin_cpu_supports("avx512bf16"))
+        return GHL_OK;
+#endif
+    return ghl_fail(GHL_DEVICE, "write train.dtype=f32, which any processor computes in",
+                    "device cpu: %s needs a processor with AVX-512-BF16 or AMX-BF16, which this one lacks", ghl_dtype_name(dtype));
 }
 
 static ghl_status allocate(void *self, size_t bytes, void **memory)
@@ -159,14 +174,51 @@ static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call
     [GHL_OP_conv_backward_weights_pair] = ghl_cpu_conv_prepare,
 };
 
+static ghl_status prepare_kernel(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+{
+    if (prepare_op[call->op] != NULL && prepare_op[call->op](cpu, call, kernel) == GHL_OK)
+        return GHL_OK;
+    if (cpu->kernels->op[call->op] != NULL)
+        return own_prepare(cpu, call, kernel);
+    return ghl_ref_prepare(call, kernel);
+}
+
+/* A call that writes a weight, of which there may be copies. */
+typedef struct committing {
+    ghl_kernel kernel;
+    ghl_derived_source *written;
+} committing;
+
+static ghl_status committing_run(void *state, const ghl_call *call)
+{
+    const committing *c = state;
+    GHL_TRY(c->kernel.run(c->kernel.state, call));
+    return ghl_derived_renew(c->written);
+}
+
+static void committing_release(void *state)
+{
+    committing *c = state;
+    if (c->kernel.release != NULL)
+        c->kernel.release(c->kernel.state);
+    free(c);
+}
+
 static ghl_status prepare_here(void *user)
 {
     const preparation *p = user;
-    if (prepare_op[p->call->op] != NULL && prepare_op[p->call->op](p->cpu, p->call, p->kernel) == GHL_OK)
-        return GHL_OK;
-    if (p->cpu->kernels->op[p->call->op] != NULL)
-        return own_prepare(p->cpu, p->call, p->kernel);
-    return ghl_ref_prepare(p->call, p->kernel);
+    committing *c = NULL;
+    if (!p->call->out[0].state || p->call->out[0].dtype != GHL_F32)
+        return prepare_kernel(p->cpu, p->call, p->kernel);
+    GHL_TRY(GHL_NEW(c, 1));
+    ghl_status status = ghl_derived_source_of(p->cpu->derived, p->call->out[0].data, &c->written);
+    if (status == GHL_OK)
+        status = prepare_kernel(p->cpu, p->call, &c->kernel);
+    if (status != GHL_OK)
+        free(c);
+    else
+        *p->kernel = (ghl_kernel){.run = committing_run, .state = c, .release = committing_release, .note = c->kernel.note};
+    return status;
 }
 
 static ghl_status prepare(void *self, const ghl_call *call, ghl_kernel *kernel)
@@ -188,7 +240,10 @@ static ghl_status wait(void *self, int64_t ticket)
 
 static ghl_status copy_in(void *self, void *device_memory, const void *host, size_t bytes)
 {
-    return ghl_host_queue_copy(((ghl_cpu *)self)->queue, device_memory, host, bytes);
+    ghl_cpu *cpu = self;
+    GHL_TRY(ghl_host_queue_copy(cpu->queue, device_memory, host, bytes));
+    ghl_derived_forget(cpu->derived, device_memory, bytes);
+    return GHL_OK;
 }
 
 static ghl_status copy_out(void *self, void *host, const void *device_memory, size_t bytes)
@@ -204,6 +259,7 @@ const ghl_device ghl_device_cpu = {
     .close = close,
     .threads = threads,
     .describe = describe,
+    .takes = takes,
     .allocate = allocate,
     .release = release,
     .prepare = prepare,

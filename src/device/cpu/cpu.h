@@ -5,6 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CPU_H
 #define GHL_DEVICE_CPU_CPU_H
 
+#include "device/cpu/derived.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/isa.h"
 #include "device/device.h"
@@ -14,6 +15,7 @@ typedef struct ghl_cpu {
     ghl_host_queue *queue;
     ghl_scratch *scratch;
     ghl_dnnl *dnnl;
+    ghl_derived_set *derived;
     const ghl_cpu_kernels *kernels; /* of the best instruction set that this processor has */
     int threads;
     char description[160];

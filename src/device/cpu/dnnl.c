@@ -23,6 +23,7 @@ struct ghl_dnnl_conv {
     dnnl_memory_t memory[ROLES];         /* as the convolution sees them; W in oneDNN's order */
     dnnl_memory_t plain_weights;         /* as we have them, where `reorder` */
     dnnl_memory_t pad, reorder_pad;      /* scratchpads */
+    size_t weight_bytes;                 /* in oneDNN's order, where that is not ours */
     size_t weight_offset, reorder_offset; /* in the device's scratch */
     char note[96];
 };
@@ -98,32 +99,34 @@ void ghl_dnnl_free(ghl_dnnl *dnnl)
 }
 
 /* Our order: first dimension outermost, channels innermost; oneDNN counts dimensions as n, c, h, w. */
-static ghl_status describe_plain(ghl_shape s, dnnl_memory_desc_t *md)
+static ghl_status describe_plain(ghl_shape s, dnnl_data_type_t type, dnnl_memory_desc_t *md)
 {
     dnnl_dims_t dims = {s.n, s.c, s.h, s.w}, strides = {s.h * s.w * s.c, 1, s.w * s.c, s.c};
-    DNNL_TRY(dnnl_memory_desc_init_by_strides(md, 4, dims, dnnl_f32, strides), "describe a tensor");
+    DNNL_TRY(dnnl_memory_desc_init_by_strides(md, 4, dims, type, strides), "describe a tensor");
     return GHL_OK;
 }
 
-static ghl_status describe_any(ghl_shape s, dnnl_memory_desc_t *md)
+static ghl_status describe_any(ghl_shape s, dnnl_data_type_t type, dnnl_memory_desc_t *md)
 {
     dnnl_dims_t dims = {s.n, s.c, s.h, s.w};
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, dnnl_format_tag_any), "describe a tensor");
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, type, dnnl_format_tag_any), "describe a tensor");
     return GHL_OK;
 }
 
 typedef struct conv_descriptors {
-    dnnl_memory_desc_t x, w, y, bias, plain_w;
+    dnnl_memory_desc_t x, w, y, bias, plain_w, gradient;
     dnnl_dims_t strides, before, after;
 } conv_descriptors;
 
 static ghl_status describe(const ghl_conv_problem *p, conv_descriptors *d)
 {
     const ghl_window *window = &p->window;
-    GHL_TRY(describe_plain(p->x, &d->x));
-    GHL_TRY(describe_plain(p->y, &d->y));
-    GHL_TRY(describe_plain(p->w, &d->plain_w));
-    GHL_TRY(describe_any(p->w, &d->w));
+    const dnnl_data_type_t activations = p->half ? dnnl_bf16 : dnnl_f32;
+    GHL_TRY(describe_plain(p->x, activations, &d->x));
+    GHL_TRY(describe_plain(p->y, activations, &d->y));
+    GHL_TRY(describe_plain(p->w, dnnl_f32, &d->plain_w));
+    GHL_TRY(describe_any(p->w, activations, &d->w));
+    GHL_TRY(describe_any(p->w, dnnl_f32, &d->gradient));
     dnnl_dims_t k = {p->w.n};
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&d->bias, 1, k, dnnl_f32, dnnl_x), "describe a bias");
     int64_t in[2] = {p->x.h, p->x.w}, out[2] = {p->y.h, p->y.w}, kernel[2] = {p->w.h, p->w.w};
@@ -156,8 +159,8 @@ static ghl_status backward_primitive(ghl_dnnl *dnnl, ghl_conv_direction directio
         status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->w, &d->y, d->strides, d->before,
                                                           d->after);
     else
-        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->w, NULL, &d->y, d->strides,
-                                                             d->before, d->after);
+        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->gradient, NULL, &d->y,
+                                                             d->strides, d->before, d->after);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(pd, &desc, attr, dnnl->engine, hint);
     dnnl_primitive_desc_destroy(hint);
@@ -176,8 +179,9 @@ static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const dnnl_me
              "copy weights to its own order");
     const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     dnnl_status_t status = dnnl_memory_create(&conv->reorder_pad, pad, dnnl->engine, DNNL_MEMORY_NONE);
+    conv->weight_bytes = dnnl_memory_desc_get_size(theirs);
     conv->weight_offset = *bytes;
-    *bytes += ghl_scratch_round(dnnl_memory_desc_get_size(theirs));
+    *bytes += back ? ghl_scratch_round(conv->weight_bytes) : 0;
     conv->reorder_offset = *bytes;
     *bytes += ghl_scratch_round(dnnl_memory_desc_get_size(pad));
     if (status == dnnl_success)
@@ -255,12 +259,25 @@ ghl_status ghl_dnnl_prepare(ghl_dnnl *dnnl, const ghl_conv_problem *problem, ghl
 
 static ghl_status reorder_run(ghl_dnnl_conv *conv, dnnl_memory_t from, dnnl_memory_t to)
 {
+    dnnl_memory_set_data_handle(conv->reorder_pad, (char *)ghl_scratch_data(conv->owner->scratch) + conv->reorder_offset);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, conv->reorder_pad}};
     DNNL_TRY(dnnl_primitive_execute(conv->reorder, conv->owner->stream, 3, arguments), "copy weights");
     return GHL_OK;
 }
 
-ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const float *a, const float *b, const float *bias, float *out)
+size_t ghl_dnnl_weight_bytes(const ghl_dnnl_conv *conv)
+{
+    return conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS ? 0 : conv->weight_bytes;
+}
+
+ghl_status ghl_dnnl_pack(ghl_dnnl_conv *conv, const float *w, void *copy)
+{
+    dnnl_memory_set_data_handle(conv->plain_weights, (void *)(uintptr_t)w);
+    dnnl_memory_set_data_handle(conv->memory[ROLE_W], copy);
+    return reorder_run(conv, conv->plain_weights, conv->memory[ROLE_W]);
+}
+
+ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const float *bias, void *out)
 {
     static const struct {
         int a, b, out, argument_a, argument_b, argument_out;
@@ -270,20 +287,13 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const float *a, const float *b, con
         [GHL_CONV_BACKWARD_WEIGHTS] = {ROLE_X, ROLE_Y, ROLE_W, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS},
     };
     ghl_conv_direction direction = conv->problem.direction;
-    bool back = direction == GHL_CONV_BACKWARD_WEIGHTS;
+    bool back = direction == GHL_CONV_BACKWARD_WEIGHTS && conv->reorder != NULL;
     char *scratch = ghl_scratch_data(conv->owner->scratch);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].a], (void *)a);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].b], (void *)b);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].out], out);
-    dnnl_memory_set_data_handle(conv->memory[ROLE_BIAS], (void *)bias);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].a], (void *)(uintptr_t)a);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].b], (void *)(uintptr_t)b);
+    dnnl_memory_set_data_handle(conv->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);
+    dnnl_memory_set_data_handle(conv->memory[ROLE_BIAS], (void *)(uintptr_t)bias);
     dnnl_memory_set_data_handle(conv->pad, scratch);
-    if (conv->reorder != NULL) {
-        dnnl_memory_set_data_handle(conv->plain_weights, back ? out : (void *)b);
-        dnnl_memory_set_data_handle(conv->memory[ROLE_W], scratch + conv->weight_offset);
-        dnnl_memory_set_data_handle(conv->reorder_pad, scratch + conv->reorder_offset);
-        if (!back)
-            GHL_TRY(reorder_run(conv, conv->plain_weights, conv->memory[ROLE_W]));
-    }
     const dnnl_exec_arg_t arguments[] = {{roles[direction].argument_a, conv->memory[roles[direction].a]},
                                          {roles[direction].argument_b, conv->memory[roles[direction].b]},
                                          {roles[direction].argument_out, conv->memory[roles[direction].out]},
@@ -291,7 +301,10 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const float *a, const float *b, con
                                          {DNNL_ARG_BIAS, conv->memory[ROLE_BIAS]}};
     int count = 4 + (conv->problem.bias != 0);
     DNNL_TRY(dnnl_primitive_execute(conv->conv, conv->owner->stream, count, arguments), "run a convolution");
-    return conv->reorder != NULL && back ? reorder_run(conv, conv->memory[ROLE_W], conv->plain_weights) : GHL_OK;
+    if (!back)
+        return GHL_OK;
+    dnnl_memory_set_data_handle(conv->plain_weights, out);
+    return reorder_run(conv, conv->memory[ROLE_W], conv->plain_weights);
 }
 
 const char *ghl_dnnl_note(const ghl_dnnl_conv *conv)

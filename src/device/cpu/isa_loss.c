@@ -36,13 +36,17 @@ static void row_loss(const float *z, int64_t classes, int64_t label, double tota
 
 ghl_status GHL_CPU_OP(softmax_cross_entropy)(const ghl_call *call, void *scratch)
 {
-    const float *logits = call->in[0].data;
+    const bool half = call->in[0].dtype == GHL_BF16;
     const int32_t *labels = call->in[1].data;
     const int64_t *clock = call->in[2].data;
     int64_t rows = call->in[0].shape.n, classes = call->in[0].shape.c;
     int64_t count = ghl_cpu_min(rows, clock[GHL_CLOCK_COUNT] > 0 ? clock[GHL_CLOCK_COUNT] : 0);
-    float *e = call->out[0].data;
     double(*score)[3] = scratch, *total = call->out[1].data;
+    float *wide = (float *)(score + rows); /* bf16: logits, then errors, in f32 */
+    const float *logits = half ? wide : call->in[0].data;
+    float *e = half ? wide + rows * classes : call->out[0].data;
+    for (int64_t i = 0; half && i < rows * classes; i++)
+        wide[i] = ghl_get(call->in[0].data, i, 1);
     for (int64_t n = 0; n < count; n++)
         if (labels[n] < 0 || labels[n] >= classes)
             return ghl_fail(GHL_DATA, "labels are numbers from 0 up", "row %lld has label %d of %lld classes", (long long)n, labels[n],
@@ -51,6 +55,8 @@ ghl_status GHL_CPU_OP(softmax_cross_entropy)(const ghl_call *call, void *scratch
     for (int64_t n = 0; n < count; n++)
         row_loss(logits + n * classes, classes, labels[n], (double)clock[GHL_CLOCK_TOTAL], e + n * classes, score[n]);
     memset(e + count * classes, 0, (size_t)((rows - count) * classes) * sizeof *e);
+    for (int64_t i = 0; half && i < rows * classes; i++)
+        ghl_put(call->out[0].data, i, e[i], 1);
     memset(total, 0, 4 * sizeof *total);
     for (int64_t n = 0; n < count; n++)
         for (int i = 0; i < 3; i++)

@@ -7,43 +7,48 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_math.h"
 
-ghl_status GHL_CPU_OP(relu)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status relu_body(const ghl_call *call, void *scratch, int half)
 {
-    const float *x = call->in[0].data;
-    float *y = call->out[0].data;
-    int64_t n = ghl_shape_elements(call->out[0].shape);
-    (void)scratch;
-#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] <= 0.0f ? 0.0f : x[i];
-    return GHL_OK;
-}
-
-ghl_status GHL_CPU_OP(relu_backward)(const ghl_call *call, void *scratch)
-{
-    const float *e = call->in[0].data, *x = call->in[1].data;
-    float *dx = call->out[0].data;
+    const void *x = call->in[0].data;
+    void *y = call->out[0].data;
     int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
 #pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
     for (int64_t i = 0; i < n; i++) {
-        float error = e[i];
-        dx[i] = x[i] <= 0.0f ? 0.0f : error;
+        float v = ghl_get(x, i, half);
+        ghl_put(y, i, v <= 0.0f ? 0.0f : v, half);
     }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(relu, call->in[0])
 
-ghl_status GHL_CPU_OP(add)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status relu_backward_body(const ghl_call *call, void *scratch, int half)
 {
-    const float *a = call->in[0].data, *b = call->in[1].data;
-    float *y = call->out[0].data;
+    const void *e = call->in[0].data, *x = call->in[1].data;
+    void *dx = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->out[0].shape);
+    (void)scratch;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++) {
+        float error = ghl_get(e, i, half);
+        ghl_put(dx, i, ghl_get(x, i, half) <= 0.0f ? 0.0f : error, half);
+    }
+    return GHL_OK;
+}
+GHL_CPU_ACTIVATIONS(relu_backward, call->in[0])
+
+static GHL_CPU_BODY ghl_status add_body(const ghl_call *call, void *scratch, int half)
+{
+    const void *a = call->in[0].data, *b = call->in[1].data;
+    void *y = call->out[0].data;
     int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
 #pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
     for (int64_t i = 0; i < n; i++)
-        y[i] = a[i] + b[i];
+        ghl_put(y, i, ghl_get(a, i, half) + ghl_get(b, i, half), half);
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(add, call->in[0])
 
 ghl_status GHL_CPU_OP(moving_average)(const ghl_call *call, void *scratch)
 {
@@ -113,8 +118,16 @@ static void copy_bytes(void *to, const ghl_operand *from)
 
 ghl_status GHL_CPU_OP(copy)(const ghl_call *call, void *scratch)
 {
+    const float *x = call->in[0].data;
+    ghl_bf16 *y = call->out[0].data;
+    int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
-    copy_bytes(call->out[0].data, &call->in[0]);
+    if (call->in[0].dtype == call->out[0].dtype)
+        copy_bytes(call->out[0].data, &call->in[0]);
+    else
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = ghl_bf16_round(x[i]);
     return GHL_OK;
 }
 

@@ -44,18 +44,18 @@ static geometry geometry_of(const ghl_call *call, ghl_shape x, ghl_shape y)
     return g;
 }
 
-static void larger(const float *x, int32_t tap, int64_t n, float *best, int32_t *winner)
+static GHL_CPU_BODY void larger(const void *x, int32_t tap, int64_t n, float *best, int32_t *winner, int half)
 {
 #pragma omp simd
     for (int64_t c = 0; c < n; c++) {
-        float v = x[c], b = best[c];
+        float v = ghl_get(x, c, half), b = best[c];
         int take = (v > b) | ((v != v) & (b == b));
         best[c] = take ? v : b;
         winner[c] = take ? tap : winner[c];
     }
 }
 
-static void max_pool_place(const geometry *g, const float *x, int64_t p, int64_t q, int relu, float *y, uint8_t *index)
+static GHL_CPU_BODY void max_pool_place(const geometry *g, const void *x, int64_t p, int64_t q, int relu, void *y, uint8_t *index, int half)
 {
     span rows = taps_inside(p, g->kernel[0], g->stride[0], g->padding[0], g->x.h);
     span columns = taps_inside(q, g->kernel[1], g->stride[1], g->padding[1], g->x.w);
@@ -67,61 +67,64 @@ static void max_pool_place(const geometry *g, const float *x, int64_t p, int64_t
         for (int64_t r = rows.begin; r < rows.end; r++)
             for (int64_t s = columns.begin; s < columns.end; s++) {
                 int64_t h = p * g->stride[0] - g->padding[0] + r, w = q * g->stride[1] - g->padding[1] + s;
-                const float *from = x + (h * g->x.w + w) * g->x.c + at;
+                const void *from = ghl_at(x, (h * g->x.w + w) * g->x.c + at, half);
                 int32_t tap = (int32_t)(r * g->kernel[1] + s);
                 if (first) {
-                    memcpy(best, from, (size_t)n * sizeof *best);
-                    for (int64_t c = 0; c < n; c++)
+                    for (int64_t c = 0; c < n; c++) {
+                        best[c] = ghl_get(from, c, half);
                         winner[c] = tap;
+                    }
                     first = 0;
                 } else
-                    larger(from, tap, n, best, winner);
+                    larger(from, tap, n, best, winner, half);
             }
         for (int64_t c = 0; c < n; c++) {
             int cut = relu & (best[c] <= 0.0f);
-            y[at + c] = cut ? 0.0f : best[c];
+            ghl_put(y, at + c, cut ? 0.0f : best[c], half);
             index[at + c] = (uint8_t)(cut ? NOTHING : winner[c]);
         }
     }
 }
 
-ghl_status GHL_CPU_OP(max_pool)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status max_pool_body(const ghl_call *call, void *scratch, int half)
 {
     geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
-    const float *x = call->in[0].data;
-    float *y = call->out[0].data;
+    const void *x = call->in[0].data;
+    void *y = call->out[0].data;
     uint8_t *index = call->out[1].data;
     int64_t rows = g.y.n * g.y.h;
     (void)scratch;
 #pragma omp parallel for schedule(static) if (rows * g.y.w * g.y.c > GHL_CPU_SMALL / 8)
     for (int64_t row = 0; row < rows; row++) {
-        const float *image = x + row / g.y.h * g.x.h * g.x.w * g.x.c;
+        const void *image = ghl_at(x, row / g.y.h * g.x.h * g.x.w * g.x.c, half);
         for (int64_t q = 0; q < g.y.w; q++) {
             int64_t at = (row * g.y.w + q) * g.y.c;
-            max_pool_place(&g, image, row % g.y.h, q, call->attr.pool.relu != 0, y + at, index + at);
+            max_pool_place(&g, image, row % g.y.h, q, call->attr.pool.relu != 0, ghl_at(y, at, half), index + at, half);
         }
     }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(max_pool, call->in[0])
 
-static void add_where(const float *e, const uint8_t *index, uint8_t tap, int64_t n, float *sum)
+static GHL_CPU_BODY void add_where(const void *e, const uint8_t *index, uint8_t tap, int64_t n, float *sum, int half)
 {
 #pragma omp simd
     for (int64_t c = 0; c < n; c++) {
-        float error = e[c];
+        float error = ghl_get(e, c, half);
         sum[c] += index[c] == tap ? error : 0.0f;
     }
 }
 
-static void add_all(const float *e, int64_t n, float *sum)
+static GHL_CPU_BODY void add_all(const void *e, int64_t n, float *sum, int half)
 {
 #pragma omp simd
     for (int64_t c = 0; c < n; c++)
-        sum[c] += e[c];
+        sum[c] += ghl_get(e, c, half);
 }
 
-/* Gathers the error of one input place; index NULL: mean pool, without the factor. */
-static void gather_place(const geometry *g, const float *e, const uint8_t *index, int64_t h, int64_t w, float *dx)
+/* Gathers the error of one input place, times a factor; index NULL: mean pool. Nothing where a mask is given and <= 0. */
+static GHL_CPU_BODY void gather_place(const geometry *g, const void *e, const uint8_t *index, int64_t h, int64_t w, float factor,
+                                      const void *mask, void *dx, int half)
 {
     span rows = windows_over(h, g->kernel[0], g->stride[0], g->padding[0], g->y.h);
     span columns = windows_over(w, g->kernel[1], g->stride[1], g->padding[1], g->y.w);
@@ -134,32 +137,41 @@ static void gather_place(const geometry *g, const float *e, const uint8_t *index
                 int64_t r = h + g->padding[0] - p * g->stride[0], s = w + g->padding[1] - q * g->stride[1];
                 int64_t from = (p * g->y.w + q) * g->y.c + at;
                 if (index != NULL)
-                    add_where(e + from, index + from, (uint8_t)(r * g->kernel[1] + s), n, sum);
+                    add_where(ghl_at(e, from, half), index + from, (uint8_t)(r * g->kernel[1] + s), n, sum, half);
                 else
-                    add_all(e + from, n, sum);
+                    add_all(ghl_at(e, from, half), n, sum, half);
             }
-        memcpy(dx + at, sum, (size_t)n * sizeof *sum);
+        if (mask != NULL)
+#pragma omp simd
+            for (int64_t c = 0; c < n; c++)
+                ghl_put(dx, at + c, ghl_get(mask, at + c, half) <= 0.0f ? 0.0f : sum[c] * factor, half);
+        else
+#pragma omp simd
+            for (int64_t c = 0; c < n; c++)
+                ghl_put(dx, at + c, sum[c] * factor, half);
     }
 }
 
-ghl_status GHL_CPU_OP(max_pool_backward)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status max_pool_backward_body(const ghl_call *call, void *scratch, int half)
 {
     geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
-    const float *e = call->in[0].data;
+    const void *e = call->in[0].data;
     const uint8_t *index = call->in[1].data;
-    float *dx = call->out[0].data;
+    void *dx = call->out[0].data;
     int64_t rows = g.x.n * g.x.h, image = g.y.h * g.y.w * g.y.c;
     (void)scratch;
 #pragma omp parallel for schedule(static) if (rows * g.x.w * g.x.c > GHL_CPU_SMALL / 2)
     for (int64_t row = 0; row < rows; row++) {
         int64_t from = row / g.x.h * image;
         for (int64_t w = 0; w < g.x.w; w++)
-            gather_place(&g, e + from, index + from, row % g.x.h, w, dx + (row * g.x.w + w) * g.x.c);
+            gather_place(&g, ghl_at(e, from, half), index + from, row % g.x.h, w, 1.0f, NULL,
+                         ghl_at(dx, (row * g.x.w + w) * g.x.c, half), half);
     }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(max_pool_backward, call->in[0])
 
-static void average_pool_place(const geometry *g, const float *x, int64_t p, int64_t q, int relu, float *y)
+static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, int64_t p, int64_t q, int relu, void *y, int half)
 {
     span rows = taps_inside(p, g->kernel[0], g->stride[0], g->padding[0], g->x.h);
     span columns = taps_inside(q, g->kernel[1], g->stride[1], g->padding[1], g->x.w);
@@ -170,53 +182,51 @@ static void average_pool_place(const geometry *g, const float *x, int64_t p, int
         for (int64_t r = rows.begin; r < rows.end; r++)
             for (int64_t s = columns.begin; s < columns.end; s++) {
                 int64_t h = p * g->stride[0] - g->padding[0] + r, w = q * g->stride[1] - g->padding[1] + s;
-                const float *from = x + (h * g->x.w + w) * g->x.c + at;
+                const void *from = ghl_at(x, (h * g->x.w + w) * g->x.c + at, half);
                 if (relu)
 #pragma omp simd
-                    for (int64_t c = 0; c < n; c++)
-                        sum[c] += from[c] <= 0.0f ? 0.0f : from[c];
+                    for (int64_t c = 0; c < n; c++) {
+                        float v = ghl_get(from, c, half);
+                        sum[c] += v <= 0.0f ? 0.0f : v;
+                    }
                 else
-                    add_all(from, n, sum);
+                    add_all(from, n, sum, half);
             }
         for (int64_t c = 0; c < n; c++)
-            y[at + c] = sum[c] * factor;
+            ghl_put(y, at + c, sum[c] * factor, half);
     }
 }
 
-ghl_status GHL_CPU_OP(average_pool)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status average_pool_body(const ghl_call *call, void *scratch, int half)
 {
     geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
-    const float *x = call->in[0].data;
-    float *y = call->out[0].data;
+    const void *x = call->in[0].data;
+    void *y = call->out[0].data;
     int64_t places = g.y.n * g.y.h * g.y.w, map = g.y.h * g.y.w;
     (void)scratch;
 #pragma omp parallel for schedule(static) if (places * g.y.c > GHL_CPU_SMALL / 8)
     for (int64_t i = 0; i < places; i++)
-        average_pool_place(&g, x + i / map * g.x.h * g.x.w * g.x.c, i % map / g.y.w, i % g.y.w, call->attr.pool.relu != 0, y + i * g.y.c);
+        average_pool_place(&g, ghl_at(x, i / map * g.x.h * g.x.w * g.x.c, half), i % map / g.y.w, i % g.y.w, call->attr.pool.relu != 0,
+                           ghl_at(y, i * g.y.c, half), half);
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(average_pool, call->in[0])
 
-ghl_status GHL_CPU_OP(average_pool_backward)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status average_pool_backward_body(const ghl_call *call, void *scratch, int half)
 {
     geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
-    const float *e = call->in[0].data, *u = call->n_in > 1 ? call->in[1].data : NULL;
-    float *dx = call->out[0].data, factor = 1.0f / (float)(g.kernel[0] * g.kernel[1]);
-    int64_t rows = g.x.n * g.x.h, image = g.y.h * g.y.w * g.y.c, width = g.x.w * g.x.c;
+    const void *e = call->in[0].data, *u = call->n_in > 1 ? call->in[1].data : NULL;
+    void *dx = call->out[0].data;
+    float factor = 1.0f / (float)(g.kernel[0] * g.kernel[1]);
+    int64_t rows = g.x.n * g.x.h, image = g.y.h * g.y.w * g.y.c;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (rows * width > GHL_CPU_SMALL / 2)
-    for (int64_t row = 0; row < rows; row++) {
-        float *to = dx + row * width;
+#pragma omp parallel for schedule(static) if (rows * g.x.w * g.x.c > GHL_CPU_SMALL / 2)
+    for (int64_t row = 0; row < rows; row++)
         for (int64_t w = 0; w < g.x.w; w++) {
-            gather_place(&g, e + row / g.x.h * image, NULL, row % g.x.h, w, to + w * g.x.c);
-            if (u != NULL)
-#pragma omp simd
-                for (int64_t c = w * g.x.c; c < (w + 1) * g.x.c; c++)
-                    to[c] = u[row * width + c] <= 0.0f ? 0.0f : to[c] * factor;
-            else
-#pragma omp simd
-                for (int64_t c = w * g.x.c; c < (w + 1) * g.x.c; c++)
-                    to[c] *= factor;
+            int64_t at = (row * g.x.w + w) * g.x.c;
+            gather_place(&g, ghl_at(e, row / g.x.h * image, half), NULL, row % g.x.h, w, factor, u != NULL ? ghl_at(u, at, half) : NULL,
+                         ghl_at(dx, at, half), half);
         }
-    }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(average_pool_backward, call->in[0])

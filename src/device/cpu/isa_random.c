@@ -45,7 +45,7 @@ static void philox(uint64_t key, uint64_t a, uint64_t b, uint32_t word[4][DRAWS]
 }
 
 /* Elements [begin, begin + n) with begin a multiple of four and n at most 4 DRAWS. */
-static void dropout_block(const float *x, float *y, int64_t n, uint32_t word[4][DRAWS], double threshold, float factor)
+static GHL_CPU_BODY void dropout_block(const void *x, void *y, int64_t n, uint32_t word[4][DRAWS], double threshold, float factor, int half)
 {
     float gain[4 * DRAWS];
     uint32_t limit = threshold >= 4294967295.0 ? UINT32_MAX : (uint32_t)threshold;
@@ -59,14 +59,14 @@ static void dropout_block(const float *x, float *y, int64_t n, uint32_t word[4][
     }
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] * gain[i];
+        ghl_put(y, i, ghl_get(x, i, half) * gain[i], half);
 }
 
-ghl_status GHL_CPU_OP(dropout)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status dropout_body(const ghl_call *call, void *scratch, int half)
 {
-    const float *x = call->in[0].data;
+    const void *x = call->in[0].data;
     const int64_t *clock = call->in[1].data;
-    float *y = call->out[0].data;
+    void *y = call->out[0].data;
     double rate = (double)call->attr.dropout.rate, threshold = rate * 4294967296.0;
     uint64_t key = philox_key(call->attr.seed, GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node);
     uint64_t moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP];
@@ -77,10 +77,12 @@ ghl_status GHL_CPU_OP(dropout)(const ghl_call *call, void *scratch)
         uint32_t word[4][DRAWS];
         int64_t begin = block * 4 * DRAWS;
         philox(key, (uint64_t)begin / 4, moment, word);
-        dropout_block(x + begin, y + begin, ghl_cpu_min(4 * DRAWS, n - begin), word, threshold, (float)(1.0 / (1.0 - rate)));
+        dropout_block(ghl_at(x, begin, half), ghl_at(y, begin, half), ghl_cpu_min(4 * DRAWS, n - begin), word, threshold,
+                      (float)(1.0 / (1.0 - rate)), half);
     }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(dropout, call->in[0])
 
 typedef struct augmentation {
     int64_t dy, dx;
@@ -104,7 +106,7 @@ static augmentation draw(const ghl_call *call, int64_t sample)
     return a;
 }
 
-static void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_t h, const float *affine, float *x)
+static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_t h, const float *affine, void *x, int half)
 {
     int64_t from = h + a.dy;
     for (int64_t w = 0; w < s.w; w++) {
@@ -112,23 +114,24 @@ static void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_
         int inside = from >= 0 && from < s.h && column >= 0 && column < s.w;
         int64_t at = (from * s.w + column) * s.c;
         for (int64_t c = 0; c < s.c; c++)
-            x[w * s.c + c] = inside ? affine[c] * (float)pixels[at + c] + affine[s.c + c] : affine[s.c + c];
+            ghl_put(x, w * s.c + c, inside ? affine[c] * (float)pixels[at + c] + affine[s.c + c] : affine[s.c + c], half);
     }
 }
 
-ghl_status GHL_CPU_OP(input)(const ghl_call *call, void *scratch)
+static GHL_CPU_BODY ghl_status input_body(const ghl_call *call, void *scratch, int half)
 {
     ghl_shape s = call->in[0].shape;
     const uint8_t *images = call->in[0].data;
     const int64_t *samples = call->in[1].data;
-    float *x = call->out[0].data;
+    void *x = call->out[0].data;
     int64_t image = s.h * s.w * s.c;
     (void)scratch;
 #pragma omp parallel for schedule(static) if (s.n * image > GHL_CPU_SMALL / 2)
     for (int64_t n = 0; n < s.n; n++) {
         augmentation a = draw(call, samples[n]);
         for (int64_t h = 0; h < s.h; h++)
-            input_row(images + n * image, s, a, h, call->in[3].data, x + n * image + h * s.w * s.c);
+            input_row(images + n * image, s, a, h, call->in[3].data, ghl_at(x, n * image + h * s.w * s.c, half), half);
     }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(input, call->out[0])

@@ -7,6 +7,7 @@
  * Sums run in f32 over short blocks in several lanes, and in f64 over the blocks.
  */
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #include "device/cpu/isa.h"
@@ -23,58 +24,67 @@ static double lanes_sum(const float *lane)
     return sum;
 }
 
-static float row_highest(const float *u, int64_t n, float t)
+static GHL_CPU_BODY float row_highest(const void *u, int64_t n, float t, int half)
 {
     float lane[LANES], highest;
     for (int j = 0; j < LANES; j++)
-        lane[j] = t * u[0];
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-#pragma omp simd
-        for (int j = 0; j < LANES; j++)
-            lane[j] = t * u[i + j] > lane[j] ? t * u[i + j] : lane[j];
-    highest = lane[0];
-    for (int j = 1; j < LANES; j++)
-        highest = lane[j] > highest ? lane[j] : highest;
-    for (; i < n; i++)
-        highest = t * u[i] > highest ? t * u[i] : highest;
-    return highest;
-}
-
-static void row_softmax(const float *u, int64_t n, float t, float *r)
-{
-    float lane[LANES] = {0}, highest = row_highest(u, n, t);
+        lane[j] = t * ghl_get(u, 0, half);
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
 #pragma omp simd
         for (int j = 0; j < LANES; j++) {
-            float e = ghl_exp(t * u[i + j] - highest);
-            r[i + j] = e;
+            float v = t * ghl_get(u, i + j, half);
+            lane[j] = v > lane[j] ? v : lane[j];
+        }
+    highest = lane[0];
+    for (int j = 1; j < LANES; j++)
+        highest = lane[j] > highest ? lane[j] : highest;
+    for (; i < n; i++) {
+        float v = t * ghl_get(u, i, half);
+        highest = v > highest ? v : highest;
+    }
+    return highest;
+}
+
+/* The exponentials wait in f32 until their sum is known: so bf16 is rounded once. */
+static GHL_CPU_BODY void row_softmax(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
+{
+    float lane[LANES] = {0}, highest = row_highest(u, n, t, half);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+#pragma omp simd
+        for (int j = 0; j < LANES; j++) {
+            float e = ghl_exp(t * ghl_get(u, i + j, half) - highest);
+            exponentials[i + j] = e;
             lane[j] += e;
         }
     double sum = lanes_sum(lane);
     for (; i < n; i++) {
-        r[i] = ghl_exp(t * u[i] - highest);
-        sum += (double)r[i];
+        exponentials[i] = ghl_exp(t * ghl_get(u, i, half) - highest);
+        sum += (double)exponentials[i];
     }
     float factor = (float)(1.0 / sum);
 #pragma omp simd
     for (int64_t k = 0; k < n; k++)
-        r[k] *= factor;
+        ghl_put(r, k, exponentials[k] * factor, half);
 }
 
-ghl_status GHL_CPU_OP(softmax_channels)(const ghl_call *call, void *scratch)
+/* scratch: a row of each thread, for bf16. */
+static GHL_CPU_BODY ghl_status softmax_channels_body(const ghl_call *call, void *scratch, int half)
 {
     ghl_shape s = call->in[0].shape;
-    const float *u = call->in[0].data;
-    float *r = call->out[0].data, t = call->attr.softmax.inverse_temperature;
+    const void *u = call->in[0].data;
+    void *r = call->out[0].data;
+    float t = call->attr.softmax.inverse_temperature;
     int64_t rows = s.n * s.h * s.w;
-    (void)scratch;
 #pragma omp parallel for schedule(static) if (rows * s.c > GHL_CPU_SMALL / 4)
-    for (int64_t row = 0; row < rows; row++)
-        row_softmax(u + row * s.c, s.c, t, r + row * s.c);
+    for (int64_t row = 0; row < rows; row++) {
+        float *own = half ? (float *)scratch + omp_get_thread_num() * ((s.c + 15) / 16 * 16) : (float *)r + row * s.c;
+        row_softmax(ghl_at(u, row * s.c, half), s.c, t, ghl_at(r, row * s.c, half), own, half);
+    }
     return GHL_OK;
 }
+GHL_CPU_ACTIVATIONS(softmax_channels, call->in[0])
 
 /* <a, b> */
 static double dot(const float *a, const float *b, int64_t n)
