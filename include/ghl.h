@@ -3,7 +3,7 @@
  * ghl.h - the stable interface of libghl: trains deep networks with Global-guided Hebbian Learning
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
- * Reading order: status, host, recipe, the commands (train, evaluate, bench, trace, plan, list, doctor), then nets and engines for
+ * Reading order: status, host, recipe, the commands (train, sweep, evaluate, bench, trace, plan, list, doctor), then nets and engines for
  * programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
@@ -103,6 +103,21 @@ typedef struct ghl_train_result {
 
 /* Trains, or continues the run that is in the folder, exactly. `result` may be NULL. */
 GHL_API ghl_status ghl_train(const ghl_recipe *recipe, const ghl_train_options *options, const ghl_host *host, ghl_train_result *result);
+
+typedef struct ghl_sweep_options {
+    const char *run;    /* folder of the sweep; NULL: runs/NAME-sweep */
+    bool fresh;         /* start all points over */
+    bool json;          /* the table as a JSON object */
+    int64_t stop_after; /* stop after that many steps of all points, saved; 0: at the end */
+} ghl_sweep_options;
+
+/* A grid of trainings of the recipe in file `recipe`, one after the other, each a run in its own folder of the sweep's: a setting
+ * "key=v1,v2,..." with several values is an axis, one with a single value holds for all. Every point's recipe is checked before the first
+ * training. Points are judged on images held out of the training set (data.holdout, set where the recipe has none), never on the test set.
+ * Points that are over are not trained again; the one that was interrupted continues exactly. A point that ends in NaN is a row of the
+ * table, no failure. The table goes to the host, and to sweep.csv in the folder after every point. */
+GHL_API ghl_status ghl_sweep(const char *recipe, int n, const char *const *settings, const ghl_sweep_options *options,
+                             const ghl_host *host);
 
 /* Test accuracy of a checkpoint file, or of best.safetensors in a run folder. Text, or JSON with json. */
 GHL_API ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host);

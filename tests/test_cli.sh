@@ -35,7 +35,7 @@ expect 0 --version
 shown "^ghl [0-9]*\.[0-9]*\.[0-9]*$" --version
 expect 0 --help
 commands=$(sed -n 's/^  \([a-z]*\) .*/\1/p' "$work/out")
-for command in train eval bench trace plan list doctor help; do
+for command in train sweep eval bench trace plan list doctor help; do
     echo "$commands" | grep -qx $command || fail "--help does not name $command"
 done
 for command in $commands; do

@@ -25,7 +25,7 @@ SHIM = """#!/bin/bash
 command="$1"
 shift
 case "$command" in
-    train|bench) exec {ghl} "$command" "$@" {tiny} ;;
+    train|bench|sweep) exec {ghl} "$command" "$@" {tiny} ;;
     *) exec {ghl} "$command" "$@" ;;
 esac
 """

@@ -17,7 +17,7 @@ typedef struct ghl_command {
     int (*run)(int argc, char **argv); /* argv[0]: "ghl"; argv[1]: the command's name. Returns the exit status */
 } ghl_command;
 
-extern const ghl_command ghl_command_train, ghl_command_eval, ghl_command_bench, ghl_command_trace;
+extern const ghl_command ghl_command_train, ghl_command_sweep, ghl_command_eval, ghl_command_bench, ghl_command_trace;
 extern const ghl_command ghl_command_plan, ghl_command_list, ghl_command_doctor, ghl_command_help;
 extern const ghl_command *const ghl_commands[]; /* ends with NULL */
 const ghl_command *ghl_command_find(const char *name);  /* NULL: none */
@@ -52,6 +52,8 @@ int64_t ghl_cli_number(const char *option, const char *text);
 
 /* Where the library's words go: results to standard output, all else to standard error, a bar if that is a terminal. */
 const ghl_host *ghl_cli_host(void);
+/* From now on SIGINT and SIGTERM let a training save and end with status 75; a second one ends the program at once. */
+void ghl_cli_catch_signals(void);
 /* Says what failed, if anything, on standard error; checks that standard output took everything. Returns the exit status. */
 int ghl_cli_finish(ghl_status status);
 /* Reads a recipe with the command line's settings. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The library's words on a terminal: results on standard output, all else on standard error; a bar only where somebody sees it.
+ * And the words to the library: stop.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,21 @@ static void show_result(void *user, const char *text, size_t bytes)
     (void)user;
     wipe();
     fwrite(text, 1, bytes, stdout);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    ghl_stop();
+}
+
+void ghl_cli_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 /* 0 where no bar can be drawn. */

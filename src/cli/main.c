@@ -20,7 +20,7 @@ static void print_usage(FILE *to)
           to);
 }
 
-/* Near in spelling: the same first letter and at most two letters apart in length will do for eight words. */
+/* Near in spelling: the same first letter and at most two letters apart in length will do for nine words. */
 static const char *similar(const char *word)
 {
     for (int i = 0; ghl_commands[i]; i++) {

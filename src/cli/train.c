@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ghl train: trains, or continues the run that is in the folder. Interrupted by SIGINT or SIGTERM it saves and ends with status 75; a
- * second signal ends it at once.
+ * ghl train: trains, or continues the run that is in the folder.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,21 +35,6 @@ static error_t take(int key, char *argument, void *to)
     }
 }
 
-static void on_signal(int number)
-{
-    (void)number;
-    ghl_stop();
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static int run(int argc, char **argv)
 {
     static const ghl_cli_syntax syntax = {
@@ -70,7 +53,7 @@ static int run(int argc, char **argv)
     ghl_cli_parse(&ghl_command_train, &syntax, argc, argv, &o, &words);
     ghl_status status = ghl_cli_recipe(&words, &recipe);
     if (status == GHL_OK) {
-        catch_signals();
+        ghl_cli_catch_signals();
         status = ghl_train(recipe, &o, ghl_cli_host(), &result);
         ghl_recipe_free(recipe);
     }

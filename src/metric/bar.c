@@ -44,8 +44,7 @@ static void wipe(bar *b)
     b->shown = false;
 }
 
-/* "1:02:03", "4:05", or "-:--" where nothing is known */
-static void print_time(double s, char out[16])
+void ghl_time_print(double s, char out[16])
 {
     if (!isfinite(s) || s < 0 || s >= 1e7)
         snprintf(out, 16, "-:--");
@@ -78,7 +77,7 @@ static void compose(const ghl_step_row *row, int columns, ghl_text *text)
     int shown = 0;
 
     share = share < 0 ? 0 : share > 1 ? 1 : share;
-    print_time(row->images_per_s > 0 ? (double)row->images_left / row->images_per_s : -1, left);
+    ghl_time_print(row->images_per_s > 0 ? (double)row->images_left / row->images_per_s : -1, left);
     int used = snprintf(before, sizeof before, "epoch %lld/%lld %3.0f%%", (long long)row->epoch, (long long)row->epochs,
                         floor(100 * share));
     snprintf(parts[0], sizeof parts[0], "  loss %.3f  top1 %.1f%%", row->loss, row->top1);

@@ -83,4 +83,7 @@ ghl_status ghl_metrics_sync(ghl_metrics *metrics);
 int ghl_metrics_lengths(const ghl_metrics *metrics, int room, ghl_sink_length *out);
 void ghl_metrics_close(ghl_metrics *metrics); /* wipes the bar; NULL is fine */
 
+/* "1:02:03", "4:05", or "-:--" where nothing is known (negative). */
+void ghl_time_print(double seconds, char out[16]);
+
 #endif

@@ -23,24 +23,29 @@ void ghl_tell(const ghl_host *host, ghl_level level, const char *format, ...)
     host->log(host->user, level, line);
 }
 
-ghl_status ghl_run_open(ghl_training *t, const char *run)
+ghl_status ghl_run_folder(const char *run, const char *name, char folder[4096])
 {
     if (run == NULL)
-        GHL_TRY(ghl_path_join(t->folder, "runs", t->recipe->top.name));
-    else if (run[0] == '\0' || strlen(run) + 64 > sizeof t->folder)
+        return ghl_path_join(folder, "runs", name);
+    if (run[0] == '\0' || strlen(run) + 64 > 4096)
         return ghl_fail(GHL_USAGE, "--run takes the path of a folder", "a run folder's path of %zu bytes is not usable", strlen(run));
-    else
-        memcpy(t->folder, run, strlen(run) + 1);
+    memcpy(folder, run, strlen(run) + 1);
+    return GHL_OK;
+}
+
+ghl_status ghl_run_open(ghl_training *t, const char *run)
+{
+    GHL_TRY(ghl_run_folder(run, t->recipe->top.name, t->folder));
     GHL_TRY(ghl_folder_make(t->folder));
     return ghl_folder_lock(t->folder, &t->lock);
 }
 
-ghl_status ghl_run_remove(const ghl_training *t)
+ghl_status ghl_run_remove(const char *folder)
 {
-    static const char *const names[] = {"state", "last.safetensors", "best.safetensors"};
+    static const char *const names[] = {"state", "last.safetensors", "best.safetensors", "point.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[4096];
-        GHL_TRY(ghl_path_join(path, t->folder, names[i]));
+        GHL_TRY(ghl_path_join(path, folder, names[i]));
         GHL_TRY(ghl_file_remove(path));
     }
     return GHL_OK;

@@ -143,21 +143,18 @@ void ghl_training_save(ghl_training *t)
 
 /* ---- Resuming ---- */
 
-static ghl_status compare_recipe(const ghl_training *t, const ghl_tensors *state)
+ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours)
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs", NULL};
-    const char *theirs = ghl_tensors_note_of(state, "ghl.recipe");
-    if (theirs == NULL)
-        return ghl_fail(GHL_RUN, "start over with --fresh", "%s/state: no recipe in its metadata", t->folder);
     ghl_text names = {0};
     int count = 0;
-    ghl_status status = ghl_recipe_difference(theirs, t->text, free_keys, &names, &count);
+    ghl_status status = ghl_recipe_difference(theirs, ours, free_keys, &names, &count);
     if (status == GHL_OK)
         status = ghl_text_end(&names);
     if (status == GHL_OK && count > 0)
         status = ghl_fail(GHL_RECIPE, "continue with the same recipe, choose another --run, or start over with --fresh",
-                          "%s is a run of another recipe: %.300s differ%s", t->folder, names.data, count == 1 ? "s" : "");
+                          "%s is a run of another recipe: %.300s differ%s", folder, names.data, count == 1 ? "s" : "");
     ghl_text_release(&names);
     return status;
 }
@@ -170,7 +167,10 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
     if (!*found)
         return GHL_OK;
     GHL_TRY(ghl_tensors_read(path, GHL_RUN, state));
-    return compare_recipe(t, state);
+    const char *theirs = ghl_tensors_note_of(state, "ghl.recipe");
+    if (theirs == NULL)
+        return ghl_fail(GHL_RUN, "start over with --fresh", "%s: no recipe in its metadata", path);
+    return ghl_run_compare(t->folder, theirs, t->text);
 }
 
 static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, const char *name, ghl_dtype dtype, int64_t count,

@@ -13,9 +13,20 @@
 #include "base/files.h"
 #include "train/training.h"
 
-static atomic_int running; /* trainings of this process: the last that returns clears the flag of ghl_stop */
+static atomic_int scopes; /* trainings and sweeps of this process */
 
 enum { SLOTS = 8 }; /* 4 queued, and 4 that the workers may fill */
+
+void ghl_stop_scope_enter(void)
+{
+    atomic_fetch_add(&scopes, 1);
+}
+
+void ghl_stop_scope_leave(void)
+{
+    if (atomic_fetch_sub(&scopes, 1) == 1)
+        ghl_stop_clear();
+}
 
 static bool epoch_done(const ghl_training *t)
 {
@@ -113,7 +124,7 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
         return ghl_fail(GHL_MEMORY, NULL, "out of memory for the resolved recipe");
     GHL_TRY(ghl_run_open(t, options->run));
     if (options->fresh)
-        GHL_TRY(ghl_run_remove(t));
+        GHL_TRY(ghl_run_remove(t->folder));
     GHL_TRY(ghl_training_find(t, state, &found));
     GHL_TRY(ghl_setup_begin(t->recipe, NULL, &t->setup));
     GHL_TRY(ghl_setup_programs(&t->setup, true));
@@ -189,7 +200,7 @@ ghl_status ghl_train(const ghl_recipe *recipe, const ghl_train_options *options,
     t->host = host;
     t->stop_after = options->stop_after;
     t->lock = -1;
-    atomic_fetch_add(&running, 1);
+    ghl_stop_scope_enter();
     ghl_status status = prepare(t, options, &state);
     ghl_tensors_release(&state);
     if (status == GHL_OK)
@@ -199,7 +210,6 @@ ghl_status ghl_train(const ghl_recipe *recipe, const ghl_train_options *options,
     ghl_failure failure;
     ghl_failure_take(&failure, status);
     release(t);
-    if (atomic_fetch_sub(&running, 1) == 1)
-        ghl_stop_clear();
+    ghl_stop_scope_leave();
     return status == GHL_OK ? GHL_OK : ghl_failure_raise(&failure);
 }

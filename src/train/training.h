@@ -96,10 +96,20 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found);
 ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state);
 int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *out);
 
+/* Two resolved recipes, of the run in a folder and of the one that is asked for. GHL_RECIPE names the keys in which they differ; those
+ * that one may change in a run are passed over. */
+ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours);
+
+/* train.c */
+/* Around everything that one ghl_stop() ends: when the last of these scopes is left, the request is forgotten. */
+void ghl_stop_scope_enter(void);
+void ghl_stop_scope_leave(void);
+
 /* run_folder.c */
+ghl_status ghl_run_folder(const char *run, const char *name, char folder[4096]); /* `run`, or runs/NAME where it is NULL */
 ghl_status ghl_run_open(ghl_training *t, const char *run); /* folder and lock */
 ghl_status ghl_run_describe(ghl_training *t);              /* fingerprint, recipe.yaml, env.json */
-ghl_status ghl_run_remove(const ghl_training *t);          /* what a fresh start must not find */
+ghl_status ghl_run_remove(const char *folder);             /* what a fresh start must not find */
 
 double ghl_now(void); /* seconds, monotonic */
 void ghl_tell(const ghl_host *host, ghl_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
