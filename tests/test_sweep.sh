@@ -46,6 +46,7 @@ mv runs/t-sweep whole || exit 1
 [ "$(grep -c '^\* ' out)" = 1 ] && sed -n 2p out | grep -q '^\* ' || fail "the first row alone is the best"
 tail -1 out | grep -qx "accuracy on 26 held-out training images; the test set was not looked at" || fail "what judged it is not said"
 grep -q "26 of the 256 training images are held out" err || fail "the hold-out is not announced"
+grep -q "^t: mlp, .* 230 training and 26 held-out images" err || fail "a run does not say what it is tested on"
 grep -q "point 1 of 4: learn.linear.lr=1e-2 train.batch=16" err || fail "no progress line"
 grep -q "point 4 of 4: learn.linear.lr=1e-1 train.batch=32  ETA of the sweep [0-9]" err || fail "no ETA"
 head -1 whole/sweep.csv | grep -q '^learn.linear.lr,train.batch,best_top1,best_epoch,last_top1,train_loss,images_per_s,epochs,steps,status,folder$' ||
@@ -112,8 +113,10 @@ expect 2 "${grid[@]}" seed=3 --run again
 grep -q "^ghl: again/.* is a run of another recipe: seed differs" err || fail "another recipe is not refused"
 expect 0 "${grid[@]}" train.epochs=3 --run again
 [ "$(wc -l <again/learn.linear.lr=1e-2+train.batch=16/metrics.csv)" = 4 ] || fail "more epochs do not go on"
-expect 0 "${grid[@]}" --run again --fresh
-same whole again
+for folder in again new; do
+    expect 0 "${grid[@]}" --run $folder --fresh
+    same whole $folder
+done
 
 # --- a point that ends in NaN is a row, the last one, and is not tried again
 sed 's/rule: backprop/rule: backprop, weight_decay: 1e6/' t.yaml >n.yaml
@@ -153,6 +156,7 @@ refused "train.batch=16 is given twice" train.batch=16,32,16
 refused "without its other" 'model.hidden=[4],[4'
 refused "more than 4096 points" "seed=$(seq -s, 100)" "train.batch=$(seq -s, 100)"
 refused "data.holdout=0: a sweep is not judged on the test set" train.batch=16,32 data.holdout=0
+refused "data.holdout=0: a sweep is not judged on the test set" data.holdout=26,0
 refused "data.holdout differs" data.holdout=20,40
 refused "stop-after" train.batch=16,32 --stop-after 0
 mkdir held && : >held/lock

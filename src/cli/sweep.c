@@ -43,8 +43,8 @@ static int run(int argc, char **argv)
     static const ghl_cli_syntax syntax = {
         .words = "RECIPE key=v1,v2,... [key=value ...]",
         .about = "Trains RECIPE once for every combination of the values, each a run in a folder of its own, and prints a table, the best "
-                 "first. Brackets protect commas: model.channels=[8,16],[16,32] has two values. Accuracy is measured on training images that "
-                 "are held out (data.holdout), never on the test set. The same command again continues where it stopped.",
+                 "first. Brackets protect commas: model.channels=[8,16],[16,32] has two values. Accuracy is measured on training images "
+                 "that are held out (data.holdout), never on the test set. The same command again continues where it stopped.",
         .options = options,
         .take = take,
         .settings = true,

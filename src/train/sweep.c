@@ -78,12 +78,14 @@ static ghl_status choose_holdout(const ghl_recipe *recipe, const ghl_host *host,
 static ghl_status hold_out(ghl_sweep_state *s)
 {
     int64_t chosen = 0;
+    bool asked = false;
     for (int i = 0; i < s->grid.n; i++)
-        if (strcmp(s->grid.rows[i].key, "data.holdout") == 0 && s->points[0].recipe->data.holdout == 0)
-            return ghl_fail(GHL_USAGE, "leave it out, or hold out some images: data.holdout=5000",
-                            "%.200s: a sweep is not judged on the test set", s->points[0].settings[i]);
+        asked = asked || strcmp(s->grid.rows[i].key, "data.holdout") == 0;
     for (int i = 0; i < s->grid.points; i++) {
         ghl_recipe *recipe = s->points[i].recipe;
+        if (recipe->data.holdout == 0 && asked)
+            return ghl_fail(GHL_USAGE, "leave it out, or hold out some images: data.holdout=5000",
+                            "data.holdout=0: a sweep is not judged on the test set");
         if (recipe->data.holdout == 0 && chosen == 0)
             GHL_TRY(choose_holdout(recipe, s->host, &chosen));
         if (recipe->data.holdout == 0)
@@ -125,7 +127,8 @@ static ghl_status prepare(ghl_sweep_state *s, const char *path, int n, const cha
 {
     char name[256];
     if (s->options->stop_after < 0)
-        return ghl_fail(GHL_USAGE, "0 sweeps to the end", "stop after %lld steps: not a number of steps", (long long)s->options->stop_after);
+        return ghl_fail(GHL_USAGE, "0 sweeps to the end", "stop after %lld steps: not a number of steps",
+                        (long long)s->options->stop_after);
     GHL_TRY(ghl_grid_parse(n, settings, &s->grid));
     GHL_TRY(GHL_NEW(s->points, s->grid.points));
     GHL_TRY(GHL_NEW(s->sorted, s->grid.points));

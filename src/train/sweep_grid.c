@@ -79,7 +79,8 @@ ghl_status ghl_grid_parse(int n, const char *const *settings, ghl_grid *out)
                 return ghl_fail(GHL_USAGE, "write its values after one =, with commas", "%.200s: the key is given twice", settings[i]);
         out->axes += row->count > 1;
         if (row->count > GHL_GRID_POINTS / out->points)
-            return ghl_fail(GHL_USAGE, "sweep a part of it first", "%.200s: the grid has more than %d points", settings[i], GHL_GRID_POINTS);
+            return ghl_fail(GHL_USAGE, "sweep a part of it first", "%.200s: the grid has more than %d points", settings[i],
+                            GHL_GRID_POINTS);
         out->points *= row->count;
     }
     return out->axes > 0 ? GHL_OK : ghl_fail(GHL_USAGE, usage, "no key has several values: there is nothing to sweep over");

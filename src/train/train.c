@@ -83,9 +83,9 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     void *self = NULL;
     const ghl_device *device = ghl_plan_device(t->setup.plan, &self);
     const ghl_setup *s = &t->setup;
-    ghl_tell(t->host, GHL_LEVEL_INFO, "%s: %s, %lld parameters, %lld training and %lld test images, %s (%s)", t->recipe->top.name,
-             s->net->name, (long long)ghl_net_parameters(s->net), (long long)s->train.count, (long long)s->test.count, device->name,
-             device->describe(self));
+    ghl_tell(t->host, GHL_LEVEL_INFO, "%s: %s, %lld parameters, %lld training and %lld %s images, %s (%s)", t->recipe->top.name,
+             s->net->name, (long long)ghl_net_parameters(s->net), (long long)s->train.count, (long long)s->test.count,
+             t->recipe->data.holdout > 0 ? "held-out" : "test", device->name, device->describe(self));
     if (!found)
         return GHL_OK;
     ghl_tell(t->host, GHL_LEVEL_INFO, "continues %s after step %lld of %lld", t->folder, (long long)t->counts[GHL_COUNT_STEP],
