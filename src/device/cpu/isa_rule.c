@@ -24,64 +24,51 @@ static double lanes_sum(const float *lane)
     return sum;
 }
 
-static GHL_CPU_BODY float row_highest(const void *u, int64_t n, float t, int half)
+/* The exponentials wait in f32 until their sum is known: so bf16 is rounded once. NaN passes the maximum by and meets it in the sum. */
+static GHL_CPU_BODY void row_softmax(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
 {
-    float lane[LANES], highest;
-    for (int j = 0; j < LANES; j++)
-        lane[j] = t * ghl_get(u, 0, half);
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-#pragma omp simd
-        for (int j = 0; j < LANES; j++) {
-            float v = t * ghl_get(u, i + j, half);
-            lane[j] = v > lane[j] ? v : lane[j];
-        }
-    highest = lane[0];
-    for (int j = 1; j < LANES; j++)
-        highest = lane[j] > highest ? lane[j] : highest;
-    for (; i < n; i++) {
+    float highest = t * ghl_get(u, 0, half), sum = 0;
+#pragma omp simd reduction(max : highest)
+    for (int64_t i = 0; i < n; i++) {
         float v = t * ghl_get(u, i, half);
         highest = v > highest ? v : highest;
     }
-    return highest;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) {
+        float e = ghl_exp(t * ghl_get(u, i, half) - highest);
+        exponentials[i] = e;
+        sum += e;
+    }
+    float factor = 1.0f / sum;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        ghl_put(r, i, exponentials[i] * factor, half);
 }
 
-/* The exponentials wait in f32 until their sum is known: so bf16 is rounded once. */
-static GHL_CPU_BODY void row_softmax(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
+/* Rows of `n` channels, a constant where the compiler shall unroll them. */
+static GHL_CPU_BODY void rows_softmax(const void *u, int64_t rows, int64_t n, float t, void *r, float *scratch, int half)
 {
-    float lane[LANES] = {0}, highest = row_highest(u, n, t, half);
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-#pragma omp simd
-        for (int j = 0; j < LANES; j++) {
-            float e = ghl_exp(t * ghl_get(u, i + j, half) - highest);
-            exponentials[i + j] = e;
-            lane[j] += e;
-        }
-    double sum = lanes_sum(lane);
-    for (; i < n; i++) {
-        exponentials[i] = ghl_exp(t * ghl_get(u, i, half) - highest);
-        sum += (double)exponentials[i];
+#pragma omp parallel for schedule(static) if (rows * n > GHL_CPU_SMALL / 4)
+    for (int64_t row = 0; row < rows; row++) {
+        float *own = half ? scratch + omp_get_thread_num() * ((n + 15) / 16 * 16) : (float *)r + row * n;
+        row_softmax(ghl_at(u, row * n, half), n, t, ghl_at(r, row * n, half), own, half);
     }
-    float factor = (float)(1.0 / sum);
-#pragma omp simd
-    for (int64_t k = 0; k < n; k++)
-        ghl_put(r, k, exponentials[k] * factor, half);
 }
 
 /* scratch: a row of each thread, for bf16. */
 static GHL_CPU_BODY ghl_status softmax_channels_body(const ghl_call *call, void *scratch, int half)
 {
     ghl_shape s = call->in[0].shape;
+    int64_t rows = s.n * s.h * s.w;
     const void *u = call->in[0].data;
     void *r = call->out[0].data;
     float t = call->attr.softmax.inverse_temperature;
-    int64_t rows = s.n * s.h * s.w;
-#pragma omp parallel for schedule(static) if (rows * s.c > GHL_CPU_SMALL / 4)
-    for (int64_t row = 0; row < rows; row++) {
-        float *own = half ? (float *)scratch + omp_get_thread_num() * ((s.c + 15) / 16 * 16) : (float *)r + row * s.c;
-        row_softmax(ghl_at(u, row * s.c, half), s.c, t, ghl_at(r, row * s.c, half), own, half);
-    }
+    if (s.c == 16)
+        rows_softmax(u, rows, 16, t, r, scratch, half);
+    else if (s.c == 32)
+        rows_softmax(u, rows, 32, t, r, scratch, half);
+    else
+        rows_softmax(u, rows, s.c, t, r, scratch, half);
     return GHL_OK;
 }
 GHL_CPU_ACTIVATIONS(softmax_channels, call->in[0])
