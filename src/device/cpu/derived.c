@@ -112,7 +112,7 @@ ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, con
 
 static ghl_status renew(ghl_derived *d, const float *w)
 {
-    d->fresh = d->source->weight != NULL;
+    d->fresh = d->source->weight == (const void *)w;
     d->read = false;
     return d->format.pack(d->plan, w, d->copy);
 }
