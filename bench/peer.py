@@ -23,10 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "oracl
 import nets  # noqa: E402
 import rules  # noqa: E402
 
-RATES = {  # the published rates (systems' protocols); they do not change the speed
-    "deephebb": (rules.Row("ghl", 1e-2, 5e-2), rules.Row("backprop", 5e-3)),
-    "fasthebb": (rules.Row("ghl", 5e-2, 1e-2), rules.Row("backprop", 1e-4)),
-}
 BACKPROP = (rules.Row("backprop", 5e-2, 5e-4), rules.Row("backprop", 5e-2, 5e-4))
 LAYERS = {"ghl": rules.HebbConv2d, "ghl_by_identity": rules.HebbConv2dByIdentity}
 
@@ -35,7 +31,7 @@ class Contestant:
     def __init__(self, options: argparse.Namespace):
         torch.manual_seed(1)
         torch.set_num_threads(options.threads)
-        self.learn = dict(zip(("conv", "linear"), RATES[options.net] if options.rule in LAYERS else BACKPROP))
+        self.learn = dict(zip(("conv", "linear"), rules.RATES[options.net] if options.rule in LAYERS else BACKPROP))
         layers = {"conv": LAYERS[options.rule]} if options.rule in LAYERS else {}
         layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
         self.model = nets.NETS[options.net](**layers).to(memory_format=layout).train()
@@ -68,7 +64,7 @@ def mkldnn_version() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--net", required=True, choices=["deephebb", "fasthebb"])
+    parser.add_argument("--net", required=True, choices=sorted(rules.RATES))
     parser.add_argument("--rule", required=True, choices=["backprop", *LAYERS])
     parser.add_argument("--layout", default="contiguous", choices=["contiguous", "channels_last"])
     parser.add_argument("--batch", type=int, default=64)

@@ -130,7 +130,7 @@ enum { GHL_AUGMENT_FLIP = 1, GHL_AUGMENT_CROP = 2 };
 
 /* Zero everything, then set the member of the op. Compared as bytes. */
 typedef struct ghl_attributes {
-    ghl_window window; /* conv*, *_pool*, pad_reflect* */
+    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad* */
     uint64_t seed;     /* input, dropout */
     union {
         struct { int32_t augment, padding; } input;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * cases_list.c - the cases: small ones where kernels go wrong (1x1, odd sizes, strides, one channel, one image, widths that fill no
- * vector, ties, NaN), and the layers of DeepHebb and FastHebb at batch 64, which are timed.
+ * vector, ties, NaN), and the layers of DeepHebb and FastHebb at batch 64 and shortcuts of ResNet-20, which are timed.
  *
  * Widths of 32 and more on both sides are there for kernels that need many channels.
  *
@@ -61,6 +61,14 @@
     POOL(average_pool_backward, __VA_ARGS__)                      \
     POOL(average_pool_backward, __VA_ARGS__, TIES("u"))           \
     POOL(average_pool_backward, __VA_ARGS__, .without = "u")
+
+/* ---- Shortcuts: N, H, W, C, K, 1, 1, stride, 0 ---- */
+
+#define SHORTCUTS(...)                                  \
+    CASE(subsample_pad, __VA_ARGS__)                    \
+    CASE(subsample_pad, __VA_ARGS__, IS_NAN("x"))       \
+    CASE(subsample_pad_backward, __VA_ARGS__)           \
+    CASE(subsample_pad_backward, __VA_ARGS__, IS_NAN("e"))
 
 /* ---- Batch norm: N, H, W, C ---- */
 
@@ -201,6 +209,12 @@ const ghl_case ghl_cases[] = {
     POOLS(2, 4, 4, 64, 1, 4, 4, 4, 0)
     POOLS(2, 5, 5, 8, 1, 5, 5, 5, 0)
 
+    SHORTCUTS(1, 1, 1, 1, 1, 1, 1, 2, 0)
+    SHORTCUTS(2, 5, 6, 3, 6, 1, 1, 2, 0)
+    SHORTCUTS(3, 7, 7, 4, 9, 1, 1, 3, 0)
+    SHORTCUTS(2, 4, 4, 17, 20, 1, 1, 1, 0)
+    SHORTCUTS(4, 32, 32, 16, 32, 1, 1, 2, 0)
+
     NORMS(1, 1, 1, 1)
     NORMS(2, 5, 3, 3)
     NORMS(4, 8, 8, 16)
@@ -333,6 +347,10 @@ const ghl_case ghl_cases[] = {
     NORM(batch_norm_statistics, 64, 14, 14, 96, FAST)
     NORM(batch_norm, 64, 1, 1, 4096, FAST)
     NORM(batch_norm_backward, 64, 1, 1, 4096, FAST)
+
+    /* ResNet-20, batch 128 */
+    CASE(subsample_pad, 128, 32, 32, 16, 32, 1, 1, 2, 0, FAST)
+    CASE(subsample_pad_backward, 128, 32, 32, 16, 32, 1, 1, 2, 0, FAST)
 };
 
 const int ghl_cases_count = sizeof ghl_cases / sizeof ghl_cases[0];

@@ -126,6 +126,8 @@ static void gradients_of_chains(void **state)
         {{"a average_pool kernel: 3, stride: 2, padding: 1"}, false, false},
         {{"a relu", "b average_pool kernel: [2, 3], stride: 1"}, false, false},
         {{"a global_average_pool"}, false, false},
+        {{"a subsample_pad channels: 5"}, false, false},
+        {{"a subsample_pad stride: 3"}, false, false},
         {{"a dropout rate: 0.4"}, false, true},
         {{"a dropout rate: 0.4"}, false, false},
         {{"a batch_norm affine: false", "b conv channels: 3, kernel: 3, bias: false", "c relu"}, false, false},
@@ -210,6 +212,8 @@ static void outputs_by_hand(void **state)
         {"a average_pool kernel: 2, stride: 1", 4, {0.875, 1, -0.25, 1}},
         {"a average_pool kernel: 2, stride: 2, padding: [0, 1]", 4, {0.375, 1, 0.5, 1}},
         {"a global_average_pool", 2, {5.5 / 6, 1}},
+        {"a subsample_pad channels: 5", 10, {0, 0, 1, 3, -3, 0, 0, 0, 0, 0}},
+        {"a subsample_pad stride: 1, channels: 2", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
         {"a dropout rate: 0.9", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
         /* running mean 0, variance 1 */
         {"a batch_norm epsilon: 0", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
@@ -460,6 +464,7 @@ static void bad_layers_are_named(void **state)
     refused(net, "bad", "max_pool", "kernel: 2, padding: 2", "padding");
     refused(net, "bad", "max_pool", NULL, "kernel");
     refused(net, "bad", "average_pool", "kernel: [2, 7]", "4x6");
+    refused(net, "bad", "subsample_pad", "channels: 1", "1 channels are fewer than the 2");
     refused(net, "bad", "linear", NULL, "features");
     refused(net, "bad", "dropout", "rate: 1", "rate");
     refused(net, "bad", "batch_norm", "epsilon: -1", "epsilon");
@@ -470,6 +475,7 @@ static void bad_layers_are_named(void **state)
     refused(net, "bad", "conv", "channels: 3, kernel: 1", "flat");
     refused(net, "bad", "max_pool", "kernel: 1", "flat");
     refused(net, "bad", "global_average_pool", NULL, "flat");
+    refused(net, "bad", "subsample_pad", NULL, "flat");
     refused(net, "bad", "softmax_cross_entropy", NULL, "2x3x2");
     ghl_net_free(net);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_models.c - the nets of Hua et al. 2026: parameter counts to the last one, names, shapes, what their options change, and
- * images that are too small.
+ * test_models.c - the nets of Hua et al. 2026 and torchvision's residual nets: parameter counts to the last one, names, shapes, what
+ * their options change, images that are too small; and that 1202 layers make three steps.
  */
 #include "net/net.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,6 +68,40 @@ static void parameter_counts(void **state)
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 22 + 110 + 10},
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11, norm: none", 32, 32, 3, 10},
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 110 + 10},
+        /* the columns of no bias and plain norm, bias, affine norm, both */
+        {{"vgg", "depth: 14", 32, 32, 3, 10}, 14715594},
+        {{"vgg", "depth: 14, bias: true", 32, 32, 3, 10}, 14719818},
+        {{"vgg", "depth: 14, norm: affine", 32, 32, 3, 10}, 14724042},
+        {{"vgg", "depth: 14, norm: affine, bias: true", 32, 32, 3, 10}, 14728266},
+        {{"vgg", NULL, 32, 32, 3, 10}, 33633994},
+        {{"vgg", "depth: 16, bias: true", 32, 32, 3, 10}, 33638218},
+        {{"vgg", "depth: 16, norm: affine", 32, 32, 3, 10}, 33642442},
+        {{"vgg", "depth: 16, norm: affine, bias: true", 32, 32, 3, 10}, 33646666},
+        {{"vgg", "depth: 16, hidden: 512", 32, 32, 3, 10}, 14710464 + 2 * 513 * 512 + 5130},
+        {{"vgg", NULL, 224, 224, 3, 1000}, 138353320},
+        {{"vgg", "norm: none, bias: true", 224, 224, 3, 1000}, 138357544}, /* torchvision's vgg16 */
+        {{"vgg", "norm: affine, bias: true", 224, 224, 3, 1000}, 138365992}, /* its vgg16_bn */
+        {{"resnet_cifar", NULL, 32, 32, 3, 10}, 268346},
+        {{"resnet_cifar", "depth: 32", 32, 32, 3, 10}, 461882},
+        {{"resnet_cifar", "depth: 44", 32, 32, 3, 10}, 655418},
+        {{"resnet_cifar", "depth: 56", 32, 32, 3, 10}, 848954},
+        {{"resnet_cifar", "depth: 110", 32, 32, 3, 10}, 1719866},
+        {{"resnet_cifar", "depth: 1202", 32, 32, 3, 10}, 19331642},
+        {{"resnet_cifar", "norm: affine", 32, 32, 3, 10}, 269722},
+        {{"resnet_cifar", "norm: affine, depth: 32", 32, 32, 3, 10}, 464154},
+        {{"resnet_cifar", "norm: affine, depth: 44", 32, 32, 3, 10}, 658586},
+        {{"resnet_cifar", "norm: affine, depth: 56", 32, 32, 3, 10}, 853018},
+        {{"resnet_cifar", "norm: affine, depth: 110", 32, 32, 3, 10}, 1727962},
+        {{"resnet_cifar", "norm: affine, depth: 1202", 32, 32, 3, 10}, 19421274},
+        {{"resnet_cifar", "depth: 8, channels: [2, 3, 5]", 9, 7, 1, 4},
+         18 + 2 * 36 + 3 * 18 + 3 * 27 + 5 * 27 + 5 * 45 + 5 * 4 + 4},
+        {{"resnet", NULL, 224, 224, 3, 1000}, 11689512},
+        {{"resnet", "depth: 34", 224, 224, 3, 1000}, 21797672},
+        {{"resnet", "depth: 50", 224, 224, 3, 1000}, 25557032},
+        {{"resnet", "depth: 101", 224, 224, 3, 1000}, 44549160},
+        {{"resnet", "depth: 152", 224, 224, 3, 1000}, 60192808},
+        {{"resnet", "norm: plain", 224, 224, 3, 1000}, 11679912},
+        {{"resnet", "depth: 50, norm: plain", 160, 160, 3, 1000}, 25503912},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -108,6 +143,81 @@ static void names_and_shapes(void **state)
     assert_nodes(&(request){"deephebb", "channels: [2, 3, 4]", 20, 9, 1, 10},
                  "bn1:20x9x1 conv1:20x9x2 relu1:20x9x2 pool1:10x4x2 bn2:10x4x2 conv2:10x4x3 relu2:10x4x3 pool2:5x2x3 bn3:5x2x3 "
                  "conv3:5x2x4 relu3:5x2x4 pool3:2x1x4 flatten:2x1x4! dropout:2x1x4! classifier:1x1x10!");
+    assert_nodes(&(request){"resnet_cifar", "depth: 8", 32, 32, 3, 10},
+                 "conv1:32x32x16 bn1:32x32x16 relu:32x32x16 "
+                 "layer1.0.conv1:32x32x16 layer1.0.bn1:32x32x16 layer1.0.relu1:32x32x16 layer1.0.conv2:32x32x16 layer1.0.bn2:32x32x16 "
+                 "layer1.0.add:32x32x16 layer1.0.relu2:32x32x16 "
+                 "layer2.0.conv1:16x16x32 layer2.0.bn1:16x16x32 layer2.0.relu1:16x16x32 layer2.0.conv2:16x16x32 layer2.0.bn2:16x16x32 "
+                 "layer2.0.shortcut:16x16x32 layer2.0.add:16x16x32 layer2.0.relu2:16x16x32 "
+                 "layer3.0.conv1:8x8x64 layer3.0.bn1:8x8x64 layer3.0.relu1:8x8x64 layer3.0.conv2:8x8x64 layer3.0.bn2:8x8x64 "
+                 "layer3.0.shortcut:8x8x64 layer3.0.add:8x8x64 layer3.0.relu2:8x8x64 avgpool:1x1x64 flatten:1x1x64! dropout:1x1x64! linear:1x1x10!");
+}
+
+static const ghl_node *node_named(const ghl_net *net, const char *name)
+{
+    for (int i = 0; i < net->count; i++)
+        if (strcmp(net->nodes[i]->name, name) == 0)
+            return net->nodes[i];
+    fail_msg("no layer %s", name);
+    return NULL;
+}
+
+static void assert_layer(const ghl_net *net, const char *name, const char *kind, int64_t h, int64_t w, int64_t c)
+{
+    const ghl_node *node = node_named(net, name);
+    assert_string_equal(node->kind->name, kind);
+    if (!ghl_shape_equal(node->shape, (ghl_shape){1, h, w, c}))
+        fail_msg("%s is %dx%dx%d", name, (int)node->shape.h, (int)node->shape.w, (int)node->shape.c);
+}
+
+/* Torchvision's numbers: its vgg16_bn, and its vgg16 where there is no norm. */
+static void layers_of_vgg(void **state)
+{
+    (void)state;
+    ghl_net *net = built(&(request){"vgg", NULL, 224, 224, 3, 1000});
+    assert_layer(net, "features.0", "conv", 224, 224, 64);
+    assert_layer(net, "features.1", "batch_norm", 224, 224, 64);
+    assert_layer(net, "features.6", "max_pool", 112, 112, 64);
+    assert_layer(net, "features.40", "conv", 14, 14, 512);
+    assert_layer(net, "features.43", "max_pool", 7, 7, 512);
+    assert_layer(net, "classifier.0", "linear", 1, 1, 4096);
+    assert_layer(net, "classifier.2", "dropout", 1, 1, 4096);
+    assert_layer(net, "classifier.3", "linear", 1, 1, 4096);
+    assert_layer(net, "classifier.6", "linear", 1, 1, 1000);
+    ghl_net_free(net);
+    net = built(&(request){"vgg", "depth: 14, norm: none, width: 0.5", 40, 64, 3, 10});
+    assert_layer(net, "features.28", "conv", 2, 4, 256);
+    assert_layer(net, "features.30", "max_pool", 1, 2, 256);
+    assert_layer(net, "classifier.0", "linear", 1, 1, 10);
+    ghl_net_free(net);
+}
+
+static void layers_of_resnet(void **state)
+{
+    (void)state;
+    ghl_net *net = built(&(request){"resnet", "depth: 50", 224, 224, 3, 1000});
+    assert_layer(net, "conv1", "conv", 112, 112, 64);
+    assert_layer(net, "maxpool", "max_pool", 56, 56, 64);
+    assert_layer(net, "layer1.0.downsample.0", "conv", 56, 56, 256);
+    assert_layer(net, "layer2.0.conv1", "conv", 56, 56, 128);
+    assert_layer(net, "layer2.0.conv2", "conv", 28, 28, 128); /* the stride is in the 3x3 */
+    assert_layer(net, "layer2.0.conv3", "conv", 28, 28, 512);
+    assert_layer(net, "layer2.0.downsample.1", "batch_norm", 28, 28, 512);
+    assert_layer(net, "layer4.2.relu3", "relu", 7, 7, 2048);
+    assert_layer(net, "fc", "linear", 1, 1, 1000);
+    const ghl_node *add = node_named(net, "layer3.0.add");
+    assert_string_equal(net->nodes[add->inputs[0]]->name, "layer3.0.bn3");
+    assert_string_equal(net->nodes[add->inputs[1]]->name, "layer3.0.downsample.1");
+    add = node_named(net, "layer3.1.add");
+    assert_string_equal(net->nodes[add->inputs[1]]->name, "layer3.0.relu3");
+    const ghl_node *shortcut = node_named(net, "layer3.0.downsample.0");
+    assert_string_equal(net->nodes[shortcut->inputs[0]]->name, "layer2.3.relu3");
+    ghl_net_free(net);
+    net = built(&(request){"resnet", "depth: 34", 64, 50, 3, 7});
+    assert_layer(net, "layer4.2.relu2", "relu", 2, 2, 512);
+    for (int i = 0; i < net->count; i++)
+        assert_null(strstr(net->nodes[i]->name, "layer1.0.downsample")); /* equal shapes need none */
+    ghl_net_free(net);
 }
 
 static const ghl_weight *weight_named(const ghl_net *net, const char *name)
@@ -190,13 +300,49 @@ static void bad_requests(void **state)
     refused(&(request){"deephebb", "width: -1", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", NULL, 32, 32, 3, 0}, "classifier");
     refused(&(request){"mlp", "hidden: [4, 0]", 32, 32, 3, 10}, "hidden");
+    refused(&(request){"vgg", "depth: 19", 32, 32, 3, 10}, "14, 16");
+    refused(&(request){"vgg", NULL, 16, 32, 3, 10}, "32x32 at least: layer features.43");
+    refused(&(request){"vgg", NULL, 3, 3, 3, 10}, "its input is 1x1");
+    refused(&(request){"vgg", "channels: [64, 64]", 32, 32, 3, 10}, "channels");
+    refused(&(request){"resnet", "depth: 20", 32, 32, 3, 10}, "18, 34, 50, 101, 152");
+    refused(&(request){"resnet", "channels: [64]", 32, 32, 3, 10}, "channels");
+    refused(&(request){"resnet_cifar", "depth: 21", 32, 32, 3, 10}, "depth 21 is not 6n+2; the nearest are 20 and 26");
+    refused(&(request){"resnet_cifar", "depth: 1201", 32, 32, 3, 10}, "1196 and 1202");
+    refused(&(request){"resnet_cifar", "depth: 2", 32, 32, 3, 10}, "depth");
+    refused(&(request){"resnet_cifar", "channels: [16, 32]", 32, 32, 3, 10}, "channels");
+    refused(&(request){"resnet_cifar", "channels: [16, 32, 8]", 32, 32, 3, 10}, "layer3.0.shortcut");
+}
+
+/* As many layers, states and flags as the deepest net of the paper has, and scales and shifts besides: narrow, on two small images. */
+static void three_steps_of_1202_layers(void **state)
+{
+    enum { BATCH = 2, SIZE = 8 };
+    uint8_t images[BATCH * SIZE * SIZE * 3];
+    const int32_t labels[BATCH] = {3, 7};
+    double before = 0;
+    ghl_engine *engine;
+    ghl_score score;
+    (void)state;
+    for (size_t i = 0; i < sizeof images; i++)
+        images[i] = (uint8_t)(i * 2654435761u >> 13);
+    ghl_net *net = built(&(request){"resnet_cifar", "depth: 1202, width: 0.25, norm: affine", SIZE, SIZE, 3, 10});
+    assert_int_equal(ghl_engine_create(net, &(ghl_engine_settings){.batch = BATCH, .seed = 1}, &engine), GHL_OK);
+    ghl_net_free(net);
+    for (int step = 0; step < 3; step++) {
+        if (ghl_engine_train(engine, images, labels, 1.0, &score) != GHL_OK)
+            fail_msg("step %d: %s", step, ghl_error_message());
+        assert_true(isfinite(score.loss) && score.loss > 0 && score.loss != before);
+        before = score.loss;
+    }
+    ghl_engine_free(engine);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameter_counts),    cmocka_unit_test(names_and_shapes), cmocka_unit_test(weights_of_deephebb),
-        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests),
+        cmocka_unit_test(parameter_counts),    cmocka_unit_test(names_and_shapes), cmocka_unit_test(layers_of_vgg),
+        cmocka_unit_test(layers_of_resnet),    cmocka_unit_test(weights_of_deephebb),
+        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(three_steps_of_1202_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

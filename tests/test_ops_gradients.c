@@ -91,6 +91,15 @@ static void pad_reflect_backward(const ghl_case *c)
     assert_adjoint("reflection", y, e, x, dx);
 }
 
+static void subsample_pad_backward(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(out_shape(c, c->k), 2), y = tensor_like(e), dx = tensor_like(x);
+    RUN_OP(subsample_pad, &attr, IN(x), OUT(y));
+    RUN_OP(subsample_pad_backward, &attr, IN(e), OUT(dx));
+    assert_adjoint("shortcut", y, e, x, dx);
+}
+
 static void dropout(const ghl_case *c)
 {
     const ghl_attributes attr = ghl_case_attributes(c);
@@ -313,6 +322,7 @@ static const struct {
     {GHL_OP_average_pool, average_pool},
     {GHL_OP_batch_norm_backward, batch_norm_backward},
     {GHL_OP_softmax_cross_entropy, softmax_cross_entropy},
+    {GHL_OP_subsample_pad_backward, subsample_pad_backward},
 };
 
 static void run_check(size_t which)
@@ -346,6 +356,7 @@ TEST(7, max_pool)
 TEST(8, average_pool)
 TEST(9, batch_norm_backward)
 TEST(10, softmax_cross_entropy)
+TEST(11, subsample_pad_backward)
 
 int main(void)
 {
@@ -361,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_average_pool),
         cmocka_unit_test(test_batch_norm_backward),
         cmocka_unit_test(test_softmax_cross_entropy),
+        cmocka_unit_test(test_subsample_pad_backward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,18 @@ static void pad_reflect(void)
     EXPECT(y, 0, 0, 1, 0, 2, 0);
 }
 
+/* Rows and columns 0 and 2 of 3x4; one channel becomes 4: one of 0 before, two after. */
+static void subsample_pad(void)
+{
+    const ghl_attributes attr = {.window = {{1, 1}, {2, 2}, {0, 0}}};
+    ghl_operand x = tensor_of((ghl_shape){1, 3, 4, 1}, (double[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+    ghl_operand y = tensor(1, 2, 2, 4), dx = tensor_like(x);
+    RUN_OP(subsample_pad, &attr, IN(x), OUT(y));
+    EXPECT(y, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, 11, 0, 0);
+    RUN_OP(subsample_pad_backward, &attr, IN(y), OUT(dx));
+    EXPECT(dx, 0, 1, 0, 3, 0, 0, 0, 0, 0, 9, 0, 11, 0);
+}
+
 /* ---- Pools ---- */
 
 static void pools(void)
@@ -400,6 +412,7 @@ static void on_every_device(void (*test)(void))
     }
 TEST(conv)
 TEST(pad_reflect)
+TEST(subsample_pad)
 TEST(pools)
 TEST(batch_norm)
 TEST(input)
@@ -421,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_loss_and_hits), cmocka_unit_test(test_softmax_channels),     cmocka_unit_test(test_scales_and_directions),
         cmocka_unit_test(test_moving_average), cmocka_unit_test(test_sgd),                 cmocka_unit_test(test_adam),
         cmocka_unit_test(test_votes_and_counters), cmocka_unit_test(test_relu_and_add),
+        cmocka_unit_test(test_subsample_pad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

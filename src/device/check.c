@@ -82,6 +82,17 @@ static ghl_status check_pad(const checking *c)
     return GHL_OK;
 }
 
+static ghl_status check_subsample(const checking *c)
+{
+    const ghl_window *w = &c->call->attr.window;
+    if (w->kernel[0] != 1 || w->kernel[1] != 1 || w->padding[0] != 0 || w->padding[1] != 0)
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: attr.window is not 1x1 without padding", c->op);
+    if (size_of(c, 'K') < size_of(c, 'C'))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %lld channels do not fit into %lld", c->op, (long long)size_of(c, 'C'),
+                        (long long)size_of(c, 'K'));
+    return check_pool(c);
+}
+
 static ghl_status check_norm_sums(const checking *c)
 {
     const ghl_call *call = c->call;
@@ -199,6 +210,8 @@ static const struct {
     [GHL_OP_add] = {"a:act=NHWC b:act=NHWC > y:act=NHWC", NULL},
     [GHL_OP_softmax_cross_entropy] = {"logits:act=N11K labels:i32=111N clock:i64=1118 > e:act=N11K score:f64=1114", NULL},
     [GHL_OP_softmax_channels] = {"u:act=NPQK > r:act=NPQK", NULL},
+    [GHL_OP_subsample_pad] = {"x:act=NHWC > y:act=NPQK", check_subsample},
+    [GHL_OP_subsample_pad_backward] = {"e:act=NPQK > dx:act=NHWC", check_subsample},
     [GHL_OP_oja_decay] = {"p=KRSC w=KRSC > d=KRSC", NULL},
     [GHL_OP_scale] = {"d=KRSC > s=111X", check_scale},
     [GHL_OP_direction] = {"g=KRSC ?d=KRSC ?s=111X > v=KRSC", check_direction},

@@ -17,6 +17,7 @@ static const ghl_descriptor *const rows[] = {
     (const ghl_descriptor *)&ghl_layer_flatten,
     (const ghl_descriptor *)&ghl_layer_dropout,
     (const ghl_descriptor *)&ghl_layer_add,
+    (const ghl_descriptor *)&ghl_layer_subsample_pad,
     (const ghl_descriptor *)&ghl_layer_softmax_cross_entropy,
     NULL,
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * blocks.h - what models share: option rows, and the pieces nets are built of, each appended to the last node.
+ * blocks.h - what models share: option rows, and the pieces nets are built of, each appended to the last node unless it says where.
  */
 #ifndef GHL_MODEL_BLOCKS_H
 #define GHL_MODEL_BLOCKS_H
 
 #include "net/net.h"
 
-extern const ghl_model ghl_model_deephebb, ghl_model_fasthebb, ghl_model_mlp;
+extern const ghl_model ghl_model_deephebb, ghl_model_fasthebb, ghl_model_mlp, ghl_model_resnet, ghl_model_resnet_cifar, ghl_model_vgg;
 
 enum { GHL_NORM_PLAIN, GHL_NORM_AFFINE, GHL_NORM_NONE };
 
@@ -28,29 +28,49 @@ extern const char *const ghl_model_activations[], *const ghl_model_paddings[], *
     {.name = "norm", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.norm), .fallback = norm_default,                  \
      .choices = ghl_model_norms, .help = "batch norm: plain (no scale, no shift), affine, or none"},                               \
     {.name = "dropout", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.dropout), .fallback = dropout_default, .min = 0, \
-     .max = 0.999999, .help = "rate of the dropout before the classifier"}
+     .max = 0.999999, .help = "rate of the dropout before a linear layer whose input is hidden features"}
 #define GHL_MODEL_CONV_ROWS(owner)                                                                                \
     {.name = "padding", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.padding), .fallback = "zero", \
      .choices = ghl_model_paddings, .help = "what padded convolutions pad with"},                                 \
     {.name = "bias", .type = GHL_OPTION_BOOL, .offset = offsetof(owner, common.bias), .fallback = "false",        \
      .help = "convolutions have a bias"}
 
+/* A layer's name, formatted. GHL_NAMED("conv%d", i) lives to the end of the full expression that it stands in. */
+typedef struct ghl_model_name {
+    char text[64];
+} ghl_model_name;
+ghl_model_name ghl_model_named(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define GHL_NAMED(...) ghl_model_named(__VA_ARGS__).text
+
 /* width * size, rounded, at least 1. */
 int64_t ghl_model_scaled(const ghl_model_options *options, int64_t size);
 /* GHL_RECIPE unless the list has `count` entries. */
 ghl_status ghl_model_list(const char *model, const char *key, const ghl_ints *list, int count);
 
-/* conv{i}: he_normal start, unit stride. */
+/* he_normal start. */
 typedef struct ghl_model_conv {
     int64_t channels;
-    int kernel, padding;
+    int kernel, stride, padding;
     double inverse_temperature;
 } ghl_model_conv;
-ghl_status ghl_model_add_conv(ghl_net *net, int i, const ghl_model_conv *conv, const ghl_model_options *options);
-ghl_status ghl_model_add_activation(ghl_net *net, int i, const ghl_model_options *options);                  /* relu{i} */
-ghl_status ghl_model_add_norm(ghl_net *net, int i, int norm);                                              /* bn{i}; nothing for none */
-ghl_status ghl_model_add_pool(ghl_net *net, int i, const char *kind, int kernel, int stride, int padding); /* pool{i} */
-ghl_status ghl_model_add_linear(ghl_net *net, const char *name, int64_t features);                          /* default start, bias */
-ghl_status ghl_model_add_classifier(ghl_net *net, int64_t classes, const ghl_model_options *options);       /* dropout, classifier */
+ghl_status ghl_model_add_conv(ghl_net *net, int on, const char *name, const ghl_model_conv *conv, const ghl_model_options *options);
+ghl_status ghl_model_add_activation(ghl_net *net, const char *name, const ghl_model_options *options);
+ghl_status ghl_model_add_norm(ghl_net *net, const char *name, int norm); /* nothing for none */
+ghl_status ghl_model_add_pool(ghl_net *net, const char *name, const char *kind, int kernel, int stride, int padding);
+ghl_status ghl_model_add_dropout(ghl_net *net, const char *name, const ghl_model_options *options);
+ghl_status ghl_model_add_linear(ghl_net *net, const char *name, int64_t features);                           /* default start, bias */
+ghl_status ghl_model_add_classifier(ghl_net *net, const char *name, int64_t classes, const ghl_model_options *options); /* with dropout */
+
+/* A residual block: y = relu(F(x) + shortcut(x)), F = a chain of convolution and norm with activations between. Its nodes are
+ * NAME.conv1, NAME.bn1, NAME.relu1, NAME.conv2 ..., NAME.add; a shortcut is needed where F has a stride or other channels, and is
+ * NAME.downsample.0 (convolution 1x1) and NAME.downsample.1 (norm), or, with `free_shortcut`, NAME.shortcut (subsample_pad). */
+enum { GHL_MODEL_BLOCK_CONVS = 3 };
+typedef struct ghl_model_block {
+    const char *name; /* "layer1.0" */
+    ghl_model_conv convs[GHL_MODEL_BLOCK_CONVS];
+    int count;
+    bool free_shortcut;
+} ghl_model_block;
+ghl_status ghl_model_add_block(ghl_net *net, const ghl_model_block *block, const ghl_model_options *options);
 
 #endif

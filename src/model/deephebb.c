@@ -34,17 +34,18 @@ static const struct {
 static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
+    const char *activation = ghl_model_activations[o->common.activation];
     GHL_TRY(ghl_model_list("deephebb", "channels", &o->channels, BLOCKS));
     for (int i = 0; i < BLOCKS; i++) {
-        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), blocks[i].kernel, blocks[i].kernel / 2,
-                               blocks[i].inverse_temperature};
-        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
-        GHL_TRY(ghl_model_add_conv(net, i + 1, &conv, &o->common));
-        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
-        GHL_TRY(ghl_model_add_pool(net, i + 1, blocks[i].pool, blocks[i].pool_kernel, 2, blocks[i].pool_padding));
+        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), blocks[i].kernel, 1,
+                               blocks[i].kernel / 2, blocks[i].inverse_temperature};
+        GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("bn%d", i + 1), o->common.norm));
+        GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, GHL_NAMED("conv%d", i + 1), &conv, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), &o->common));
+        GHL_TRY(ghl_model_add_pool(net, GHL_NAMED("pool%d", i + 1), blocks[i].pool, blocks[i].pool_kernel, 2, blocks[i].pool_padding));
     }
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
-    return ghl_model_add_classifier(net, classes, &o->common);
+    return ghl_model_add_classifier(net, "classifier", classes, &o->common);
 }
 
 const ghl_model ghl_model_deephebb = {

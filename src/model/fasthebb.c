@@ -31,21 +31,22 @@ static const struct {
 static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
+    const char *activation = ghl_model_activations[o->common.activation];
     GHL_TRY(ghl_model_list("fasthebb", "channels", &o->channels, CONVS));
     for (int i = 0; i < CONVS; i++) {
-        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), convs[i].kernel, 0, 1.0};
-        GHL_TRY(ghl_model_add_conv(net, i + 1, &conv, &o->common));
-        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
+        ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), convs[i].kernel, 1, 0, 1.0};
+        GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, GHL_NAMED("conv%d", i + 1), &conv, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), &o->common));
         if (convs[i].pool)
-            GHL_TRY(ghl_model_add_pool(net, i + 1, "max_pool", 2, 2, 0));
-        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
+            GHL_TRY(ghl_model_add_pool(net, GHL_NAMED("pool%d", i + 1), "max_pool", 2, 2, 0));
+        GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("bn%d", i + 1), o->common.norm));
     }
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
     GHL_TRY(ghl_model_add_linear(net, "fc5", ghl_model_scaled(&o->common, o->hidden)));
-    GHL_TRY(ghl_model_add_activation(net, 5, &o->common));
+    GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s5", activation), &o->common));
     /* The hidden layer's norm has scale and shift also where the convolutions' are plain. */
-    GHL_TRY(ghl_model_add_norm(net, 5, o->common.norm == GHL_NORM_NONE ? GHL_NORM_NONE : GHL_NORM_AFFINE));
-    return ghl_model_add_classifier(net, classes, &o->common);
+    GHL_TRY(ghl_model_add_norm(net, "bn5", o->common.norm == GHL_NORM_NONE ? GHL_NORM_NONE : GHL_NORM_AFFINE));
+    return ghl_model_add_classifier(net, "classifier", classes, &o->common);
 }
 
 const ghl_model ghl_model_fasthebb = {

@@ -4,8 +4,6 @@
  */
 #include "model/blocks.h"
 
-#include <stdio.h>
-
 typedef struct options {
     ghl_model_options common;
     ghl_ints hidden;
@@ -21,15 +19,14 @@ static const ghl_option rows[] = {
 static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
+    const char *activation = ghl_model_activations[o->common.activation];
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
     for (int i = 0; i < o->hidden.count; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "fc%d", i + 1);
-        GHL_TRY(ghl_model_add_linear(net, name, ghl_model_scaled(&o->common, o->hidden.values[i])));
-        GHL_TRY(ghl_model_add_activation(net, i + 1, &o->common));
-        GHL_TRY(ghl_model_add_norm(net, i + 1, o->common.norm));
+        GHL_TRY(ghl_model_add_linear(net, GHL_NAMED("fc%d", i + 1), ghl_model_scaled(&o->common, o->hidden.values[i])));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), &o->common));
+        GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("bn%d", i + 1), o->common.norm));
     }
-    return ghl_model_add_classifier(net, classes, &o->common);
+    return ghl_model_add_classifier(net, "classifier", classes, &o->common);
 }
 
 const ghl_model ghl_model_mlp = {

@@ -9,6 +9,9 @@ static const ghl_descriptor *const rows[] = {
     (const ghl_descriptor *)&ghl_model_deephebb,
     (const ghl_descriptor *)&ghl_model_fasthebb,
     (const ghl_descriptor *)&ghl_model_mlp,
+    (const ghl_descriptor *)&ghl_model_resnet,
+    (const ghl_descriptor *)&ghl_model_resnet_cifar,
+    (const ghl_descriptor *)&ghl_model_vgg,
     NULL,
 };
 

@@ -168,7 +168,7 @@ ghl_status ghl_net_append(ghl_net *net, const char *name, const char *kind, cons
     return ghl_net_add(net, name, kind, 1, &last, options, NULL);
 }
 
-ghl_status ghl_net_addf(ghl_net *net, const char *name, const char *kind, const char *format, ...)
+ghl_status ghl_net_addf(ghl_net *net, int on, const char *name, const char *kind, const char *format, ...)
 {
     char options[1024];
     va_list arguments;
@@ -177,7 +177,8 @@ ghl_status ghl_net_addf(ghl_net *net, const char *name, const char *kind, const 
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof options)
         return ghl_fail(GHL_INTERNAL, NULL, "layer %s: options of %d characters", name, length);
-    return ghl_net_append(net, name, kind, options);
+    int input = on == GHL_NET_LAST ? net->count - 1 : on;
+    return ghl_net_add(net, name, kind, 1, &input, options, NULL);
 }
 
 const ghl_node *ghl_net_last(const ghl_net *net)

@@ -17,8 +17,10 @@ struct ghl_net {
     int references;
 };
 
-/* ghl_net_add with formatted options: ghl_net_addf(net, "conv1", "conv", "channels: %d, kernel: 5", 96); on the last node. */
-ghl_status ghl_net_addf(ghl_net *net, const char *name, const char *kind, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* ghl_net_add on one node, with formatted options: ghl_net_addf(net, GHL_NET_LAST, "conv1", "conv", "channels: %d, kernel: 5", 96). */
+enum { GHL_NET_LAST = -1 };
+ghl_status ghl_net_addf(ghl_net *net, int on, const char *name, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 const ghl_node *ghl_net_last(const ghl_net *net);
 /* Weight number i of the net, in the order of nodes. */
 const ghl_weight *ghl_net_weight(const ghl_net *net, int i);

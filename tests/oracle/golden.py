@@ -44,6 +44,10 @@ SIGN = {"conv": Row("sign", 1e-3, 1e-2), "linear": Row("backprop", 5e-3)}
 BACKPROP = {"conv": Row("backprop", 5e-2, 5e-4), "linear": Row("backprop", 5e-2, 5e-4)}
 DEEP = {"size": {"channels": (2, 3, 5)}, "recipe": "channels: [2, 3, 5]"}
 FAST = {"size": {"channels": (3, 5, 6, 7), "hidden": 33}, "recipe": "channels: [3, 5, 6, 7], hidden: 33", "seed": 28}
+RESNET = {"size": {"depth": 20, "channels": (2, 3, 4)}, "recipe": "depth: 20, channels: [2, 3, 4]"}
+TORCHVISION = {"size": {"depth": 18, "channels": (2, 3, 3, 4)}, "recipe": "depth: 18, channels: [2, 3, 3, 4]"}
+VGG = {"size": {"depth": 16, "channels": (2, 2, 3, 3, 4), "hidden": 9},
+       "recipe": "depth: 16, channels: [2, 2, 3, 3, 4], hidden: 9"}
 MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
 
 
@@ -58,6 +62,12 @@ CASES = {
     "deephebb_one_image": Case("deephebb", (1, 17, 18), GHL, **DEEP | {"images": 1}),
     "fasthebb_ghl": Case("fasthebb", (1, 24, 25), GHL, **FAST),
     "fasthebb_backprop": Case("fasthebb", (1, 24, 24), BACKPROP, **FAST | {"seed": 2}),
+    "resnet20_ghl": Case("resnet_cifar", (1, 8, 9), GHL, **RESNET),
+    "resnet20_sign": Case("resnet_cifar", (1, 8, 8), SIGN, **RESNET | {"seed": 2}),
+    "resnet20_backprop": Case("resnet_cifar", (3, 9, 8), BACKPROP, **RESNET),
+    "resnet18_ghl": Case("resnet", (1, 40, 36), GHL, **TORCHVISION),
+    "vgg_ghl": Case("vgg", (1, 33, 32), GHL, **VGG),
+    "vgg_backprop": Case("vgg", (1, 32, 35), BACKPROP, **VGG),
     "mlp_ghl": mlp(),
     "mlp_ghl_t": mlp(inverse_temperature=0.5),
     "mlp_ghl_neuron_max": mlp(scale="neuron_max"),
@@ -137,18 +147,16 @@ def refuse_if_fragile(name: str, case: Case, inputs: tuple, trace: dict[str, tor
 
 def refuse_if_wrong(name: str, case: Case, inputs: tuple, trace: dict[str, torch.Tensor]) -> None:
     """local/ against the sum over positions as the paper writes it."""
-    images, _, state = inputs
+    _, _, state = inputs
     model = build(case)
-    names = [child for child, _ in model.named_children()]
+    rules.prepare(model, case.learn)
     for key in [key for key in trace if key.startswith("local/")]:
         layer = key[len("local/"):-len(".weight")]
-        before = names.index(layer) - 1
-        x = trace[f"out/{names[before]}"] if before >= 0 else images.double()
+        x = trace[f"in/{layer}"]
         w = state[f"{layer}.weight"].double()
-        module = getattr(model, layer)
-        rules.prepare(model, case.learn)
+        module = model.get_submodule(layer)
         if w.dim() == 4:
-            x = F.unfold(x, module.kernel_size, padding=module.padding).transpose(1, 2).flatten(0, 1)
+            x = F.unfold(x, module.kernel_size, padding=module.padding, stride=module.stride).transpose(1, 2).flatten(0, 1)
         bias = state.get(f"{layer}.bias")
         d = rules.local_by_definition(x, w.flatten(1), None if bias is None else bias.double(), module.inverse_temperature)
         if relative(trace[key], d.view_as(w)) > 1e-12:
@@ -162,7 +170,7 @@ def contents(case: Case, inputs: tuple, trace: dict[str, torch.Tensor]) -> dict[
     kept = {"images": images, "labels": labels} | {f"weights/{name}": value for name, value in state.items()}
     for key, value in trace.items():
         what, _, name = key.partition("/")
-        if what == "out" and value.numel() > LARGEST_OUTPUT:
+        if what == "in" or what == "out" and value.numel() > LARGEST_OUTPUT:
             continue
         if what == "direction" and name not in followed:      # backprop's direction is the gradient
             continue

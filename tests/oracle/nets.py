@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of the GHL paper in PyTorch: DeepHebb, FastHebb and a multi-layer perceptron.
+"""The networks of the GHL paper in PyTorch: DeepHebb, FastHebb, VGG, residual nets and a multi-layer perceptron.
 
 Convolutions and linear layers come from two factories, so that a net can be built from plain layers or from layers that
 compute a local update (rules.py). "Plain" batch norm has no scale and no shift. Names of parameters are those of ghl's
@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 Factory = Callable[..., nn.Module]
@@ -24,24 +25,18 @@ def init_he(layer: nn.Module) -> None:
 
 
 class Net(nn.Module):
-    """Runs its children in order; `outputs`, if it is a dict, receives each child's output by name."""
+    """Runs its children in order."""
 
     inverse_temperatures: dict[str, float] = {}
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.outputs: dict[str, torch.Tensor] | None = None
-
     def finish(self) -> None:
-        for layer in self.children():
+        for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 init_he(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for name, layer in self.named_children():
+        for layer in self.children():
             x = layer(x)
-            if self.outputs is not None:
-                self.outputs[name] = x
         return x
 
 
@@ -112,4 +107,128 @@ class Mlp(Net):
         self.classifier = linear(width, classes)
 
 
-NETS = {"deephebb": DeepHebb, "fasthebb": FastHebb, "mlp": Mlp}
+class Vgg(Net):
+    """VGG-16's thirteen convolutions with plain BN; a head of one linear layer (depth 14) or three (depth 16)."""
+
+    def __init__(self, image: Sequence[int] = (3, 32, 32), classes: int = 10, depth: int = 16,
+                 channels: Sequence[int] = (64, 128, 256, 512, 512), hidden: int = 4096, dropout: float = 0.5,
+                 conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = image[0]
+        for count, size in zip((2, 2, 3, 3, 3), channels):
+            for _ in range(count):
+                layers += [conv(width, size, 3, padding=1, bias=False), plain_norm(size), nn.ReLU()]
+                width = size
+            layers.append(nn.MaxPool2d(2, 2))
+        self.features = nn.Sequential(*layers)
+        self.flatten = nn.Flatten()
+        width *= (image[1] // 32) * (image[2] // 32)
+        head: list[nn.Module] = []
+        for _ in range(2 if depth == 16 else 0):
+            head += [linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
+            width = hidden
+        self.classifier = nn.Sequential(*head, linear(width, classes))
+        self.finish()
+
+
+class Add(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a + b
+
+
+class Subsample(nn.Module):
+    """Shortcut A: every stride-th place, and channels of zero, half before and half after."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        more = self.channels - x.shape[1]
+        return F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, more // 2, more - more // 2))
+
+
+class Block(nn.Module):
+    """Convolutions with norm and ReLU between, the sum with a shortcut, ReLU. `convs` are (channels, kernel, stride)."""
+
+    def __init__(self, width: int, convs: Sequence[tuple[int, int, int]], free_shortcut: bool, norm: Factory, conv: Factory) -> None:
+        super().__init__()
+        channels, stride = convs[-1][0], math.prod(each[2] for each in convs)
+        self.path: list[str] = []
+        before = width
+        for i, (size, kernel, step) in enumerate(convs, 1):
+            self.append(f"conv{i}", conv(before, size, kernel, stride=step, padding=kernel // 2, bias=False))
+            self.append(f"bn{i}", norm(size))
+            if i < len(convs):
+                self.append(f"relu{i}", nn.ReLU())
+            before = size
+        shortcut = "" if stride == 1 and channels == width else "shortcut" if free_shortcut else "downsample"
+        if shortcut:
+            self.add_module(shortcut, Subsample(channels, stride) if free_shortcut else nn.Sequential(
+                conv(width, channels, 1, stride=stride, bias=False), norm(channels)))
+        self.around = shortcut
+        self.add = Add()
+        self.last = f"relu{len(convs)}"
+        self.add_module(self.last, nn.ReLU())
+
+    def append(self, name: str, layer: nn.Module) -> None:
+        self.add_module(name, layer)
+        self.path.append(name)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x
+        for name in self.path:
+            y = getattr(self, name)(y)
+        return getattr(self, self.last)(self.add(y, getattr(self, self.around)(x) if self.around else x))
+
+
+class ResNetCifar(Net):
+    """6n + 2 layers: a 3x3 convolution, three stages of n blocks with free shortcuts, the mean of the map, a linear layer."""
+
+    def __init__(self, image: Sequence[int] = (3, 32, 32), classes: int = 10, depth: int = 20, channels: Sequence[int] = (16, 32, 64),
+                 conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
+        super().__init__()
+        self.conv1 = conv(image[0], channels[0], 3, padding=1, bias=False)
+        self.bn1 = plain_norm(channels[0])
+        self.relu = nn.ReLU()
+        width = channels[0]
+        for stage, size in enumerate(channels):
+            blocks = []
+            for i in range((depth - 2) // 6):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(Block(width, [(size, 3, stride), (size, 3, 1)], True, plain_norm, conv))
+                width = size
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.linear = linear(width, classes)
+        self.finish()
+
+
+class ResNet(Net):
+    """Torchvision's, depth 18 or 50, its BN with scale and shift; every convolution starts as `init_he` says."""
+
+    def __init__(self, image: Sequence[int] = (3, 224, 224), classes: int = 1000, depth: int = 18,
+                 channels: Sequence[int] = (64, 128, 256, 512), conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
+        super().__init__()
+        self.conv1 = conv(image[0], channels[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        width = channels[0]
+        for stage, (count, size) in enumerate(zip({18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}[depth], channels)):
+            blocks = []
+            for i in range(count):
+                stride = 2 if stage > 0 and i == 0 else 1
+                convs = {18: [(size, 3, stride), (size, 3, 1)], 50: [(size, 1, 1), (size, 3, stride), (4 * size, 1, 1)]}[depth]
+                blocks.append(Block(width, convs, False, nn.BatchNorm2d, conv))
+                width = convs[-1][0]
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = linear(width, classes)
+        self.finish()
+
+
+NETS = {"deephebb": DeepHebb, "fasthebb": FastHebb, "mlp": Mlp, "resnet": ResNet, "resnet_cifar": ResNetCifar, "vgg": Vgg}

@@ -122,6 +122,15 @@ class Row:
         raise ValueError(f"unknown rule: {self.rule}")
 
 
+# GHL's rows for convolutions and linear layers, by net: the published ones, and ours where none are published (vgg, resnet_cifar).
+RATES = {
+    "deephebb": (Row("ghl", 1e-2, 5e-2), Row("backprop", 5e-3)),
+    "fasthebb": (Row("ghl", 5e-2, 1e-2), Row("backprop", 1e-4)),
+    "resnet_cifar": (Row("ghl", 1e-2, 1e-2), Row("backprop", 5e-3)),
+    "vgg": (Row("ghl", 1e-2, 1e-2), Row("backprop", 5e-3)),
+}
+
+
 def weights_by_kind(model: nn.Module) -> dict[str, list[tuple[str, nn.Module, str, nn.Parameter]]]:
     """Parameters as `learn` sorts them: weights of convolutions, of linear layers, and all the rest ("norm")."""
     kinds: dict[str, list] = {"conv": [], "linear": [], "norm": []}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training step in PyTorch, every tensor named as `ghl trace` names it."""
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -33,26 +34,36 @@ def optimiser_of(model: nn.Module, learn: dict[str, rules.Row], settings: dict) 
 
 def traced_step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, learn: dict[str, rules.Row],
                 settings: dict) -> dict[str, torch.Tensor]:
-    """loss, correct, out/NODE, grad/NAME, local/NAME, direction/NAME, after/NAME. The model is changed by the step."""
+    """loss, correct, in/LAYER, out/LAYER, grad/NAME, local/NAME, direction/NAME, after/NAME. The model is changed by the step."""
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
     rules.prepare(model.train(), learn)
     optimiser = optimiser_of(model, learn, settings)
-    model.outputs = {}
+    seen: dict[str, torch.Tensor] = {}
+    hooks = [layer.register_forward_hook(partial(remember, seen, name)) for name, layer in model.named_modules()
+             if not list(layer.children())]
     logits = model(images)
+    for hook in hooks:
+        hook.remove()
     loss = F.cross_entropy(logits, labels)
     loss.backward()
     trace = {"loss": loss.detach(), "correct": (logits.argmax(1) == labels).sum()}
-    trace |= {f"out/{name}": value.detach() for name, value in model.outputs.items()}
+    trace |= seen
     trace |= {f"grad/{name}": p.grad.clone() for name, p in model.named_parameters()}
     trace |= {f"local/{name}.weight": layer.local for name, layer in hebbian(model)}
     rules.guide(model, learn)
     trace |= {f"direction/{name}": p.grad.clone() for name, p in model.named_parameters()}
     optimiser.step()
     trace |= {f"after/{name}": value.detach().clone() for name, value in model.state_dict().items()}
-    model.outputs = None
     return trace
+
+
+def remember(seen: dict[str, torch.Tensor], name: str, layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+    """A forward hook; inputs are kept of layers that learn by them."""
+    seen[f"out/{name}"] = output.detach()
+    if isinstance(layer, rules.Hebbian):
+        seen[f"in/{name}"] = inputs[0].detach()
 
 
 def hebbian(model: nn.Module) -> Iterable[tuple[str, rules.Hebbian]]:

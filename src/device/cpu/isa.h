@@ -19,6 +19,7 @@ typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
 #define GHL_CPU_OPS(X)                                                                                                         \
     X(input) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward) X(relu)         \
     X(relu_backward) X(max_pool) X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add)               \
+    X(subsample_pad) X(subsample_pad_backward)                                                                                 \
     X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
     X(commit) X(sgd) X(adam)
 
