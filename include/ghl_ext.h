@@ -180,15 +180,16 @@ typedef struct ghl_kernel {
     const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives like state */
 } ghl_kernel;
 
-/* An operand that differs from run to run: set call->in[index] or out[index] to `data` before the job starts. */
+/* What differs from run to run: these operands (of calls' in or out) get `data` before the job starts. The list lives like the calls. */
 typedef struct ghl_binding {
-    ghl_operand *operand;
+    ghl_operand *const *operands; /* [count] */
+    int count;
     void *data;
 } ghl_binding;
 
 /* An ordered list of prepared calls to run. Everything pointed to lives until the job is done, except `bindings`, which run() copies
  * (at most GHL_JOB_BINDINGS). milliseconds: NULL, or where the time of each call is put. */
-enum { GHL_JOB_BINDINGS = 64 };
+enum { GHL_JOB_BINDINGS = 8 };
 typedef struct ghl_job {
     const ghl_call *calls; /* [count] */
     const ghl_kernel *kernels;
@@ -219,6 +220,7 @@ typedef struct ghl_device {
     ghl_status (*wait)(void *self, int64_t ticket);
     ghl_status (*copy_in)(void *self, void *device_memory, const void *host, size_t bytes);
     ghl_status (*copy_out)(void *self, void *host, const void *device_memory, size_t bytes);
+    size_t (*working_bytes)(void *self); /* what it holds for its own use once a step has run, by the calls prepared; NULL: nothing */
 } ghl_device;
 
 /* ---- Nets --------------------------------------------------------------------------------------------------------------- */

@@ -95,8 +95,7 @@ struct ghl_program {
     ghl_operand *operands;
     int count;
     int prepared;         /* kernels to release */
-    struct { ghl_operand *operand; int external; } *externals;
-    int n_externals, externals_capacity;
+    struct { ghl_operand **operands; int count, capacity; } externals[GHL_EXTERNAL_COUNT];
     size_t bytes;
     size_t *offsets;      /* of each storage */
     int n_storages;
@@ -148,7 +147,8 @@ void ghl_compile_fuse(ghl_emitter *em);
 bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w);
 ghl_status ghl_compile_order(ghl_emitter *em);
 ghl_status ghl_compile_place(ghl_program *program);
-ghl_status ghl_program_prepare(ghl_program *program);
+ghl_status ghl_program_prepare(ghl_program *program); /* the device prepares the calls; no memory is needed yet */
+ghl_status ghl_program_bind(ghl_program *program);    /* gives operands their addresses, once program->memory is there */
 void ghl_program_free(ghl_program *program);
 
 #endif

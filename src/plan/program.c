@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * program.c - a compiled program: calls with addresses, prepared by the device; one step is one job. Nothing is allocated in a step.
+ * program.c - a compiled program: calls prepared by the device, then addresses; one step is one job. Nothing is allocated in a step.
  */
 #include "plan/emitter.h"
 
@@ -36,6 +36,8 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
         status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
         if (status == GHL_OK)
             status = ghl_program_prepare(program);
+        if (status == GHL_OK)
+            status = ghl_program_bind(program);
     }
     if (status != GHL_OK) {
         ghl_program_free(program);
@@ -58,19 +60,36 @@ static void *tensor_address(ghl_program *program, int tensor)
     return record->storage >= 0 ? program->memory + program->offsets[record->storage] : NULL;
 }
 
-static ghl_status fill_operand(ghl_program *program, ghl_operand *operand, int tensor)
+static ghl_status bind_operand(ghl_program *program, ghl_operand *operand, int tensor)
 {
     if (tensor < 0)
         return GHL_OK;
-    const ghl_record *record = &program->em.records[tensor];
-    *operand = (ghl_operand){tensor_address(program, tensor), record->dtype, record->shape};
+    operand->data = tensor_address(program, tensor);
     int external = program->em.records[ghl_emitter_base(&program->em, tensor)].external;
     if (external < 0)
         return GHL_OK;
-    GHL_TRY(ghl_grow((void **)&program->externals, &program->externals_capacity, program->n_externals + 1, sizeof *program->externals));
-    program->externals[program->n_externals].operand = operand;
-    program->externals[program->n_externals++].external = external;
+    GHL_TRY(GHL_GROW(program->externals[external].operands, program->externals[external].capacity, program->externals[external].count + 1));
+    program->externals[external].operands[program->externals[external].count++] = operand;
     return GHL_OK;
+}
+
+ghl_status ghl_program_bind(ghl_program *program)
+{
+    for (int i = 0; i < program->count; i++) {
+        const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
+        for (int k = 0; k < emitted->n_in; k++)
+            GHL_TRY(bind_operand(program, &program->calls[i].in[k], emitted->in[k]));
+        for (int k = 0; k < emitted->n_out; k++)
+            GHL_TRY(bind_operand(program, &program->calls[i].out[k], emitted->out[k]));
+    }
+    return GHL_OK;
+}
+
+static ghl_operand operand_of(const ghl_program *program, int tensor)
+{
+    if (tensor < 0)
+        return (ghl_operand){0};
+    return (ghl_operand){NULL, program->em.records[tensor].dtype, program->em.records[tensor].shape};
 }
 
 static ghl_status fill_calls(ghl_program *program)
@@ -91,13 +110,11 @@ static ghl_status fill_calls(ghl_program *program)
         call->out = next += emitted->n_in;
         next += emitted->n_out;
         for (int k = 0; k < emitted->n_in; k++)
-            GHL_TRY(fill_operand(program, &call->in[k], emitted->in[k]));
+            call->in[k] = operand_of(program, emitted->in[k]);
         for (int k = 0; k < emitted->n_out; k++)
-            GHL_TRY(fill_operand(program, &call->out[k], emitted->out[k]));
+            call->out[k] = operand_of(program, emitted->out[k]);
     }
     program->count = em->n_order;
-    if (program->n_externals > GHL_JOB_BINDINGS)
-        return ghl_fail(GHL_INTERNAL, NULL, "%d external operands are more than a job binds", program->n_externals);
     return GHL_OK;
 }
 
@@ -133,7 +150,8 @@ void ghl_program_free(ghl_program *program)
     free(program->calls);
     free(program->kernels);
     free(program->operands);
-    free(program->externals);
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
+        free(program->externals[i].operands);
     free(program->offsets);
     ghl_emitter_release(&program->em);
     free(program);
@@ -145,11 +163,11 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
         [GHL_EXTERNAL_IMAGES] = (void *)(uintptr_t)step->images, [GHL_EXTERNAL_LABELS] = (void *)(uintptr_t)step->labels,
         [GHL_EXTERNAL_SAMPLES] = (void *)(uintptr_t)step->samples, [GHL_EXTERNAL_CLOCK] = (void *)(uintptr_t)step->clock,
         [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result};
-    ghl_binding bindings[GHL_JOB_BINDINGS];
-    for (int i = 0; i < program->n_externals; i++)
-        bindings[i] = (ghl_binding){program->externals[i].operand, data[program->externals[i].external]};
+    ghl_binding bindings[GHL_EXTERNAL_COUNT];
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
+        bindings[i] = (ghl_binding){program->externals[i].operands, program->externals[i].count, data[i]};
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,
-                                                     .bindings = bindings, .n_bindings = program->n_externals,
+                                                     .bindings = bindings, .n_bindings = GHL_EXTERNAL_COUNT,
                                                      .milliseconds = milliseconds}, ticket);
 }
 

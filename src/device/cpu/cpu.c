@@ -196,6 +196,11 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
     return ghl_host_queue_copy(((ghl_cpu *)self)->queue, host, device_memory, bytes);
 }
 
+static size_t working_bytes(void *self)
+{
+    return ghl_scratch_bytes(((ghl_cpu *)self)->scratch);
+}
+
 const ghl_device ghl_device_cpu = {
     .name = "cpu",
     .summary = "all cores of this machine: oneDNN and own kernels for its vector instructions",
@@ -211,4 +216,5 @@ const ghl_device ghl_device_cpu = {
     .wait = wait,
     .copy_in = copy_in,
     .copy_out = copy_out,
+    .working_bytes = working_bytes,
 };
