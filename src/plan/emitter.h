@@ -2,7 +2,7 @@
  *
  * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
  *
- * compile: emit forward, loss, backward walk, rules, commits (compile.c, emit*.c) -> drop what no root needs -> fusions (fuse.c)
+ * compile: emit forward, loss, backward walk, rules, commits (compile.c, recompute.c, emit*.c) -> drop what no root needs -> fusions (fuse.c)
  * -> order -> places in the arena (place.c) -> after sealing: operands with addresses, prepared kernels (program.c).
  */
 #ifndef GHL_PLAN_EMITTER_H
@@ -10,7 +10,14 @@
 
 #include "plan/plan.h"
 
-typedef enum ghl_stage { GHL_STAGE_INPUT, GHL_STAGE_FORWARD, GHL_STAGE_BACKWARD, GHL_STAGE_UPDATE, GHL_STAGE_COMMIT } ghl_stage;
+typedef enum ghl_stage {
+    GHL_STAGE_INPUT,
+    GHL_STAGE_FORWARD,
+    GHL_STAGE_RECOMPUTE, /* a forward call again, amid the backward pass */
+    GHL_STAGE_BACKWARD,
+    GHL_STAGE_UPDATE,
+    GHL_STAGE_COMMIT
+} ghl_stage;
 
 /* State of the plan: a weight, a buffer, a moment ... Hidden state (constants, the sticky flag) is not saved. */
 typedef struct ghl_state {
@@ -76,6 +83,9 @@ struct ghl_emitter {
     ghl_tensor *outputs, *errors;           /* per node; the loss is the last */
     ghl_tensor (*keeps)[GHL_KEEP_SLOTS];    /* per node */
     ghl_activity *activities;               /* per weight */
+    const int *segments; /* recompute.c: first nodes of what is computed again, ascending, and where the last one ends; NULL: none */
+    int n_segments;
+    int *first_call;     /* of each node's forward, and where the last node's ends */
     int *checked; /* tensors that must be finite */
     int n_checked, checked_capacity;
     ghl_named *named;
@@ -138,6 +148,11 @@ int ghl_emitter_base(const ghl_emitter *em, int tensor); /* through views */
 int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted);
 size_t ghl_state_size(const ghl_state *state);
 ghl_status ghl_plan_initialise(ghl_plan *plan);
+
+/* recompute.c. Of a program that was compiled without: the segments that need the least memory, *n 0 where none pays. The caller frees
+ * *segments [*n + 1]. And in the backward walk, before the last node of segment s: its forward calls again. */
+ghl_status ghl_recompute_choose(const ghl_emitter *em, int **segments, int *n);
+void ghl_recompute_emit(ghl_emitter *em, int s);
 
 /* compile.c, fuse.c, order.c, place.c, program.c: the steps of compilation */
 ghl_status ghl_compile_emit(ghl_emitter *em);

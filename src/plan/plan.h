@@ -46,11 +46,14 @@ typedef struct ghl_program_settings {
     bool gradients;    /* trace: of every weight */
     bool dropout_off;
     bool no_commit;    /* training that leaves all state as it is */
+    bool recompute;    /* training in less memory: forward calls run again in the backward pass; the same numbers to the last bit */
 } ghl_program_settings;
 
 /* The net is shared. */
 ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
 ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
+/* How many bytes ghl_plan_compile would find a program to need for its transients. */
+ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
 ghl_status ghl_plan_prepare(ghl_plan *plan); /* after it the program's calls and the sizes below are known; no memory is taken */
 ghl_status ghl_plan_seal(ghl_plan *plan);    /* prepares what is not yet */
 void ghl_plan_free(ghl_plan *plan);

@@ -7,19 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const stage_names[] = {"input", "forward", "backward", "update", "commit"};
+static const char *const stage_names[] = {"input", "forward", "recompute", "backward", "update", "commit"};
 
-ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+/* From emission to places. `segments` [n + 1]: what is computed again, or NULL. */
+static ghl_status compile(ghl_plan *plan, const ghl_program_settings *settings, const int *segments, int n, ghl_program **out)
 {
-    *out = NULL;
-    if (settings->batch < 1)
-        return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
     ghl_program *program = NULL;
     GHL_TRY(GHL_NEW(program, 1));
     program->plan = plan;
     program->em.plan = plan;
     program->em.settings = *settings;
+    program->em.segments = segments;
+    program->em.n_segments = n;
     ghl_status status = ghl_compile_emit(&program->em);
+    program->em.segments = NULL; /* the caller's */
     if (status == GHL_OK) {
         ghl_compile_live(&program->em);
         ghl_compile_fuse(&program->em);
@@ -29,8 +30,62 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
         status = ghl_compile_order(&program->em);
     if (status == GHL_OK)
         status = ghl_compile_place(program);
-    if (status == GHL_OK)
-        status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
+    if (status != GHL_OK) {
+        ghl_program_free(program);
+        return status;
+    }
+    *out = program;
+    return GHL_OK;
+}
+
+/* Puts a program that computes again in the place of *program where that saves a tenth of its memory. */
+static ghl_status recompute(ghl_program **program)
+{
+    int *segments = NULL, n = 0;
+    ghl_program *again = NULL;
+    ghl_status status = ghl_recompute_choose(&(*program)->em, &segments, &n);
+    if (status == GHL_OK && n > 0)
+        status = compile((*program)->plan, &(*program)->em.settings, segments, n, &again);
+    free(segments);
+    if (again == NULL)
+        return status;
+    bool pays = again->bytes < (*program)->bytes / 10 * 9;
+    ghl_program_free(pays ? *program : again);
+    *program = pays ? again : *program;
+    return GHL_OK;
+}
+
+static ghl_status compile_best(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+{
+    *out = NULL;
+    if (settings->batch < 1)
+        return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
+    GHL_TRY(compile(plan, settings, NULL, 0, out));
+    if (!settings->recompute || settings->purpose != GHL_TRAIN || (settings->trace && !settings->fused)) /* which outlives the step */
+        return GHL_OK;
+    ghl_status status = recompute(out);
+    if (status != GHL_OK) {
+        ghl_program_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes)
+{
+    ghl_program *program = NULL;
+    GHL_TRY(compile_best(plan, settings, &program));
+    *bytes = program->bytes;
+    ghl_program_free(program);
+    return GHL_OK;
+}
+
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+{
+    ghl_program *program = NULL;
+    *out = NULL;
+    GHL_TRY(compile_best(plan, settings, &program));
+    ghl_status status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
         status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
