@@ -40,6 +40,7 @@ typedef struct ghl_record {
     int external;   /* ghl_external, or -1 */
     int producer;   /* call, or -1 */
     bool kept;      /* outlives the step: named in a trace */
+    bool backward;  /* order.c: the backward pass reads it, or a view of it */
     int storage;    /* place.c: which storage it lies in, or -1 */
 } ghl_record;
 
@@ -158,7 +159,9 @@ void ghl_recompute_emit(ghl_emitter *em, int s);
 ghl_status ghl_compile_emit(ghl_emitter *em);
 void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
 void ghl_compile_fuse(ghl_emitter *em);
-/* Whether a weight's response and product wait for the backward pass: its pre-activation lives on until there anyway. */
+/* Marks what the backward pass reads, for ghl_compile_deferred: whether a weight's response and product wait for that pass, because
+ * its pre-activation lives on until there anyway. */
+void ghl_compile_reads(ghl_emitter *em);
 bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w);
 ghl_status ghl_compile_order(ghl_emitter *em);
 ghl_status ghl_compile_place(ghl_program *program);
