@@ -399,9 +399,9 @@ typedef struct ghl_data_format {
     GHL_DESCRIPTOR
     /* Reads the training or the test part of what lies at `path`. The caller releases it with ghl_images_release, also after errors. */
     ghl_status (*read)(const char *path, bool test, const void *options, ghl_images *out);
-    /* What its images are (image->n = 1) without reading them, for plan, bench and trace; where files decide and are missing, what they
-     * usually are. May be NULL: then the data are read. */
-    ghl_status (*describe)(const char *path, const void *options, ghl_shape *image, int64_t *classes);
+    /* The same without pixels, labels and names: how many images of what size and classes, for plan, bench and trace; where files decide
+     * and are missing, what they usually are. May be NULL: then the data are read. */
+    ghl_status (*describe)(const char *path, bool test, const void *options, ghl_images *out);
 } ghl_data_format;
 
 /* Registration at run time; a plugin's `ghl_status ghl_plugin_register(void)` calls these. The name must be new. */

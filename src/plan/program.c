@@ -2,6 +2,7 @@
  *
  * program.c - a compiled program: calls prepared by the device, then addresses; one step is one job. Nothing is allocated in a step.
  */
+#include "base/machine.h"
 #include "plan/emitter.h"
 
 #include <stdlib.h>
@@ -88,7 +89,10 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
     ghl_status status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
-        status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
+        if (program->bytes > ghl_process_room())
+            status = ghl_fail(GHL_MEMORY, NULL, "no memory for %zu bytes of a program", program->bytes);
+        else
+            status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
         if (status == GHL_OK)
             status = ghl_program_prepare(program);
         if (status == GHL_OK)

@@ -146,7 +146,8 @@ void ghl_training_save(ghl_training *t)
 static ghl_status compare_recipe(const ghl_training *t, const ghl_tensors *state)
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
-    static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs", NULL};
+    static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
+                                            "train.recompute", NULL};
     const char *theirs = ghl_tensors_note_of(state, "ghl.recipe");
     if (theirs == NULL)
         return ghl_fail(GHL_RUN, "start over with --fresh", "%s/state: no recipe in its metadata", t->folder);
