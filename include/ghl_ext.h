@@ -157,7 +157,7 @@ typedef struct ghl_operand {
     void *data;
     ghl_dtype dtype;
     ghl_shape shape;
-    bool state; /* lies at this address for good and changes only by calls of stage commit and by copy_in */
+    int32_t state; /* number of a state, which changes only by calls of stage commit and by copy_in; 0: none */
 } ghl_operand;
 
 typedef struct ghl_call {
@@ -181,15 +181,16 @@ typedef struct ghl_kernel {
     const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives like state */
 } ghl_kernel;
 
-/* An operand that differs from run to run: set call->in[index] or out[index] to `data` before the job starts. */
+/* What differs from run to run: these operands (of calls' in or out) get `data` before the job starts. The list lives like the calls. */
 typedef struct ghl_binding {
-    ghl_operand *operand;
+    ghl_operand *const *operands; /* [count] */
+    int count;
     void *data;
 } ghl_binding;
 
 /* An ordered list of prepared calls to run. Everything pointed to lives until the job is done, except `bindings`, which run() copies
  * (at most GHL_JOB_BINDINGS). milliseconds: NULL, or where the time of each call is put. */
-enum { GHL_JOB_BINDINGS = 64 };
+enum { GHL_JOB_BINDINGS = 8 };
 typedef struct ghl_job {
     const ghl_call *calls; /* [count] */
     const ghl_kernel *kernels;
@@ -221,6 +222,7 @@ typedef struct ghl_device {
     ghl_status (*wait)(void *self, int64_t ticket);
     ghl_status (*copy_in)(void *self, void *device_memory, const void *host, size_t bytes);
     ghl_status (*copy_out)(void *self, void *host, const void *device_memory, size_t bytes);
+    size_t (*working_bytes)(void *self); /* what it holds for its own use once a step has run, by the calls prepared; NULL: nothing */
 } ghl_device;
 
 /* ---- Nets --------------------------------------------------------------------------------------------------------------- */
@@ -399,9 +401,9 @@ typedef struct ghl_data_format {
     GHL_DESCRIPTOR
     /* Reads the training or the test part of what lies at `path`. The caller releases it with ghl_images_release, also after errors. */
     ghl_status (*read)(const char *path, bool test, const void *options, ghl_images *out);
-    /* What its images are (image->n = 1) without reading them, for plan, bench and trace; where files decide and are missing, what they
-     * usually are. May be NULL: then the data are read. */
-    ghl_status (*describe)(const char *path, const void *options, ghl_shape *image, int64_t *classes);
+    /* The same without pixels, labels and names: how many images of what size and classes, for plan, bench and trace; where files decide
+     * and are missing, what they usually are. May be NULL: then the data are read. */
+    ghl_status (*describe)(const char *path, bool test, const void *options, ghl_images *out);
 } ghl_data_format;
 
 /* Registration at run time; a plugin's `ghl_status ghl_plugin_register(void)` calls these. The name must be new. */

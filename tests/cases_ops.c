@@ -280,7 +280,7 @@ static uint8_t *output_at(const ghl_case_run *run, int output, bool overlay)
 
 ghl_status ghl_case_run_once(ghl_case_run *run, bool overlay, double *milliseconds)
 {
-    const ghl_binding binding = {.operand = &run->out[0], .data = output_at(run, 0, overlay)};
+    const ghl_binding binding = {.operands = (ghl_operand *[]){&run->out[0]}, .count = 1, .data = output_at(run, 0, overlay)};
     const ghl_job job = {.calls = &run->call, .kernels = &run->kernel, .count = 1, .bindings = &binding, .n_bindings = 1,
                          .milliseconds = milliseconds};
     int64_t ticket = 0;

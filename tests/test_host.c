@@ -56,13 +56,14 @@ static void jobs_run_in_order_with_their_bindings(void **state)
     ghl_host_queue *queue = NULL;
     notebook b = {0};
     one_call c;
+    ghl_operand *operand = &c.in[0];
     int numbers[100];
     int64_t ticket = 0;
     assert_int_equal(ghl_host_queue_create(NULL, &queue), GHL_OK);
     make_call(&c, &b, NULL);
     for (int i = 0; i < 100; i++) {
         numbers[i] = i + 1;
-        ghl_binding binding = {.operand = &c.in[0], .data = &numbers[i]};
+        ghl_binding binding = {.operands = &operand, .count = 1, .data = &numbers[i]};
         assert_int_equal(ghl_host_queue_run(queue, &(ghl_job){&c.call, &c.kernel, 1, &binding, 1, NULL}, &ticket), GHL_OK);
         assert_int_equal(ticket, i + 1);
     }

@@ -13,7 +13,7 @@
 
 #include "plan/plan.h"
 
-enum { BATCH = 4, SIDE = 12, CLASSES = 5, STATES = 64 };
+enum { BATCH = 4, SIDE = 12, CLASSES = 5, STATES = 256 };
 
 typedef struct fixture {
     ghl_net *net;
@@ -70,10 +70,10 @@ static ghl_net *build(void)
     return net;
 }
 
-static void begin(fixture *f, const char *rule, const char *device, ghl_program_settings settings, ghl_nan_policy policy)
+static void begin_net(fixture *f, ghl_net *net, const char *rule, const char *device, ghl_program_settings settings, ghl_nan_policy policy)
 {
     memset(f, 0, sizeof *f);
-    f->net = build();
+    f->net = net;
     const ghl_descriptor *convs = named(&ghl_rules, rule), *others = named(&ghl_rules, "backprop"), *sgd = named(&ghl_optimisers, "sgd");
     OK(ghl_descriptor_options(convs, NULL, NULL, "rule", &f->options[0]));
     OK(ghl_descriptor_options(sgd, NULL, NULL, "optimiser", &f->options[1]));
@@ -105,6 +105,11 @@ static void begin(fixture *f, const char *rule, const char *device, ghl_program_
     settings.batch = BATCH;
     OK(ghl_plan_compile(f->plan, &settings, &f->program));
     OK(ghl_plan_seal(f->plan));
+}
+
+static void begin(fixture *f, const char *rule, const char *device, ghl_program_settings settings, ghl_nan_policy policy)
+{
+    begin_net(f, build(), rule, device, settings, policy);
 }
 
 static void end(fixture *f)
@@ -153,16 +158,21 @@ static int count_op(const ghl_program *program, const char *op)
     return n;
 }
 
-static void states_after(const char *rule, const char *device, ghl_program_settings settings, int steps, block out[STATES])
+static void states_of(ghl_net *net, const char *rule, const char *device, ghl_program_settings settings, int steps, block out[STATES])
 {
     fixture f;
     memset(out, 0, STATES * sizeof *out);
-    begin(&f, rule, device, settings, GHL_NAN_STOP);
+    begin_net(&f, net, rule, device, settings, GHL_NAN_STOP);
     for (int i = 0; i < steps; i++)
         step(&f);
     assert_true(f.result[GHL_RESULT_OK] == 1);
     read_states(&f, out);
     end(&f);
+}
+
+static void states_after(const char *rule, const char *device, ghl_program_settings settings, int steps, block out[STATES])
+{
+    states_of(build(), rule, device, settings, steps, out);
 }
 
 static void assert_states_equal(block a[STATES], block b[STATES])
@@ -342,12 +352,114 @@ static void test_programs_share(void **unused)
     end(&f);
 }
 
+/* ---- Recomputation -------------------------------------------------------------------------------------------------------------- */
+
+static int layer_of(ghl_net *net, const char *kind, int n, const int *inputs, const char *options)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s%d", kind, net->count);
+    OK(ghl_net_add(net, name, kind, n, inputs, options, NULL));
+    return net->count - 1;
+}
+
+static int layer(ghl_net *net, const char *kind, int input, const char *options)
+{
+    return layer_of(net, kind, 1, &input, options);
+}
+
+/* Residual blocks of everything that forward passes are made of: plain and affine batch norm, dropout, pools behind relu, biases. */
+static ghl_net *build_deep(int blocks)
+{
+    ghl_net *net = NULL;
+    OK(ghl_net_create("deep", SIDE, SIDE, 3, &net));
+    int at = layer(net, "conv", 0, "channels: 8, kernel: 3, padding: 1, padding_mode: reflect");
+    for (int i = 0; i < blocks; i++) {
+        int branch = layer(net, "conv", at, i % 2 ? "channels: 8, kernel: 3, padding: 1" : "channels: 8, kernel: 3, padding: 1, bias: false");
+        branch = layer(net, "relu", layer(net, "batch_norm", branch, i % 3 ? "affine: false" : "affine: true"), NULL);
+        branch = i % 4 == 1 ? layer(net, "dropout", branch, "rate: 0.25") : branch;
+        branch = layer(net, "batch_norm", layer(net, "conv", branch, "channels: 8, kernel: 3, padding: 1, bias: false"), "affine: false");
+        at = layer(net, "relu", layer_of(net, "add", 2, (int[]){at, branch}, NULL), NULL);
+        if (i == blocks / 2)
+            at = layer(net, "max_pool", at, "kernel: 2");
+    }
+    OK(ghl_net_append(net, "pool", "average_pool", "kernel: 2"));
+    OK(ghl_net_append(net, "flatten", "flatten", NULL));
+    OK(ghl_net_append(net, "classifier", "linear", "features: 5"));
+    return net;
+}
+
+/* The same weights, moments and running statistics to the last bit, on every device, in well under the memory. */
+static void test_recompute_equals_none(void **unused)
+{
+    (void)unused;
+    static const char *const rules[] = {"ghl", "backprop", "sign"}, *const devices[] = {"ref", "cpu"};
+    for (int i = 0; i < 6; i++) {
+        block plain[STATES], again[STATES];
+        states_of(build_deep(12), rules[i % 3], devices[i / 3], (ghl_program_settings){.purpose = GHL_TRAIN}, 3, plain);
+        states_of(build_deep(12), rules[i % 3], devices[i / 3], (ghl_program_settings){.purpose = GHL_TRAIN, .recompute = true}, 3, again);
+        assert_non_null(plain[1].bytes);
+        assert_states_equal(plain, again);
+        free_states(plain);
+        free_states(again);
+    }
+}
+
+static int count_stage(const ghl_program *program, const char *stage)
+{
+    int n = 0;
+    for (int i = 0; i < ghl_program_calls(program); i++)
+        n += strcmp(ghl_program_call(program, i).stage, stage) == 0;
+    return n;
+}
+
+/* What is repeated: forward calls, each at most once; neither statistics nor rules nor commits. Depth costs the square root of itself. */
+static void test_recompute_repeats_what_it_may(void **unused)
+{
+    (void)unused;
+    fixture plain, again, deeper;
+    begin_net(&plain, build_deep(24), "ghl", "ref", (ghl_program_settings){.purpose = GHL_TRAIN}, GHL_NAN_STOP);
+    begin_net(&again, build_deep(24), "ghl", "ref", (ghl_program_settings){.purpose = GHL_TRAIN, .recompute = true}, GHL_NAN_STOP);
+    begin_net(&deeper, build_deep(96), "ghl", "ref", (ghl_program_settings){.purpose = GHL_TRAIN, .recompute = true}, GHL_NAN_STOP);
+    int forward = count_stage(plain.program, "forward"), repeated = count_stage(again.program, "recompute");
+    assert_int_equal(count_stage(plain.program, "recompute"), 0);
+    assert_int_equal(count_stage(again.program, "forward"), forward);
+    assert_in_range(repeated, forward / 4, forward);
+    assert_int_equal(count_stage(again.program, "commit"), count_stage(plain.program, "commit"));
+    assert_int_equal(count_op(again.program, "batch_norm_statistics"), count_op(plain.program, "batch_norm_statistics"));
+    assert_int_equal(count_op(again.program, "softmax_channels"), count_op(plain.program, "softmax_channels"));
+    assert_true(ghl_program_bytes(again.program) < ghl_program_bytes(plain.program) / 2);
+    assert_true(ghl_program_bytes(deeper.program) < 3 * ghl_program_bytes(again.program));
+    end(&plain);
+    end(&again);
+    end(&deeper);
+}
+
+/* Evaluation, and a trace whose tensors outlive the step, have nothing to gain; nor has a net without a backward pass to speak of. */
+static void test_recompute_where_it_pays(void **unused)
+{
+    (void)unused;
+    const ghl_program_settings settings[] = {{.purpose = GHL_EVALUATE, .recompute = true}, {.purpose = GHL_TRAIN, .trace = true, .recompute = true}};
+    for (int i = 0; i < 2; i++) {
+        fixture f;
+        begin_net(&f, build_deep(12), "ghl", "ref", settings[i], GHL_NAN_STOP);
+        assert_int_equal(count_stage(f.program, "recompute"), 0);
+        size_t bytes = 0;
+        ghl_program_settings same = settings[i];
+        same.batch = BATCH;
+        OK(ghl_plan_measure(f.plan, &same, &bytes));
+        assert_int_equal(bytes, ghl_program_bytes(f.program));
+        end(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fused_equals_unfused), cmocka_unit_test(test_fusions_apply), cmocka_unit_test(test_nothing_unneeded),
         cmocka_unit_test(test_order),                cmocka_unit_test(test_nan_changes_nothing),
         cmocka_unit_test(test_nan_policies),         cmocka_unit_test(test_programs_share),
+        cmocka_unit_test(test_recompute_equals_none), cmocka_unit_test(test_recompute_repeats_what_it_may),
+        cmocka_unit_test(test_recompute_where_it_pays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,23 +152,33 @@ static ghl_status read_cifar100(const char *path, bool test, const void *options
     return read_layout(&cifar100, path, test, out);
 }
 
-static ghl_status describe_layout(const layout *l, ghl_shape *image, int64_t *classes)
+/* The sum of the files' records; without files, those that are handed out. */
+static ghl_status describe_layout(const layout *l, const char *path, bool test, ghl_images *out)
 {
-    *image = (ghl_shape){1, SIDE, SIDE, CHANNELS};
-    *classes = l->classes;
+    file *files;
+    int n;
+
+    *out = (ghl_images){.height = SIDE, .width = SIDE, .channels = CHANNELS, .classes = l->classes};
+    GHL_TRY(GHL_NEW(files, MAX_FILES));
+    bool there = ghl_data_folder(path, l->hint) == GHL_OK && find_files(l, path, test, files, &n) == GHL_OK;
+    for (int i = 0; there && i < n; i++)
+        out->count += files[i].records;
+    free(files);
+    if (!there)
+        out->count = test ? 10000 : 50000;
     return GHL_OK;
 }
 
-static ghl_status describe_cifar10(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+static ghl_status describe_cifar10(const char *path, bool test, const void *options, ghl_images *out)
 {
-    (void)path, (void)options;
-    return describe_layout(&cifar10, image, classes);
+    (void)options;
+    return describe_layout(&cifar10, path, test, out);
 }
 
-static ghl_status describe_cifar100(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+static ghl_status describe_cifar100(const char *path, bool test, const void *options, ghl_images *out)
 {
-    (void)path, (void)options;
-    return describe_layout(&cifar100, image, classes);
+    (void)options;
+    return describe_layout(&cifar100, path, test, out);
 }
 
 const ghl_data_format ghl_data_format_cifar10 = {

@@ -146,17 +146,15 @@ static ghl_status read_idx(const char *path, bool test, const void *options, ghl
     return status;
 }
 
-/* The test part is the smaller one. Without files: what MNIST and its kin are. */
-static ghl_status describe_idx(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+/* Without files: what MNIST and its kin are. */
+static ghl_status describe_idx(const char *path, bool test, const void *options, ghl_images *out)
 {
     ghl_images images;
 
-    *image = (ghl_shape){1, 28, 28, 1};
-    *classes = 10;
-    if (read_idx(path, true, options, &images) == GHL_OK) {
-        *image = (ghl_shape){1, images.height, images.width, images.channels};
-        *classes = images.classes;
-    }
+    *out = (ghl_images){.count = test ? 10000 : 60000, .height = 28, .width = 28, .channels = 1, .classes = 10};
+    if (read_idx(path, test, options, &images) == GHL_OK)
+        *out = (ghl_images){.count = images.count, .height = images.height, .width = images.width, .channels = images.channels,
+                            .classes = images.classes};
     ghl_images_release(&images);
     return GHL_OK;
 }

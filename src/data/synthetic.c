@@ -89,7 +89,7 @@ static void draw(const synthetic_options *o, const ghl_images *shape, uint64_t p
             }
 }
 
-static ghl_status describe_synthetic(const char *path, const void *options, ghl_shape *image, int64_t *classes)
+static ghl_status describe_synthetic(const char *path, bool test, const void *options, ghl_images *out)
 {
     const synthetic_options *o = options;
 
@@ -97,8 +97,10 @@ static ghl_status describe_synthetic(const char *path, const void *options, ghl_
     if (o->shape.count != 3)
         return ghl_fail(GHL_RECIPE, "for instance data.shape=[3,32,32]", "data.shape has %d entries, not channels, height, width",
                         o->shape.count);
-    *image = (ghl_shape){1, o->shape.values[1], o->shape.values[2], o->shape.values[0]};
-    *classes = o->classes;
+    *out = (ghl_images){.count = o->size, .height = o->shape.values[1], .width = o->shape.values[2], .channels = o->shape.values[0],
+                        .classes = o->classes};
+    if (test)
+        out->count = o->test_size > 0 ? o->test_size : (o->size + 4) / 5;
     return GHL_OK;
 }
 
@@ -108,12 +110,7 @@ static ghl_status read_synthetic(const char *path, bool test, const void *option
     static const double cap = 16.0 * (1 << 30);
 
     *out = (ghl_images){0};
-    ghl_shape image = {0};
-    int64_t classes = 0;
-    GHL_TRY(describe_synthetic(path, options, &image, &classes));
-    *out = (ghl_images){.count = o->size, .height = image.h, .width = image.w, .channels = image.c, .classes = classes};
-    if (test)
-        out->count = o->test_size > 0 ? o->test_size : (o->size + 4) / 5;
+    GHL_TRY(describe_synthetic(path, test, options, out));
     double bytes = (double)out->count * (double)out->height * (double)out->width * (double)out->channels;
     if (bytes > cap)
         return ghl_fail(GHL_RECIPE, "make data.size or data.shape smaller",

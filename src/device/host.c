@@ -45,7 +45,8 @@ static ghl_status run_job(const slot *s)
 {
     const ghl_job *job = &s->job;
     for (int i = 0; i < job->n_bindings; i++)
-        s->bindings[i].operand->data = s->bindings[i].data;
+        for (int k = 0; k < s->bindings[i].count; k++)
+            s->bindings[i].operands[k]->data = s->bindings[i].data;
     for (int i = 0; i < job->count; i++) {
         double start = job->milliseconds ? now_milliseconds() : 0.0;
         ghl_status status = job->kernels[i].run(job->kernels[i].state, &job->calls[i]);

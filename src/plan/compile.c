@@ -22,11 +22,13 @@ static void emit_forward(ghl_emitter *em)
         for (int k = 0; k < node->n_inputs; k++)
             in[k] = em->outputs[node->inputs[k]];
         em->node = i;
+        em->first_call[i] = em->n_calls;
         em->stage = i == 0 ? GHL_STAGE_INPUT : GHL_STAGE_FORWARD;
         em->outputs[i] = node->kind->forward(em, node, in);
         if (i < count && !em->settings.fused)
             ghl_emitter_name(em, "out", node->name, em->outputs[i]);
     }
+    em->first_call[count + 1] = em->n_calls;
 }
 
 /* Errors of a node's several readers add up. */
@@ -40,9 +42,12 @@ static void add_error(ghl_emitter *em, int node, ghl_tensor e)
 
 static void emit_backward(ghl_emitter *em)
 {
-    em->stage = GHL_STAGE_BACKWARD;
+    int segment = em->n_segments - 1;
     for (int i = em->plan->net->count; i > 0 && em->failure.status == GHL_OK; i--) {
         const ghl_node *node = node_at(em, i);
+        if (segment >= 0 && i == em->segments[segment + 1] - 1)
+            ghl_recompute_emit(em, segment--);
+        em->stage = GHL_STAGE_BACKWARD;
         if (node->kind->backward == NULL || (i < em->plan->net->count && em->errors[i].id < 0))
             continue;
         ghl_tensor in[GHL_NODE_INPUTS], e_in[GHL_NODE_INPUTS];
@@ -122,6 +127,7 @@ static ghl_status emitter_open(ghl_emitter *em)
     GHL_TRY(GHL_NEW(em->errors, nodes));
     GHL_TRY(GHL_NEW(em->keeps, nodes));
     GHL_TRY(GHL_NEW(em->activities, weights + 1));
+    GHL_TRY(GHL_NEW(em->first_call, nodes + 1));
     for (int i = 0; i < nodes; i++) {
         em->outputs[i] = em->errors[i] = GHL_NONE;
         for (int k = 0; k < GHL_KEEP_SLOTS; k++)

@@ -122,42 +122,24 @@ ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attributes *attr,
     return out;
 }
 
-/* What calls without number read (a job binds few operands): they read one copy, made where a step begins. */
-static ghl_tensor copy_external(ghl_emitter *em, ghl_tensor external)
-{
-    const ghl_stage stage = em->stage;
-    const ghl_weight *weight = em->weight;
-    const ghl_shape shape = ghl_emit_shape(em, external);
-    const ghl_dtype dtype = external.id >= 0 ? em->records[external.id].dtype : GHL_F32;
-    ghl_tensor copy = GHL_NONE;
-    em->stage = GHL_STAGE_INPUT;
-    em->weight = NULL;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_copy, .n_in = 1, .in = &external, .n_out = 1, .out_shapes = &shape, .out_dtypes = &dtype},
-             &copy);
-    em->stage = stage;
-    em->weight = weight;
-    return copy;
-}
-
 ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which)
 {
     if (failed(em) || em->externals[which].id >= 0)
         return em->externals[which];
     const ghl_shape image = em->plan->net->nodes[0]->shape;
     const int64_t n = em->settings.batch;
-    const struct { ghl_dtype dtype; ghl_shape shape; bool copied; } table[GHL_EXTERNAL_COUNT] = {
+    const struct { ghl_dtype dtype; ghl_shape shape; } table[GHL_EXTERNAL_COUNT] = {
         [GHL_EXTERNAL_IMAGES] = {em->settings.float_images ? GHL_F32 : GHL_U8, {n, image.h, image.w, image.c}},
         [GHL_EXTERNAL_LABELS] = {GHL_I32, {1, 1, 1, n}},
         [GHL_EXTERNAL_SAMPLES] = {GHL_I64, {1, 1, 1, n}},
-        [GHL_EXTERNAL_CLOCK] = {GHL_I64, {1, 1, 1, GHL_CLOCK_SIZE}, true},
-        [GHL_EXTERNAL_RATES] = {GHL_F32, {1, 1, 1, em->plan->settings.groups}, true},
+        [GHL_EXTERNAL_CLOCK] = {GHL_I64, {1, 1, 1, GHL_CLOCK_SIZE}},
+        [GHL_EXTERNAL_RATES] = {GHL_F32, {1, 1, 1, em->plan->settings.groups}},
         [GHL_EXTERNAL_RESULT] = {GHL_F64, {1, 1, 1, GHL_RESULT_SIZE}},
     };
     int id = ghl_emitter_tensor(em, table[which].dtype, table[which].shape);
     if (id >= 0)
         em->records[id].external = which;
-    const ghl_tensor external = {id};
-    return em->externals[which] = table[which].copied ? copy_external(em, external) : external;
+    return em->externals[which] = (ghl_tensor){id};
 }
 
 /* ---- State -------------------------------------------------------------------------------------------------------------------- */
@@ -219,8 +201,6 @@ void ghl_emitter_check(ghl_emitter *em, ghl_tensor t)
         return;
     ghl_dtype dtype = em->records[t.id].dtype;
     if (em->records[t.id].external >= 0 || em->records[t.id].state >= 0 || (dtype != GHL_F32 && dtype != GHL_F64))
-        return;
-    if (t.id == em->externals[GHL_EXTERNAL_RATES].id)
         return;
     for (int i = 0; i < em->n_checked; i++)
         if (em->checked[i] == t.id)

@@ -2,7 +2,7 @@
  *
  * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
  *
- * compile: emit forward, loss, backward walk, rules, commits (compile.c, emit*.c) -> drop what no root needs -> fusions (fuse.c)
+ * compile: emit forward, loss, backward walk, rules, commits (compile.c, recompute.c, emit*.c) -> drop what no root needs -> fusions (fuse.c)
  * -> order -> places in the arena (place.c) -> after sealing: operands with addresses, prepared kernels (program.c).
  */
 #ifndef GHL_PLAN_EMITTER_H
@@ -10,7 +10,14 @@
 
 #include "plan/plan.h"
 
-typedef enum ghl_stage { GHL_STAGE_INPUT, GHL_STAGE_FORWARD, GHL_STAGE_BACKWARD, GHL_STAGE_UPDATE, GHL_STAGE_COMMIT } ghl_stage;
+typedef enum ghl_stage {
+    GHL_STAGE_INPUT,
+    GHL_STAGE_FORWARD,
+    GHL_STAGE_RECOMPUTE, /* a forward call again, amid the backward pass */
+    GHL_STAGE_BACKWARD,
+    GHL_STAGE_UPDATE,
+    GHL_STAGE_COMMIT
+} ghl_stage;
 
 /* State of the plan: a weight, a buffer, a moment ... Hidden state (constants, the sticky flag) is not saved. */
 typedef struct ghl_state {
@@ -33,6 +40,7 @@ typedef struct ghl_record {
     int external;   /* ghl_external, or -1 */
     int producer;   /* call, or -1 */
     bool kept;      /* outlives the step: named in a trace */
+    bool backward;  /* order.c: the backward pass reads it, or a view of it */
     int storage;    /* place.c: which storage it lies in, or -1 */
 } ghl_record;
 
@@ -76,6 +84,9 @@ struct ghl_emitter {
     ghl_tensor *outputs, *errors;           /* per node; the loss is the last */
     ghl_tensor (*keeps)[GHL_KEEP_SLOTS];    /* per node */
     ghl_activity *activities;               /* per weight */
+    const int *segments; /* recompute.c: first nodes of what is computed again, ascending, and where the last one ends; NULL: none */
+    int n_segments;
+    int *first_call;     /* of each node's forward, and where the last node's ends */
     int *checked; /* tensors that must be finite */
     int n_checked, checked_capacity;
     ghl_named *named;
@@ -95,8 +106,7 @@ struct ghl_program {
     ghl_operand *operands;
     int count;
     int prepared;         /* kernels to release */
-    struct { ghl_operand *operand; int external; } *externals;
-    int n_externals, externals_capacity;
+    struct { ghl_operand **operands; int count, capacity; } externals[GHL_EXTERNAL_COUNT];
     size_t bytes;
     size_t *offsets;      /* of each storage */
     int n_storages;
@@ -140,15 +150,23 @@ int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted);
 size_t ghl_state_size(const ghl_state *state);
 ghl_status ghl_plan_initialise(ghl_plan *plan);
 
+/* recompute.c. Of a program that was compiled without: the segments that need the least memory, *n 0 where none pays. The caller frees
+ * *segments [*n + 1]. And in the backward walk, before the last node of segment s: its forward calls again. */
+ghl_status ghl_recompute_choose(const ghl_emitter *em, int **segments, int *n);
+void ghl_recompute_emit(ghl_emitter *em, int s);
+
 /* compile.c, fuse.c, order.c, place.c, program.c: the steps of compilation */
 ghl_status ghl_compile_emit(ghl_emitter *em);
 void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
 void ghl_compile_fuse(ghl_emitter *em);
-/* Whether a weight's response and product wait for the backward pass: its pre-activation lives on until there anyway. */
+/* Marks what the backward pass reads, for ghl_compile_deferred: whether a weight's response and product wait for that pass, because
+ * its pre-activation lives on until there anyway. */
+void ghl_compile_reads(ghl_emitter *em);
 bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w);
 ghl_status ghl_compile_order(ghl_emitter *em);
 ghl_status ghl_compile_place(ghl_program *program);
-ghl_status ghl_program_prepare(ghl_program *program);
+ghl_status ghl_program_prepare(ghl_program *program); /* the device prepares the calls; no memory is needed yet */
+ghl_status ghl_program_bind(ghl_program *program);    /* gives operands their addresses, once program->memory is there */
 void ghl_program_free(ghl_program *program);
 
 #endif

@@ -157,5 +157,6 @@ void ghl_compile_fuse(ghl_emitter *em)
         return;
     for (size_t i = 0; i < sizeof fusions / sizeof fusions[0]; i++)
         apply(em, &fusions[i]);
+    ghl_compile_reads(em);
     join_products(em);
 }

@@ -10,21 +10,23 @@
 
 #include <stdlib.h>
 
+void ghl_compile_reads(ghl_emitter *em)
+{
+    for (int i = 0; i < em->n_records; i++)
+        em->records[i].backward = false;
+    for (int i = 0; i < em->n_calls; i++)
+        for (int k = 0; em->calls[i].live && em->calls[i].stage == GHL_STAGE_BACKWARD && k < em->calls[i].n_in; k++)
+            if (em->calls[i].in[k] >= 0)
+                em->records[ghl_emitter_base(em, em->calls[i].in[k])].backward = true;
+}
+
 bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w)
 {
     const ghl_activity *a = &em->activities[w->index];
     if (a->u.id < 0 || a->e.id < 0)
         return false;
-    const int producer = em->records[ghl_emitter_base(em, a->e.id)].producer, u = ghl_emitter_base(em, a->u.id);
-    if (producer < 0 || !em->calls[producer].live)
-        return false;
-    for (int i = 0; i < em->n_calls; i++) {
-        const ghl_emitted *call = &em->calls[i];
-        for (int k = 0; call->live && call->stage == GHL_STAGE_BACKWARD && k < call->n_in; k++)
-            if (call->in[k] >= 0 && ghl_emitter_base(em, call->in[k]) == u)
-                return true;
-    }
-    return false;
+    const int producer = em->records[ghl_emitter_base(em, a->e.id)].producer;
+    return producer >= 0 && em->calls[producer].live && em->records[ghl_emitter_base(em, a->u.id)].backward;
 }
 
 /* After its producers, of which each has an anchor by now. */
@@ -80,6 +82,7 @@ ghl_status ghl_compile_order(ghl_emitter *em)
     GHL_TRY(GHL_NEW(line, em->n_calls + 1));
     ghl_status status = GHL_NEW(em->order, em->n_calls + 1);
     if (status == GHL_OK) {
+        ghl_compile_reads(em);
         set_anchors(em);
         for (int i = 0; i < em->n_calls; i++)
             if (em->calls[i].live)

@@ -103,12 +103,13 @@ static bool overlap_in_time(const ghl_storage *a, const ghl_storage *b)
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* `placed` is sorted by offset: the lowest gap that no storage alive at the same time reaches into. */
-static size_t lowest_gap(const ghl_places *p, const int *placed, int n, const ghl_storage *storage)
+/* `placed` is sorted by offset: the lowest gap that no storage alive at the same time reaches into. Copies, side by
+ * side: a deep net has tens of thousands, and each looks at all before it. */
+static size_t lowest_gap(const ghl_storage *placed, int n, const ghl_storage *storage)
 {
     size_t offset = 0;
     for (int i = 0; i < n; i++) {
-        const ghl_storage *other = &p->storages[placed[i]];
+        const ghl_storage *other = &placed[i];
         if (!overlap_in_time(other, storage))
             continue;
         if (other->offset >= offset + storage->bytes)
@@ -122,7 +123,7 @@ static size_t lowest_gap(const ghl_places *p, const int *placed, int n, const gh
 static ghl_status find_offsets(ghl_places *p, size_t *total)
 {
     ghl_rank *rank = NULL;
-    int *placed = NULL;
+    ghl_storage *placed = NULL;
     ghl_status status = GHL_NEW(rank, p->n_storages + 1);
     if (status == GHL_OK)
         status = GHL_NEW(placed, p->n_storages + 1);
@@ -133,13 +134,14 @@ static ghl_status find_offsets(ghl_places *p, size_t *total)
     *total = 0;
     for (int i = 0; status == GHL_OK && i < p->n_storages; i++) {
         ghl_storage *storage = &p->storages[rank[i].storage];
-        storage->offset = lowest_gap(p, placed, i, storage);
+        storage->offset = lowest_gap(placed, i, storage);
         if (storage->offset + storage->bytes > *total)
             *total = storage->offset + storage->bytes;
         int at = i;
-        for (; at > 0 && p->storages[placed[at - 1]].offset > storage->offset; at--)
-            placed[at] = placed[at - 1];
-        placed[at] = rank[i].storage;
+        while (at > 0 && placed[at - 1].offset > storage->offset)
+            at--;
+        memmove(placed + at + 1, placed + at, (size_t)(i - at) * sizeof *placed);
+        placed[at] = *storage;
     }
     free(rank);
     free(placed);

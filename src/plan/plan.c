@@ -3,6 +3,7 @@
  * plan.c - the engine: opens the device, takes the memory that state and programs share, prepares all, gives all back.
  *
  * Memory is taken once, at sealing: state first, then one region as large as the largest program's transients, which all overlay it.
+ * Places and prepared calls need none of it: so a plan can be looked at, and weighed, on a machine that it does not fit.
  */
 #include "plan/plan.h"
 
@@ -85,12 +86,8 @@ ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings
     return GHL_OK;
 }
 
-ghl_status ghl_plan_seal(ghl_plan *plan)
+static ghl_status place_states(ghl_plan *plan)
 {
-    size_t transient = 0;
-    for (int i = 0; i < plan->n_programs; i++)
-        if (plan->programs[i]->bytes > transient)
-            transient = plan->programs[i]->bytes;
     GHL_TRY(GHL_NEW(plan->visible, plan->n_states + 1));
     for (int i = 0; i < plan->n_states; i++) {
         plan->states[i].offset = plan->state_bytes;
@@ -98,12 +95,32 @@ ghl_status ghl_plan_seal(ghl_plan *plan)
         if (!plan->states[i].hidden)
             plan->visible[plan->n_visible++] = i;
     }
+    return GHL_OK;
+}
+
+ghl_status ghl_plan_prepare(ghl_plan *plan)
+{
+    size_t transient = 0;
+    if (plan->visible == NULL)
+        GHL_TRY(place_states(plan));
+    for (int i = 0; i < plan->n_programs; i++) {
+        ghl_program *program = plan->programs[i];
+        transient = program->bytes > transient ? program->bytes : transient;
+        if (program->calls == NULL)
+            GHL_TRY(ghl_program_prepare(program));
+    }
     plan->arena_bytes = plan->state_bytes + transient;
+    return GHL_OK;
+}
+
+ghl_status ghl_plan_seal(ghl_plan *plan)
+{
+    GHL_TRY(ghl_plan_prepare(plan));
     GHL_TRY(plan->device->allocate(plan->self, plan->arena_bytes + GHL_ALIGNMENT, (void **)&plan->memory));
     plan->sealed = true;
     for (int i = 0; i < plan->n_programs; i++) {
         plan->programs[i]->memory = plan->memory + plan->state_bytes;
-        GHL_TRY(ghl_program_prepare(plan->programs[i]));
+        GHL_TRY(ghl_program_bind(plan->programs[i]));
     }
     return ghl_plan_initialise(plan);
 }
@@ -156,4 +173,9 @@ const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self)
 size_t ghl_plan_bytes(const ghl_plan *plan)
 {
     return plan->arena_bytes;
+}
+
+size_t ghl_plan_working_bytes(const ghl_plan *plan)
+{
+    return plan->device->working_bytes == NULL ? 0 : plan->device->working_bytes(plan->self);
 }

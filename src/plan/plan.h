@@ -2,8 +2,8 @@
  *
  * plan.h - an engine holds a net's state once, and any number of programs compiled for it; all are compiled before the first step.
  *
- *     ghl_plan_create -> ghl_plan_compile (once a program) -> ghl_plan_seal (places, memory, prepared calls, initial weights)
- *     -> ghl_plan_run / ghl_plan_wait ... -> ghl_plan_free
+ *     ghl_plan_create -> ghl_plan_compile (once a program) -> ghl_plan_prepare (places, prepared calls)
+ *     -> ghl_plan_seal (memory, initial weights) -> ghl_plan_run / ghl_plan_wait ... -> ghl_plan_free
  */
 #ifndef GHL_PLAN_PLAN_H
 #define GHL_PLAN_PLAN_H
@@ -47,12 +47,16 @@ typedef struct ghl_program_settings {
     bool gradients;    /* trace: of every weight */
     bool dropout_off;
     bool no_commit;    /* training that leaves all state as it is */
+    bool recompute;    /* training in less memory: forward calls run again in the backward pass; the same numbers to the last bit */
 } ghl_program_settings;
 
 /* The net is shared. */
 ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
 ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
-ghl_status ghl_plan_seal(ghl_plan *plan);
+/* How many bytes ghl_plan_compile would find a program to need for its transients. */
+ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
+ghl_status ghl_plan_prepare(ghl_plan *plan); /* after it the program's calls and the sizes below are known; no memory is taken */
+ghl_status ghl_plan_seal(ghl_plan *plan);    /* prepares what is not yet */
 void ghl_plan_free(ghl_plan *plan);
 
 /* What differs from step to step. Pointers must stay valid until the step is done. Unused ones are NULL. */
@@ -85,6 +89,7 @@ const ghl_net *ghl_plan_net(const ghl_plan *plan);
 ghl_dtype ghl_plan_dtype(const ghl_plan *plan); /* of activations and errors */
 const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
 size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: state and the largest program's transients */
+size_t ghl_plan_working_bytes(const ghl_plan *plan);                  /* what the device holds beside it once steps run */
 size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
 int ghl_program_calls(const ghl_program *program);
 typedef struct ghl_call_info {

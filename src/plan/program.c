@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * program.c - a compiled program: calls with addresses, prepared by the device; one step is one job. Nothing is allocated in a step.
+ * program.c - a compiled program: calls prepared by the device, then addresses; one step is one job. Nothing is allocated in a step.
  */
+#include "base/machine.h"
 #include "plan/emitter.h"
 #include "tensor/bf16.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const stage_names[] = {"input", "forward", "backward", "update", "commit"};
+static const char *const stage_names[] = {"input", "forward", "recompute", "backward", "update", "commit"};
 
-ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+/* From emission to places. `segments` [n + 1]: what is computed again, or NULL. */
+static ghl_status compile(ghl_plan *plan, const ghl_program_settings *settings, const int *segments, int n, ghl_program **out)
 {
-    *out = NULL;
-    if (settings->batch < 1)
-        return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
     ghl_program *program = NULL;
     GHL_TRY(GHL_NEW(program, 1));
     program->plan = plan;
     program->em.plan = plan;
     program->em.settings = *settings;
+    program->em.segments = segments;
+    program->em.n_segments = n;
     ghl_status status = ghl_compile_emit(&program->em);
+    program->em.segments = NULL; /* the caller's */
     if (status == GHL_OK) {
         ghl_compile_live(&program->em);
         ghl_compile_fuse(&program->em);
@@ -30,13 +32,72 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
         status = ghl_compile_order(&program->em);
     if (status == GHL_OK)
         status = ghl_compile_place(program);
-    if (status == GHL_OK)
-        status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
+    if (status != GHL_OK) {
+        ghl_program_free(program);
+        return status;
+    }
+    *out = program;
+    return GHL_OK;
+}
+
+/* Puts a program that computes again in the place of *program where that saves a tenth of its memory. */
+static ghl_status recompute(ghl_program **program)
+{
+    int *segments = NULL, n = 0;
+    ghl_program *again = NULL;
+    ghl_status status = ghl_recompute_choose(&(*program)->em, &segments, &n);
+    if (status == GHL_OK && n > 0)
+        status = compile((*program)->plan, &(*program)->em.settings, segments, n, &again);
+    free(segments);
+    if (again == NULL)
+        return status;
+    bool pays = again->bytes < (*program)->bytes / 10 * 9;
+    ghl_program_free(pays ? *program : again);
+    *program = pays ? again : *program;
+    return GHL_OK;
+}
+
+static ghl_status compile_best(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+{
+    *out = NULL;
+    if (settings->batch < 1)
+        return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
+    GHL_TRY(compile(plan, settings, NULL, 0, out));
+    if (!settings->recompute || settings->purpose != GHL_TRAIN || (settings->trace && !settings->fused)) /* which outlives the step */
+        return GHL_OK;
+    ghl_status status = recompute(out);
+    if (status != GHL_OK) {
+        ghl_program_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes)
+{
+    ghl_program *program = NULL;
+    GHL_TRY(compile_best(plan, settings, &program));
+    *bytes = program->bytes;
+    ghl_program_free(program);
+    return GHL_OK;
+}
+
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+{
+    ghl_program *program = NULL;
+    *out = NULL;
+    GHL_TRY(compile_best(plan, settings, &program));
+    ghl_status status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
-        status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
+        if (program->bytes > ghl_process_room())
+            status = ghl_fail(GHL_MEMORY, NULL, "no memory for %zu bytes of a program", program->bytes);
+        else
+            status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
         if (status == GHL_OK)
             status = ghl_program_prepare(program);
+        if (status == GHL_OK)
+            status = ghl_program_bind(program);
     }
     if (status != GHL_OK) {
         ghl_program_free(program);
@@ -59,20 +120,38 @@ static void *tensor_address(ghl_program *program, int tensor)
     return record->storage >= 0 ? program->memory + program->offsets[record->storage] : NULL;
 }
 
-static ghl_status fill_operand(ghl_program *program, ghl_operand *operand, int tensor)
+static ghl_status bind_operand(ghl_program *program, ghl_operand *operand, int tensor)
 {
     if (tensor < 0)
         return GHL_OK;
-    const ghl_record *record = &program->em.records[tensor];
-    const ghl_record *base = &program->em.records[ghl_emitter_base(&program->em, tensor)];
-    *operand = (ghl_operand){tensor_address(program, tensor), record->dtype, record->shape, base->state >= 0};
-    int external = base->external;
+    operand->data = tensor_address(program, tensor);
+    int external = program->em.records[ghl_emitter_base(&program->em, tensor)].external;
     if (external < 0)
         return GHL_OK;
-    GHL_TRY(ghl_grow((void **)&program->externals, &program->externals_capacity, program->n_externals + 1, sizeof *program->externals));
-    program->externals[program->n_externals].operand = operand;
-    program->externals[program->n_externals++].external = external;
+    GHL_TRY(GHL_GROW(program->externals[external].operands, program->externals[external].capacity, program->externals[external].count + 1));
+    program->externals[external].operands[program->externals[external].count++] = operand;
     return GHL_OK;
+}
+
+ghl_status ghl_program_bind(ghl_program *program)
+{
+    for (int i = 0; i < program->count; i++) {
+        const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
+        for (int k = 0; k < emitted->n_in; k++)
+            GHL_TRY(bind_operand(program, &program->calls[i].in[k], emitted->in[k]));
+        for (int k = 0; k < emitted->n_out; k++)
+            GHL_TRY(bind_operand(program, &program->calls[i].out[k], emitted->out[k]));
+    }
+    return GHL_OK;
+}
+
+static ghl_operand operand_of(const ghl_program *program, int tensor)
+{
+    if (tensor < 0)
+        return (ghl_operand){0};
+    const ghl_record *record = &program->em.records[tensor];
+    const int state = program->em.records[ghl_emitter_base(&program->em, tensor)].state;
+    return (ghl_operand){.dtype = record->dtype, .shape = record->shape, .state = state + 1};
 }
 
 static ghl_status fill_calls(ghl_program *program)
@@ -93,13 +172,11 @@ static ghl_status fill_calls(ghl_program *program)
         call->out = next += emitted->n_in;
         next += emitted->n_out;
         for (int k = 0; k < emitted->n_in; k++)
-            GHL_TRY(fill_operand(program, &call->in[k], emitted->in[k]));
+            call->in[k] = operand_of(program, emitted->in[k]);
         for (int k = 0; k < emitted->n_out; k++)
-            GHL_TRY(fill_operand(program, &call->out[k], emitted->out[k]));
+            call->out[k] = operand_of(program, emitted->out[k]);
     }
     program->count = em->n_order;
-    if (program->n_externals > GHL_JOB_BINDINGS)
-        return ghl_fail(GHL_INTERNAL, NULL, "%d external operands are more than a job binds", program->n_externals);
     return GHL_OK;
 }
 
@@ -135,7 +212,8 @@ void ghl_program_free(ghl_program *program)
     free(program->calls);
     free(program->kernels);
     free(program->operands);
-    free(program->externals);
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
+        free(program->externals[i].operands);
     free(program->offsets);
     ghl_emitter_release(&program->em);
     free(program);
@@ -147,11 +225,11 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
         [GHL_EXTERNAL_IMAGES] = (void *)(uintptr_t)step->images, [GHL_EXTERNAL_LABELS] = (void *)(uintptr_t)step->labels,
         [GHL_EXTERNAL_SAMPLES] = (void *)(uintptr_t)step->samples, [GHL_EXTERNAL_CLOCK] = (void *)(uintptr_t)step->clock,
         [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result};
-    ghl_binding bindings[GHL_JOB_BINDINGS];
-    for (int i = 0; i < program->n_externals; i++)
-        bindings[i] = (ghl_binding){program->externals[i].operand, data[program->externals[i].external]};
+    ghl_binding bindings[GHL_EXTERNAL_COUNT];
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
+        bindings[i] = (ghl_binding){program->externals[i].operands, program->externals[i].count, data[i]};
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,
-                                                     .bindings = bindings, .n_bindings = program->n_externals,
+                                                     .bindings = bindings, .n_bindings = GHL_EXTERNAL_COUNT,
                                                      .milliseconds = milliseconds}, ticket);
 }
 

@@ -12,8 +12,8 @@ int ghl_plan_state_number(ghl_plan *plan, const ghl_state *wanted)
     for (int i = 0; i < plan->n_states; i++)
         if (strcmp(plan->states[i].name, wanted->name) == 0)
             return i;
-    if (plan->sealed) {
-        ghl_fail(GHL_INTERNAL, NULL, "state %s is asked for after the memory is taken", wanted->name);
+    if (plan->visible != NULL) {
+        ghl_fail(GHL_INTERNAL, NULL, "state %s is asked for after states have their places", wanted->name);
         return -1;
     }
     if (GHL_GROW(plan->states, plan->states_capacity, plan->n_states + 1) != GHL_OK)

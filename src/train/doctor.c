@@ -14,6 +14,7 @@
 #endif
 
 #include "base/files.h"
+#include "base/machine.h"
 #include "base/zip.h"
 #include "device/device.h"
 #include "device/peak.h"
@@ -102,29 +103,18 @@ static void check_cores(const examination *x, finding *f)
     SAY(f, "%d usable of %ld; a training takes %d threads unless train.threads says otherwise", usable, online, usable);
 }
 
-/* "MemTotal:  24568000 kB" */
-static double meminfo(const char *text, const char *key)
-{
-    const char *at = strstr(text, key);
-    double kib = 0;
-
-    if (at && sscanf(at + strlen(key), " %lf", &kib) == 1)
-        return kib / (1 << 20);
-    return 0;
-}
-
 static void check_memory(const examination *x, finding *f)
 {
-    char *text;
-    size_t size;
+    const double gib = 1.0 / (1 << 30);
+    size_t total, available;
 
     (void)x;
-    if (ghl_file_read("/proc/meminfo", 1 << 20, GHL_DEVICE, &text, &size) != GHL_OK) {
+    ghl_machine_memory(&total, &available);
+    if (total == 0)
         SAY(f, "unknown");
-        return;
-    }
-    SAY(f, "%.1f GiB, %.1f of them available", meminfo(text, "MemTotal:"), meminfo(text, "MemAvailable:"));
-    free(text);
+    else
+        SAY(f, "%.1f GiB, %.1f of them available, %.1f for one process", gib * (double)total, gib * (double)available,
+            gib * (double)ghl_process_room());
 }
 
 static void check_huge_pages(const examination *x, finding *f)

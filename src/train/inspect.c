@@ -2,6 +2,8 @@
  *
  * inspect.c - see inspect.h; and ghl_plan: nodes, the program, memory, in exact numbers.
  */
+#include "base/machine.h"
+#include "train/fit.h"
 #include "train/inspect.h"
 
 #include <stdlib.h>
@@ -114,7 +116,27 @@ static int slow_calls(const ghl_setup *s)
     return n;
 }
 
-static ghl_status plan_text(const ghl_setup *s, const ghl_host *host)
+static void warn(const ghl_host *host, const char *text)
+{
+    if (host != NULL && host->log != NULL)
+        host->log(host->user, GHL_LEVEL_WARNING, text);
+}
+
+/* Peak resident sizes: of a training, and of bare steps as in ghl bench. */
+typedef struct peaks {
+    ghl_needs training, steps;
+} peaks;
+
+static ghl_status find_peaks(const ghl_setup *s, const ghl_host *host, peaks *p)
+{
+    GHL_TRY(ghl_setup_needs(s, true, &p->training));
+    GHL_TRY(ghl_setup_needs(s, false, &p->steps));
+    if (ghl_needs_sum(&p->training) - p->training.process > ghl_process_room())
+        warn(host, "this training needs more memory than there is, and would be refused");
+    return GHL_OK;
+}
+
+static ghl_status plan_text(const ghl_setup *s, const peaks *p, const ghl_host *host)
 {
     ghl_text text = {0};
     void *self = NULL;
@@ -124,13 +146,14 @@ static ghl_status plan_text(const ghl_setup *s, const ghl_host *host)
     ghl_text_add(&text, "\nparameters      %lld\n", (long long)ghl_net_parameters(s->net));
     ghl_text_add(&text, "flops_per_step  %.0f\n", ghl_inspect_flops(s->step));
     ghl_text_add(&text, "arena_bytes     %zu (transients of a step: %zu)\n", ghl_plan_bytes(s->plan), ghl_program_bytes(s->step));
+    ghl_text_add(&text, "peak_bytes      %zu (steps alone, as in ghl bench: %zu)\n", ghl_needs_sum(&p->training), ghl_needs_sum(&p->steps));
     ghl_text_add(&text, "device          %s\n", device->describe(self));
-    if (slow_calls(s) > 0 && host != NULL && host->log != NULL)
-        host->log(host->user, GHL_LEVEL_WARNING, "some calls run on slow reference kernels: those that say \"ref\" in the last column");
+    if (slow_calls(s) > 0)
+        warn(host, "some calls run on slow reference kernels: those that say \"ref\" in the last column");
     return ghl_inspect_result(GHL_OK, host, &text);
 }
 
-static ghl_status plan_json(const ghl_setup *s, const ghl_host *host)
+static ghl_status plan_json(const ghl_setup *s, const peaks *p, const ghl_host *host)
 {
     ghl_json *json = ghl_json_create(false), *nodes, *calls;
     ghl_json_add_text(json, "model", s->recipe->model_kind.kind->name);
@@ -140,6 +163,8 @@ static ghl_status plan_json(const ghl_setup *s, const ghl_host *host)
     ghl_json_add_integer(json, "parameters", ghl_net_parameters(s->net));
     ghl_json_add_real(json, "flops_per_step", ghl_inspect_flops(s->step));
     ghl_json_add_integer(json, "arena_bytes", (int64_t)ghl_plan_bytes(s->plan));
+    ghl_json_add_integer(json, "peak_bytes", (int64_t)ghl_needs_sum(&p->training));
+    ghl_json_add_integer(json, "steps_peak_bytes", (int64_t)ghl_needs_sum(&p->steps));
     ghl_json_add_integer(json, "reference_calls", slow_calls(s));
     nodes = ghl_json_add_array(json, "nodes");
     for (int i = 0; i < s->net->count; i++) {
@@ -170,11 +195,16 @@ static ghl_status plan_json(const ghl_setup *s, const ghl_host *host)
 ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_host *host)
 {
     ghl_setup s;
+    peaks p;
     ghl_status status = ghl_inspect_begin(recipe, 0, &s);
     if (status == GHL_OK)
-        status = ghl_setup_programs(&s, true);
+        status = ghl_setup_compile(&s, true);
     if (status == GHL_OK)
-        status = json ? plan_json(&s, host) : plan_text(&s, host);
+        status = ghl_plan_prepare(s.plan);
+    if (status == GHL_OK)
+        status = find_peaks(&s, host, &p);
+    if (status == GHL_OK)
+        status = (json ? plan_json : plan_text)(&s, &p, host);
     ghl_setup_release(&s);
     return status;
 }

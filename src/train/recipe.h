@@ -41,6 +41,7 @@ typedef struct ghl_recipe_train {
     char *device;
     int dtype; /* 0: f32, 1: bf16 */
     int nan;   /* ghl_nan_policy */
+    int recompute; /* 0: none */
 } ghl_recipe_train;
 
 /* One row of `learn`, as written (checked, command line applied); rows are put together per weight by learn.h. */

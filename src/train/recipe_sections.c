@@ -40,6 +40,7 @@ static const ghl_option data_rows[] = {
 
 static const char *const dtype_names[] = {"f32", "bf16", NULL};
 static const char *const nan_names[] = {"stop", "skip", NULL};
+static const char *const recompute_names[] = {"none", "auto", NULL};
 static const ghl_option train_rows[] = {
     {.name = "epochs", .type = GHL_OPTION_INT, .offset = TRAIN(epochs), .fallback = "10", .min = 1, .max = 1e9,
      .help = "passes over the training images"},
@@ -59,6 +60,8 @@ static const ghl_option train_rows[] = {
      .help = "steps between rows of log.jsonl"},
     {.name = "nan", .type = GHL_OPTION_CHOICE, .offset = TRAIN(nan), .fallback = "stop", .choices = nan_names,
      .help = "when a step is not finite: stop the training, or skip the step so that it changes nothing"},
+    {.name = "recompute", .type = GHL_OPTION_CHOICE, .offset = TRAIN(recompute), .fallback = "none", .choices = recompute_names,
+     .help = "auto: less memory for about a quarter more time; activations are computed again in the backward pass, to the same bits"},
     {0}};
 
 const ghl_section ghl_recipe_sections[] = {

@@ -2,7 +2,7 @@
  *
  * From a recipe to an engine. Everything that can fail on account of the recipe fails here, before the first step.
  */
-#include "train/setup.h"
+#include "train/fit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,10 +68,9 @@ static ghl_status find_data(const ghl_setup_options *options, ghl_setup *setup)
         return given_data(options->image, options->classes, setup);
     if (!options->describe || format->describe == NULL)
         return read_data(options, setup);
-    ghl_shape image = {0};
-    int64_t classes = 0;
-    GHL_TRY(format->describe(recipe->data.path, recipe->data_kind.options, &image, &classes));
-    return given_data(image, classes, setup);
+    ghl_images test = {0}; /* the smaller part */
+    GHL_TRY(format->describe(recipe->data.path, true, recipe->data_kind.options, &test));
+    return given_data((ghl_shape){1, test.height, test.width, test.channels}, test.classes, setup);
 }
 
 /* x = scale * pixel + shift, pixel 0..255. */
@@ -157,20 +156,30 @@ ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *opti
     return make_plan(options, setup);
 }
 
-ghl_status ghl_setup_programs(ghl_setup *setup, bool train)
+ghl_status ghl_setup_compile(ghl_setup *setup, bool train)
 {
     int64_t count = setup->train.count, batch = setup->batch;
     if (train && count > 0 && batch > count)
         return ghl_fail(GHL_DATA, "choose a smaller train.batch", "train.batch = %lld is larger than the %lld training images",
                         (long long)batch, (long long)count);
+    const ghl_program_settings evaluation = {.purpose = GHL_EVALUATE, .batch = batch};
+    const ghl_program_settings step = {.purpose = GHL_TRAIN, .batch = batch, .recompute = setup->recipe->train.recompute != 0};
+    ghl_program_settings rest = step;
+    rest.batch = count % batch;
     if (train) {
         setup->steps_per_epoch = (count + batch - 1) / batch;
-        GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = batch}, &setup->step));
+        GHL_TRY(ghl_plan_compile(setup->plan, &step, &setup->step));
     }
-    if (train && count % batch != 0) /* an engine without data of its own has no rest */
-        GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = count % batch}, &setup->rest));
-    GHL_TRY(ghl_plan_compile(setup->plan, &(ghl_program_settings){.purpose = GHL_EVALUATE, .batch = batch}, &setup->evaluation));
-    return ghl_plan_seal(setup->plan);
+    if (train && rest.batch != 0) /* an engine without data of its own has no rest */
+        GHL_TRY(ghl_plan_compile(setup->plan, &rest, &setup->rest));
+    return ghl_plan_compile(setup->plan, &evaluation, &setup->evaluation);
+}
+
+ghl_status ghl_setup_programs(ghl_setup *setup, bool train)
+{
+    GHL_TRY(ghl_setup_compile(setup, train));
+    return ghl_setup_seal(setup, &(ghl_program_settings){.purpose = train ? GHL_TRAIN : GHL_EVALUATE, .batch = setup->batch,
+                                                         .recompute = setup->recipe->train.recompute != 0});
 }
 
 void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, double factor, float *rates)

@@ -3,7 +3,7 @@
  * setup.h - from a recipe to an engine: reads the data, builds the net, decides how each weight learns, makes the plan.
  * Used by train, eval, bench, trace, plan and the public engine.
  *
- *     ghl_setup_begin -> (own ghl_plan_compile calls) -> ghl_setup_programs or ghl_plan_seal -> ... -> ghl_setup_release
+ *     ghl_setup_begin -> ghl_setup_programs, or own ghl_plan_compile calls and ghl_setup_seal -> ... -> ghl_setup_release
  */
 #ifndef GHL_TRAIN_SETUP_H
 #define GHL_TRAIN_SETUP_H
@@ -44,7 +44,9 @@ typedef struct ghl_setup {
 ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *options, ghl_setup *setup);
 /* The same for a net of the caller's own (shared; frozen for further layers), which the recipe's model and data do not matter to. */
 ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup);
-/* Compiles step, rest and evaluation (train: false only evaluation) and seals the plan. */
+/* Compiles step, rest and evaluation (train: false only evaluation). */
+ghl_status ghl_setup_compile(ghl_setup *setup, bool train);
+/* And seals the plan, where the machine has the memory (fit.h). */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);
 /* The rates of a step. rates: [groups]. */

@@ -146,7 +146,8 @@ void ghl_training_save(ghl_training *t)
 ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours)
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
-    static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs", NULL};
+    static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
+                                            "train.recompute", NULL};
     ghl_text names = {0};
     int count = 0;
     ghl_status status = ghl_recipe_difference(theirs, ours, free_keys, &names, &count);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/fit.h"
 #include "train/inspect.h"
 
 typedef struct trace {
@@ -109,9 +110,10 @@ static ghl_status load_weights(trace *t, const char *path)
 static ghl_status run(trace *t, const ghl_trace_options *o)
 {
     const ghl_program_settings settings = {.purpose = GHL_TRAIN, .batch = t->batch, .trace = true, .float_images = true, .fused = o->fused,
-                                           .gradients = o->grad, .dropout_off = !o->dropout};
+                                           .gradients = o->grad, .dropout_off = !o->dropout,
+                                           .recompute = t->setup.recipe->train.recompute != 0};
     GHL_TRY(ghl_plan_compile(t->setup.plan, &settings, &t->program));
-    GHL_TRY(ghl_plan_seal(t->setup.plan));
+    GHL_TRY(ghl_setup_seal(&t->setup, &settings));
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &t->before));
     GHL_TRY(load_weights(t, o->weights));
     GHL_TRY(ghl_snapshot_add(t->setup.net, t->before, "before/", &t->output));

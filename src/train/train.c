@@ -11,11 +11,10 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "train/fit.h"
 #include "train/training.h"
 
 static atomic_int scopes; /* trainings and sweeps of this process */
-
-enum { SLOTS = 8 }; /* 4 queued, and 4 that the workers may fill */
 
 void ghl_stop_scope_enter(void)
 {
@@ -103,7 +102,7 @@ static ghl_status open_loader(ghl_training *t)
 {
     ghl_loader_settings settings = {.images = &t->setup.train, .batch = t->setup.batch, .seed = (uint64_t)t->recipe->top.seed,
                                     .shuffle = true,
-                                    .slots = SLOTS, .threads = (int)t->recipe->train.workers};
+                                    .slots = GHL_LOADER_SLOTS, .threads = (int)t->recipe->train.workers};
     GHL_TRY(ghl_loader_create(&settings, &t->loader));
     int groups = t->setup.learnings.n_groups;
     for (int i = 0; i < GHL_FLIGHTS; i++)

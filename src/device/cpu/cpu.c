@@ -208,10 +208,10 @@ static ghl_status prepare_here(void *user)
 {
     const preparation *p = user;
     committing *c = NULL;
-    if (!p->call->out[0].state || p->call->out[0].dtype != GHL_F32)
+    if (p->call->out[0].state == 0 || p->call->out[0].dtype != GHL_F32)
         return prepare_kernel(p->cpu, p->call, p->kernel);
     GHL_TRY(GHL_NEW(c, 1));
-    ghl_status status = ghl_derived_source_of(p->cpu->derived, p->call->out[0].data, &c->written);
+    ghl_status status = ghl_derived_source_of(p->cpu->derived, p->call->out[0].state, &c->written);
     if (status == GHL_OK)
         status = prepare_kernel(p->cpu, p->call, &c->kernel);
     if (status != GHL_OK)
@@ -251,6 +251,11 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
     return ghl_host_queue_copy(((ghl_cpu *)self)->queue, host, device_memory, bytes);
 }
 
+static size_t working_bytes(void *self)
+{
+    return ghl_scratch_bytes(((ghl_cpu *)self)->scratch);
+}
+
 const ghl_device ghl_device_cpu = {
     .name = "cpu",
     .summary = "all cores of this machine: oneDNN and own kernels for its vector instructions",
@@ -267,4 +272,5 @@ const ghl_device ghl_device_cpu = {
     .wait = wait,
     .copy_in = copy_in,
     .copy_out = copy_out,
+    .working_bytes = working_bytes,
 };

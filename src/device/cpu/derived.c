@@ -19,7 +19,8 @@ struct ghl_derived {
 
 struct ghl_derived_source {
     ghl_derived_source *next;
-    const void *weight; /* NULL: what is not state, copied for each run */
+    int32_t state;      /* 0: what is none, copied for each run */
+    const float *weight; /* where it was when last read */
     ghl_derived *copies;
 };
 
@@ -58,13 +59,13 @@ void ghl_derived_set_free(ghl_derived_set *set)
     free(set);
 }
 
-ghl_status ghl_derived_source_of(ghl_derived_set *set, const void *weight, ghl_derived_source **out)
+ghl_status ghl_derived_source_of(ghl_derived_set *set, int32_t state, ghl_derived_source **out)
 {
     for (*out = set->sources; *out != NULL; *out = (*out)->next)
-        if ((*out)->weight == weight)
+        if ((*out)->state == state)
             return GHL_OK;
     GHL_TRY(GHL_NEW(*out, 1));
-    (*out)->weight = weight;
+    (*out)->state = state;
     (*out)->next = set->sources;
     set->sources = *out;
     return GHL_OK;
@@ -96,7 +97,7 @@ static ghl_status derived_make(const ghl_derived_format *format, ghl_derived **o
 ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, const ghl_derived_format *format, ghl_derived **out)
 {
     ghl_derived_source *source = NULL;
-    GHL_TRY(ghl_derived_source_of(set, weight->state ? weight->data : NULL, &source));
+    GHL_TRY(ghl_derived_source_of(set, weight->state, &source));
     for (*out = source->copies; *out != NULL; *out = (*out)->next)
         if (same(*out, format)) {
             (*out)->fresh = false;
@@ -112,14 +113,15 @@ ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, con
 
 static ghl_status renew(ghl_derived *d, const float *w)
 {
-    d->fresh = d->source->weight == (const void *)w;
+    d->fresh = d->source->state != 0;
     d->read = false;
+    d->source->weight = w;
     return d->format.pack(d->plan, w, d->copy);
 }
 
 ghl_status ghl_derived_read(ghl_derived *d, const float *w, const void **copy)
 {
-    ghl_status status = d->fresh && w == d->source->weight ? GHL_OK : renew(d, w);
+    ghl_status status = d->fresh ? GHL_OK : renew(d, w);
     d->read = true;
     *copy = d->copy;
     return status;

@@ -31,8 +31,8 @@ void ghl_derived_set_free(ghl_derived_set *set);
 ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, const ghl_derived_format *format, ghl_derived **out);
 /* Its content for the weight at w, made if need be. */
 ghl_status ghl_derived_read(ghl_derived *derived, const float *w, const void **copy);
-/* The state at that address; it belongs to the set. */
-ghl_status ghl_derived_source_of(ghl_derived_set *set, const void *weight, ghl_derived_source **out);
+/* The state of that number, 0: all that are none; it belongs to the set. */
+ghl_status ghl_derived_source_of(ghl_derived_set *set, int32_t state, ghl_derived_source **out);
 /* It has changed: makes anew what was read since the last time. */
 ghl_status ghl_derived_renew(ghl_derived_source *source);
 /* The host has written there. */

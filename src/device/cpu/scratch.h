@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * scratch.h - the one block of working memory that all kernels of a device share: calls run one after the other, so each may use all
- * of it. It grows while calls are prepared, never while one runs. Blocks that were outgrown live until the device closes, because a
- * queued job may still be using them; their pages were hardly ever touched, so they cost address space only.
+ * of it. It grows while calls are prepared, on the device thread and so never while one runs: a kernel asks for the address each time.
  */
 #ifndef GHL_DEVICE_CPU_SCRATCH_H
 #define GHL_DEVICE_CPU_SCRATCH_H

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * machine.h - how much memory the machine has, and how much of it this process has and can still get.
+ */
+#ifndef GHL_BASE_MACHINE_H
+#define GHL_BASE_MACHINE_H
+
+#include "base/status.h"
+
+/* Of the machine, in bytes; `available` is what could be had without swapping. Both 0 where unknown. */
+void ghl_machine_memory(size_t *total, size_t *available);
+/* The least of what the machine, the control groups that this process is in, and its own limits (ulimit -v, -d) leave it to take;
+ * SIZE_MAX where nothing is known. */
+size_t ghl_process_room(void);
+size_t ghl_process_resident(void); /* 0 where unknown */
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fit.c - see fit.h. Places are decided before memory is taken, so the bytes of a step are exact at any batch; what surrounds it is the
+ * process as it stands after compiling, and a few blocks that are counted here.
+ */
+#include "train/fit.h"
+
+#include "base/machine.h"
+
+size_t ghl_needs_sum(const ghl_needs *n)
+{
+    return n->process + n->arena + n->working + n->batches + n->saving + n->data;
+}
+
+static size_t image_bytes(const ghl_setup *setup)
+{
+    return (size_t)ghl_shape_elements(setup->image) + sizeof(int32_t); /* pixels, label */
+}
+
+/* The loader's slots and the evaluation's last batch; bare steps have one batch. */
+static size_t batches_bytes(const ghl_setup *setup, bool training, int64_t batch)
+{
+    return (training ? GHL_LOADER_SLOTS + 1 : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
+}
+
+/* A snapshot of the weights, one of the best epoch's, and what rules and optimisers keep. */
+static size_t saving_bytes(const ghl_setup *setup)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < ghl_plan_states(setup->plan); i++) {
+        ghl_state_info info = ghl_plan_state(setup->plan, i);
+        bytes += (info.weight != NULL ? 2 : 1) * (size_t)ghl_shape_elements(info.shape) * ghl_dtype_bytes(info.dtype);
+    }
+    return bytes;
+}
+
+/* What a training will have in memory of a data set that has not been read. */
+static ghl_status data_bytes(const ghl_setup *setup, size_t *bytes)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    const ghl_data_format *format = (const ghl_data_format *)recipe->data_kind.kind;
+    ghl_images train = {0}, test = {0};
+    *bytes = 0;
+    if (setup->train.count > 0 || format->describe == NULL)
+        return GHL_OK; /* read, and counted as the process's */
+    GHL_TRY(format->describe(recipe->data.path, false, recipe->data_kind.options, &train));
+    GHL_TRY(format->describe(recipe->data.path, true, recipe->data_kind.options, &test));
+    int64_t held = recipe->data.holdout, count = train.count - held;
+    count = recipe->data.limit > 0 && recipe->data.limit < count ? recipe->data.limit : count;
+    *bytes = (size_t)(count + (held > 0 ? held : test.count)) * image_bytes(setup);
+    return GHL_OK;
+}
+
+ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *needs)
+{
+    *needs = (ghl_needs){.process = ghl_process_resident(), .arena = ghl_plan_bytes(setup->plan),
+                         .working = ghl_plan_working_bytes(setup->plan), .batches = batches_bytes(setup, training, setup->batch)};
+    if (!training)
+        return GHL_OK;
+    needs->saving = saving_bytes(setup);
+    return data_bytes(setup, &needs->data);
+}
+
+/* ---- Refusal ---- */
+
+typedef struct search {
+    ghl_setup *setup;
+    ghl_program_settings program;
+    size_t room, rest; /* what there is; what is needed beside transients and batches */
+    bool training;
+} search;
+
+static bool fits(search *s)
+{
+    size_t transients = 0;
+    return ghl_plan_measure(s->setup->plan, &s->program, &transients) == GHL_OK &&
+           s->rest + transients + batches_bytes(s->setup, s->training, s->program.batch) <= s->room;
+}
+
+/* The largest batch that fits, or 0. Transients grow with the batch. */
+static int64_t largest_batch(search *s)
+{
+    int64_t low = 0, high = s->program.batch;
+    while (high - low > 1) {
+        s->program.batch = low + (high - low) / 2;
+        *(fits(s) ? &low : &high) = s->program.batch;
+    }
+    return low;
+}
+
+static ghl_status refuse(search *s, const ghl_needs *needs)
+{
+    const double gb = 1e-9, all = gb * (double)ghl_needs_sum(needs), there = gb * ((double)s->room + (double)needs->process);
+    const int64_t batch = s->program.batch;
+    if (s->program.purpose == GHL_TRAIN && !s->program.recompute) {
+        s->program.recompute = true;
+        if (fits(s))
+            return ghl_fail(GHL_MEMORY, "set train.recompute=auto: the same numbers in less memory and more time",
+                            "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; with train.recompute=auto it would fit",
+                            (long long)batch, all, there);
+        s->program.recompute = false;
+    }
+    const int64_t most = largest_batch(s);
+    if (most == 0)
+        return ghl_fail(GHL_MEMORY, "make the net narrower, or take a machine with more memory",
+                        "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; not even a batch of 1 would fit",
+                        (long long)batch, all, there);
+    return ghl_fail(GHL_MEMORY, "set train.batch to what fits, or end what else takes memory",
+                    "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; batch %lld would fit", (long long)batch, all, there,
+                    (long long)most);
+}
+
+ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
+{
+    const bool training = program->purpose == GHL_TRAIN && setup->train.count > 0;
+    ghl_needs needs;
+    GHL_TRY(ghl_plan_prepare(setup->plan));
+    GHL_TRY(ghl_setup_needs(setup, training, &needs));
+    const size_t room = ghl_process_room(), wanted = ghl_needs_sum(&needs) - needs.process;
+    if (wanted <= room)
+        return ghl_plan_seal(setup->plan);
+    size_t transients = 0;
+    GHL_TRY(ghl_plan_measure(setup->plan, program, &transients));
+    search s = {setup, *program, room, wanted - transients - needs.batches, training};
+    return refuse(&s, &needs);
+}
