@@ -150,7 +150,8 @@ static void names_and_shapes(void **state)
                  "layer2.0.conv1:16x16x32 layer2.0.bn1:16x16x32 layer2.0.relu1:16x16x32 layer2.0.conv2:16x16x32 layer2.0.bn2:16x16x32 "
                  "layer2.0.shortcut:16x16x32 layer2.0.add:16x16x32 layer2.0.relu2:16x16x32 "
                  "layer3.0.conv1:8x8x64 layer3.0.bn1:8x8x64 layer3.0.relu1:8x8x64 layer3.0.conv2:8x8x64 layer3.0.bn2:8x8x64 "
-                 "layer3.0.shortcut:8x8x64 layer3.0.add:8x8x64 layer3.0.relu2:8x8x64 avgpool:1x1x64 flatten:1x1x64! dropout:1x1x64! linear:1x1x10!");
+                 "layer3.0.shortcut:8x8x64 layer3.0.add:8x8x64 layer3.0.relu2:8x8x64 avgpool:1x1x64 "
+                 "flatten:1x1x64! dropout:1x1x64! linear:1x1x10!");
 }
 
 static const ghl_node *node_named(const ghl_net *net, const char *name)

@@ -374,7 +374,8 @@ static ghl_net *build_deep(int blocks)
     OK(ghl_net_create("deep", SIDE, SIDE, 3, &net));
     int at = layer(net, "conv", 0, "channels: 8, kernel: 3, padding: 1, padding_mode: reflect");
     for (int i = 0; i < blocks; i++) {
-        int branch = layer(net, "conv", at, i % 2 ? "channels: 8, kernel: 3, padding: 1" : "channels: 8, kernel: 3, padding: 1, bias: false");
+        int branch = layer(net, "conv", at,
+                           i % 2 ? "channels: 8, kernel: 3, padding: 1" : "channels: 8, kernel: 3, padding: 1, bias: false");
         branch = layer(net, "relu", layer(net, "batch_norm", branch, i % 3 ? "affine: false" : "affine: true"), NULL);
         branch = i % 4 == 1 ? layer(net, "dropout", branch, "rate: 0.25") : branch;
         branch = layer(net, "batch_norm", layer(net, "conv", branch, "channels: 8, kernel: 3, padding: 1, bias: false"), "affine: false");

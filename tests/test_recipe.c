@@ -241,7 +241,6 @@ static void messages_name_place_and_nearest(void **state)
     bad("train:\n  epochs: many\n", NULL, "r.yaml:5:11: ", "train.epochs");
     bad("train: {threads: -1}\n", NULL, "r.yaml:4:18: ", "out of range");
     bad("train: {epochs: 10000000000}\n", NULL, "r.yaml:4:17: ", "out of range");
-    bad("train: {dtype: bf16}\n", NULL, "r.yaml:4:16: ", "f32");
     bad("train: {dtype: f23}\n", NULL, "r.yaml:4:16: ", "did you mean \"f32\"");
     bad("learn: {conv: {rule: gll}}\n", NULL, "r.yaml:4:22: ", "did you mean \"ghl\"");
     bad("learn: {conv: {lr: -1e-3}}\n", NULL, "r.yaml:4:20: ", "out of range");
