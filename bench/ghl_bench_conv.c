@@ -3,8 +3,9 @@
  * ghl_bench_conv.c - every way in which device cpu can do a convolution, shape by shape: the measurement behind the choice in
  * src/device/cpu/conv.c.
  *
- *     build/bench/ghl_bench_conv [THREADS [MILLISECONDS [NAME]]]
+ *     build/bench/ghl_bench_conv [THREADS [MILLISECONDS [NAME [WAY]]]]
  *
+ * NAME and WAY: only shapes and ways whose names contain them. Ways on bf16 activations end in 16; "pair" is two gradients for one x.
  * GFLOP/s are those of the convolution as it is defined, whatever the way needs; the best of repeated runs. With one thread the time is
  * the processor's, so that other programs disturb less.
  */
@@ -33,22 +34,34 @@ static const shape shapes[] = {
     {"resnet 16/2", 128, 32, 16, 32, 3, 2, 1},    {"resnet 32", 128, 16, 32, 32, 3, 1, 1},
     {"resnet 64", 128, 8, 64, 64, 3, 1, 1},       {"vgg 64", 64, 32, 64, 64, 3, 1, 1},
     {"vgg 512", 64, 4, 512, 512, 3, 1, 1},        {"vgg 512", 64, 2, 512, 512, 3, 1, 1},
+    {"vgg 128", 64, 16, 128, 128, 3, 1, 1},       {"vgg 256", 64, 8, 256, 256, 3, 1, 1},
+    {"vgg fc", 64, 1, 512, 4096, 0, 1, 0},        {"vgg fc", 64, 1, 4096, 4096, 0, 1, 0},
+    {"resnet 32/2", 128, 16, 32, 64, 3, 2, 1},    {"imagenet first", 16, 224, 3, 64, 7, 2, 3},
+    {"imagenet 64", 16, 56, 64, 64, 3, 1, 1},     {"imagenet 128", 16, 28, 128, 128, 3, 1, 1},
+    {"imagenet 256", 16, 14, 256, 256, 3, 1, 1},  {"imagenet 512", 16, 7, 512, 512, 3, 1, 1},
+    {"imagenet 64/2", 16, 56, 64, 128, 3, 2, 1},  {"imagenet point", 16, 56, 64, 256, 1, 1, 0},
+    {"imagenet point", 16, 56, 256, 64, 1, 1, 0}, {"imagenet point", 16, 7, 512, 2048, 1, 1, 0},
+    {"imagenet point/2", 16, 56, 256, 512, 1, 2, 0}, {"imagenet vgg", 8, 112, 128, 128, 3, 1, 1},
 };
 
 typedef struct bench {
     int threads;
     double milliseconds;
-    const char *name; /* shapes whose name has it */
+    const char *name, *way; /* shapes and ways whose names have them */
     ghl_scratch *scratch;
     ghl_dnnl *dnnl;
     float *x, *w, *y, *out;
-    void *packed; /* weights in oneDNN's order */
+    uint16_t *x16, *y16;
+    void *packed; /* weights */
 } bench;
 
 typedef struct way {
     const ghl_conv_kernels *kernels; /* NULL: oneDNN */
     const void *plan;
     ghl_dnnl_conv *conv;
+    bool half; /* conv: of bf16 */
+    const ghl_conv16_kernels *kernels16;
+    int n; /* kernels16: gradients at a time */
 } way;
 
 static double now(const bench *b)
@@ -58,15 +71,40 @@ static double now(const bench *b)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+static ghl_status run16(const bench *b, const way *v, ghl_conv_direction direction)
+{
+    void *scratch = ghl_scratch_data(b->scratch);
+    const uint16_t *const e[2] = {b->y16, b->y16};
+    float *const dw[2] = {b->out, b->w};
+    if (direction == GHL_CONV_FORWARD)
+        v->kernels16->forward(v->plan, b->x16, b->packed, NULL, (uint16_t *)b->out, scratch);
+    else if (direction == GHL_CONV_BACKWARD_DATA)
+        v->kernels16->backward_data(v->plan, b->y16, b->packed, (uint16_t *)b->out, scratch);
+    else
+        v->kernels16->backward_weights(v->plan, b->x16, v->n, e, dw, scratch);
+    return GHL_OK;
+}
+
+/* In f32, or where the problem is of bf16 in that. Weights are packed each time, as after each step. */
+static ghl_status run_onednn(const bench *b, const way *v, ghl_conv_direction direction)
+{
+    const bool back = direction == GHL_CONV_BACKWARD_DATA, weights = direction == GHL_CONV_BACKWARD_WEIGHTS;
+    const void *x = v->half ? (const void *)b->x16 : b->x, *y = v->half ? (const void *)b->y16 : b->y, *second = weights ? y : b->w;
+    if (ghl_dnnl_weight_bytes(v->conv) > 0) {
+        GHL_TRY(ghl_dnnl_pack(v->conv, b->w, b->packed));
+        second = b->packed;
+    }
+    return ghl_dnnl_run(v->conv, back ? y : x, second, NULL, b->out);
+}
+
 static ghl_status run(const bench *b, const way *v, ghl_conv_direction direction)
 {
     const float *first = direction == GHL_CONV_BACKWARD_DATA ? b->y : b->x, *second = direction == GHL_CONV_BACKWARD_WEIGHTS ? b->y : b->w;
     float *scratch = ghl_scratch_data(b->scratch);
-    if (v->kernels == NULL) {
-        if (ghl_dnnl_weight_bytes(v->conv) > 0)
-            GHL_TRY(ghl_dnnl_pack(v->conv, second, b->packed));
-        return ghl_dnnl_run(v->conv, first, ghl_dnnl_weight_bytes(v->conv) > 0 ? b->packed : second, NULL, b->out);
-    }
+    if (v->kernels16 != NULL)
+        return run16(b, v, direction);
+    if (v->kernels == NULL)
+        return run_onednn(b, v, direction);
     if (direction == GHL_CONV_FORWARD)
         v->kernels->forward(v->plan, first, second, NULL, b->out, scratch);
     else if (direction == GHL_CONV_BACKWARD_DATA)
@@ -79,6 +117,9 @@ static ghl_status run(const bench *b, const way *v, ghl_conv_direction direction
 static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char *name, const way *v)
 {
     double best = 1e30, flops = 2.0 * (double)ghl_shape_elements(p->y) * (double)(p->w.h * p->w.w * p->w.c);
+    if (strstr(name, b->way) == NULL)
+        return GHL_OK;
+    flops *= v->n == 2 ? 2 : 1;
     GHL_TRY(run(b, v, p->direction));
     for (double begin = now(b), end = begin; best > 1e29 || end - begin < b->milliseconds;) {
         double start = now(b);
@@ -87,6 +128,41 @@ static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char 
         best = end - start < best ? end - start : best;
     }
     printf("  %s %.0f", name, flops / best / 1e6);
+    return GHL_OK;
+}
+
+/* Tiles of bf16. */
+static ghl_status tiles(bench *b, const ghl_conv_problem *p)
+{
+    const ghl_cpu_kernels *kernels;
+    ghl_amx amx;
+    ghl_conv_problem half = *p;
+    way onednn = {.half = true};
+    half.half = true;
+    if (strstr("onednn16", b->way) != NULL && ghl_dnnl_prepare(b->dnnl, &half, &onednn.conv) == GHL_OK) {
+        GHL_TRY(ghl_allocate(ghl_dnnl_weight_bytes(onednn.conv) + 1, 1, &b->packed));
+        ghl_status status = measure(b, p, "onednn16", &onednn);
+        free(b->packed);
+        GHL_TRY(status);
+    }
+    if (!ghl_amx_plan(p, b->threads, &amx))
+        return GHL_OK;
+    GHL_TRY(ghl_scratch_reserve(b->scratch, amx.scratch_bytes));
+    for (int isa = 0; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++) {
+        way single = {.plan = &amx, .kernels16 = kernels->amx, .n = 1}, pair = {.plan = &amx, .kernels16 = kernels->amx, .n = 2};
+        if (kernels->amx == NULL)
+            continue;
+        b->packed = aligned_alloc(4096, (amx.weights_bytes + 4095) / 4096 * 4096 + 4096);
+        if (b->packed == NULL)
+            return ghl_fail(GHL_MEMORY, NULL, "no memory for weights");
+        if (p->direction != GHL_CONV_BACKWARD_WEIGHTS)
+            kernels->amx->pack_weights(&amx, b->w, b->packed);
+        ghl_status status = measure(b, p, "amx tiles16", &single);
+        if (status == GHL_OK && p->direction == GHL_CONV_BACKWARD_WEIGHTS)
+            status = measure(b, p, "amx tiles16 pair", &pair);
+        free(b->packed);
+        GHL_TRY(status);
+    }
     return GHL_OK;
 }
 
@@ -103,9 +179,12 @@ static ghl_status every_way(bench *b, const ghl_conv_problem *p)
                       has_columns ? columns.scratch_bytes : 0};
     for (int i = 0; i < 4; i++)
         GHL_TRY(ghl_scratch_reserve(b->scratch, bytes[i]));
-    if (ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK) {
-        GHL_TRY(ghl_allocate(ghl_dnnl_weight_bytes(onednn.conv) + 1, 1, &b->packed));
-        GHL_TRY(measure(b, p, "onednn", &onednn));
+    if (strstr("onednn", b->way) != NULL && ghl_dnnl_prepare(b->dnnl, p, &onednn.conv) == GHL_OK) {
+        ghl_status status = ghl_allocate(ghl_dnnl_weight_bytes(onednn.conv) + 1, 1, &b->packed);
+        if (status == GHL_OK)
+            status = measure(b, p, "onednn", &onednn);
+        free(b->packed);
+        GHL_TRY(status);
     }
     for (int isa = 1; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++) {
         char name[48];
@@ -113,10 +192,10 @@ static ghl_status every_way(bench *b, const ghl_conv_problem *p)
             bool has;
             const char *name;
             way way;
-        } ways[] = {{has2, "F(2x2,3x3)", {kernels->winograd2, &winograd2, NULL}},
-                    {has4, "F(4x4,3x3)", {kernels->winograd4, &winograd4, NULL}},
-                    {has_linear, "linear", {kernels->linear, &linear, NULL}},
-                    {has_columns, "columns", {kernels->columns, &columns, NULL}}};
+        } ways[] = {{has2, "F(2x2,3x3)", {.kernels = kernels->winograd2, .plan = &winograd2}},
+                    {has4, "F(4x4,3x3)", {.kernels = kernels->winograd4, .plan = &winograd4}},
+                    {has_linear, "linear", {.kernels = kernels->linear, .plan = &linear}},
+                    {has_columns, "columns", {.kernels = kernels->columns, .plan = &columns}}};
         for (int i = 0; i < 4; i++) {
             snprintf(name, sizeof name, "%s %s", kernels->name, ways[i].name);
             if (ways[i].has)
@@ -139,6 +218,19 @@ static float *values(ghl_shape s)
     return v;
 }
 
+/* The same as bf16, by cutting off. */
+static uint16_t *values16(ghl_shape s, const float *v)
+{
+    int64_t n = ghl_shape_elements(s);
+    uint16_t *to = v == NULL ? NULL : aligned_alloc(64, (size_t)(n * 2 + 63) / 64 * 64);
+    for (int64_t i = 0; to != NULL && i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        to[i] = (uint16_t)(bits >> 16);
+    }
+    return to;
+}
+
 static ghl_status one_shape(bench *b, const shape *s)
 {
     static const char *const directions[] = {"forward ", "data    ", "weights "};
@@ -157,11 +249,15 @@ static ghl_status one_shape(bench *b, const shape *s)
             continue; /* nobody asks for the error at the images */
         const ghl_shape of[] = {p.y, p.x, p.w};
         b->x = values(p.x), b->w = values(p.w), b->y = values(p.y), b->out = values(of[p.direction]), b->packed = NULL;
+        b->x16 = values16(p.x, b->x), b->y16 = values16(p.y, b->y);
         printf("  %s", directions[p.direction]);
-        ghl_status status = b->x && b->w && b->y && b->out ? every_way(b, &p) : ghl_fail(GHL_MEMORY, NULL, "no memory");
+        bool memory = b->x && b->w && b->y && b->out && b->x16 && b->y16;
+        ghl_status status = memory ? every_way(b, &p) : ghl_fail(GHL_MEMORY, NULL, "no memory");
+        if (status == GHL_OK)
+            status = tiles(b, &p);
         printf("\n");
         fflush(stdout);
-        free(b->x), free(b->w), free(b->y), free(b->out), free(b->packed);
+        free(b->x), free(b->w), free(b->y), free(b->out), free(b->x16), free(b->y16);
         GHL_TRY(status);
     }
     return GHL_OK;
@@ -185,7 +281,7 @@ static ghl_status all(bench *b)
 int main(int argc, char **argv)
 {
     bench b = {.threads = argc > 1 ? atoi(argv[1]) : 0, .milliseconds = argc > 2 ? atof(argv[2]) : 300,
-               .name = argc > 3 ? argv[3] : ""};
+               .name = argc > 3 ? argv[3] : "", .way = argc > 4 ? argv[4] : ""};
     if (b.threads <= 0)
         b.threads = ghl_cpu_processors();
     ghl_status status = all(&b);

@@ -439,7 +439,8 @@ static void test_recompute_repeats_what_it_may(void **unused)
 static void test_recompute_where_it_pays(void **unused)
 {
     (void)unused;
-    const ghl_program_settings settings[] = {{.purpose = GHL_EVALUATE, .recompute = true}, {.purpose = GHL_TRAIN, .trace = true, .recompute = true}};
+    const ghl_program_settings settings[] = {{.purpose = GHL_EVALUATE, .recompute = true},
+                                             {.purpose = GHL_TRAIN, .trace = true, .recompute = true}};
     for (int i = 0; i < 2; i++) {
         fixture f;
         begin_net(&f, build_deep(12), "ghl", "ref", settings[i], GHL_NAN_STOP);

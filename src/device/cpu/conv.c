@@ -132,6 +132,54 @@ static ghl_status run_own_pair(void *state, const ghl_call *call)
     return GHL_OK;
 }
 
+/* ---- Own kernels on bf16 tiles ---- */
+
+typedef struct tile_conv {
+    ghl_amx plan;
+    const ghl_conv16_kernels *kernels;
+    ghl_derived *weights; /* forward and backward data */
+    ghl_scratch *scratch;
+} tile_conv;
+
+static ghl_status pack_tiles(const void *plan, const float *w, void *copy)
+{
+    const tile_conv *k = plan;
+    k->kernels->pack_weights(&k->plan, w, copy);
+    return GHL_OK;
+}
+
+static ghl_status run_tiles(void *state, const ghl_call *call)
+{
+    const tile_conv *k = state;
+    const ghl_conv16_kernels *run = k->kernels;
+    const void *w = NULL;
+    void *scratch = ghl_scratch_data(k->scratch), *out = call->out[0].data;
+    if (k->weights == NULL) {
+        const uint16_t *const e[2] = {call->in[1].data, call->n_in > 2 ? call->in[2].data : NULL};
+        float *const dw[2] = {out, call->n_out > 1 ? call->out[1].data : NULL};
+        run->backward_weights(&k->plan, call->in[0].data, call->n_in > 2 ? 2 : 1, e, dw, scratch);
+        return GHL_OK;
+    }
+    GHL_TRY(ghl_derived_read(k->weights, call->in[1].data, &w));
+    if (call->op == GHL_OP_conv)
+        run->forward(&k->plan, call->in[0].data, w, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
+    else
+        run->backward_data(&k->plan, call->in[0].data, w, out, scratch);
+    return GHL_OK;
+}
+
+static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, tile_conv *k, ghl_kernel *kernel)
+{
+    k->kernels = cpu->kernels->amx;
+    k->scratch = cpu->scratch;
+    GHL_TRY(ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes));
+    if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data)
+        GHL_TRY(ghl_derived_want(cpu->derived, &call->in[1],
+                                 &(ghl_derived_format){pack_tiles, k, sizeof *k, sizeof k->plan, k->plan.weights_bytes}, &k->weights));
+    *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = "amx tiles"};
+    return GHL_OK;
+}
+
 /* ---- The choice ---- */
 
 /* F(MxM, 3x3) is used from so many channels on both sides and from so large a saving of multiplications on. Of two tiles the larger
@@ -185,17 +233,28 @@ static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_
     return true;
 }
 
-ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+static ghl_status prepare_half(ghl_cpu *cpu, const ghl_call *call, ghl_conv_problem *problem, ghl_kernel *kernel)
 {
-    ghl_conv_problem problem = problem_of(call);
+    tile_conv *k = NULL;
+    if (cpu->kernels->amx != NULL) {
+        GHL_TRY(GHL_NEW(k, 1));
+        if (ghl_amx_plan(problem, cpu->threads, &k->plan) && prepare_tiles(cpu, call, k, kernel) == GHL_OK)
+            return GHL_OK;
+        free(k);
+    }
+    flatten_linear(problem);
+    return prepare_onednn(cpu, call, problem, kernel);
+}
+
+static ghl_status prepare_single(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, ghl_kernel *kernel)
+{
     own_conv *k = NULL;
     const char *name = NULL;
     size_t bytes = 0;
     GHL_TRY(GHL_NEW(k, 1));
-    if (problem.half || !choose_own(cpu, &problem, k, &name, &bytes)) {
+    if (!choose_own(cpu, problem, k, &name, &bytes)) {
         free(k);
-        flatten_linear(&problem);
-        return prepare_onednn(cpu, call, &problem, kernel);
+        return prepare_onednn(cpu, call, problem, kernel);
     }
     ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);
     if (status != GHL_OK) {
@@ -207,4 +266,10 @@ ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *
     bool pair = call->op == GHL_OP_conv_backward_weights_pair;
     *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
     return GHL_OK;
+}
+
+ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+{
+    ghl_conv_problem problem = problem_of(call);
+    return problem.half ? prepare_half(cpu, call, &problem, kernel) : prepare_single(cpu, call, &problem, kernel);
 }

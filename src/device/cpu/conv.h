@@ -5,6 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CONV_H
 #define GHL_DEVICE_CPU_CONV_H
 
+#include "device/cpu/amx.h"
 #include "device/cpu/columns.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/linear.h"
@@ -19,5 +20,7 @@ void ghl_winograd_place(ghl_conv_direction direction, ghl_winograd *g);
 bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
 /* The same for convolutions of few inputs a position; not backward data. */
 bool ghl_columns_plan(const ghl_conv_problem *problem, int threads, ghl_columns *out);
+/* The same for convolutions on bf16 tiles (kernels->amx). */
+bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out);
 
 #endif

@@ -44,6 +44,10 @@ const ghl_cpu_kernels *ghl_cpu_kernels_at(int i)
     if (i == 2 && has_v4())
         return &ghl_cpu_kernels_v4;
 #endif
+#ifdef GHL_ISA_AMX
+    if (i == 3 && has_v4() && ghl_cpu_tiles_allowed())
+        return &ghl_cpu_kernels_amx;
+#endif
     return i == 0 ? &ghl_cpu_kernels_base : NULL;
 }
 

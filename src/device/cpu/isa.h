@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa.h - kernels that are compiled once per instruction set (base, v3, v4) from the files isa_*.c.
+ * isa.h - kernels that are compiled once per instruction set (base, v3, v4, amx) from the files isa_*.c.
  *
  * Parallel loops run on the calling thread's OpenMP team. A sum over many elements is cut into chunks that depend on shapes alone, and
  * the chunks are added up in order: results do not depend on the number of threads. Every kernel lets NaN through.
@@ -32,17 +32,31 @@ typedef struct ghl_conv_kernels {
     void (*backward_weights_pair)(const void *plan, const float *x, const float *const e[2], float *const dw[2], float *scratch);
 } ghl_conv_kernels;
 
+/* The same on bf16 activations: x [N,H,W,C], e and y [N,P,Q,K] dense bf16; gradients f32 [K,R,S,C]; sums in f32, outputs rounded once
+ * to the nearest even. `w_packed` (64-aligned) is what pack_weights made of the master f32 [K,R,S,C] with the same plan. */
+typedef struct ghl_conv16_kernels {
+    void (*forward)(const void *plan, const uint16_t *x, const void *w_packed, const float *bias /* or NULL */, uint16_t *y, void *scratch);
+    void (*backward_data)(const void *plan, const uint16_t *e, const void *w_packed, uint16_t *dx, void *scratch);
+    /* n, 1 or 2, errors and gradients; x is packed once. Equal bits for any n. */
+    void (*backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
+    void (*pack_weights)(const void *plan, const float *w, void *w_packed); /* forward or backward data, as the plan says */
+} ghl_conv16_kernels;
+
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
     ghl_cpu_op *op[GHL_OP_COUNT];
     const ghl_conv_kernels *winograd2, *winograd4; /* F(2x2,3x3), F(4x4,3x3); plan: ghl_winograd */
     const ghl_conv_kernels *linear;                /* plan: ghl_linear */
     const ghl_conv_kernels *columns;               /* plan: ghl_columns */
+    const ghl_conv16_kernels *amx;                 /* plan: ghl_amx; NULL where the instruction set has no tiles */
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
 #ifdef GHL_ISA_X86
 extern const ghl_cpu_kernels ghl_cpu_kernels_v3, ghl_cpu_kernels_v4;
+#endif
+#ifdef GHL_ISA_AMX
+extern const ghl_cpu_kernels ghl_cpu_kernels_amx;
 #endif
 
 /* A bound that all kernels keep to. */
@@ -61,6 +75,9 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
+#if defined(__AMX_BF16__)
+extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
+#endif
 
 /* Activations are f32 or bf16. A kernel is one body, inlined once for each: `half` is a constant in either, so that the loops become
  * vector code. GHL_CPU_ACTIVATIONS(op, call->in[0]) defines the op from static GHL_CPU_BODY ghl_status op_body(call, scratch, half). */

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * amx.c - which convolutions go by bf16 tiles, in which form, and the sizes of their blocks. See amx.h.
+ *
+ * A form costs tiles times 16 cycles, and the copying. Blocks are cut for a second-level cache of 2 MiB. What decides the order of a
+ * sum (form, groups, chunks) depends on the problem alone; what only cuts the outputs may depend on the number of threads.
+ */
+#include <string.h>
+
+#include "device/cpu/conv.h"
+
+enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t over(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t up(int64_t a, int64_t unit)
+{
+    return over(a, unit) * unit;
+}
+
+/* ---- Gather ---- */
+
+/* The fewest tiles that a run fills evenly, each with an even number of values. */
+static void cut_run(int64_t length, int32_t *blocks, int32_t *depth)
+{
+    int64_t n = over(length, DEPTH);
+    while (length % n != 0 || length / n % 2 != 0)
+        n++;
+    *blocks = (int32_t)n;
+    *depth = (int32_t)(length / n);
+}
+
+/* The number of channels, with zeros, whose runs are cut into few tiles. */
+static int64_t padded_channels(int64_t channels, int64_t taps)
+{
+    int32_t blocks, depth;
+    int64_t c = channels <= 4 ? up(channels, 4) : up(channels, 8);
+    cut_run(c * taps, &blocks, &depth);
+    return blocks > over(c * taps, DEPTH) * 4 / 3 ? up(channels, DEPTH) : c;
+}
+
+/* The taps of a phase along one axis, in the order of their offsets: tap, tap + step, ..., at offset, offset + 1, ... */
+typedef struct axis {
+    int64_t tap, step, count, offset;
+} axis;
+
+static axis axis_taps(const ghl_conv_problem *p, int i, int64_t phase)
+{
+    int64_t kernel = p->window.kernel[i], stride = p->window.stride[i], padding = p->window.padding[i];
+    if (p->direction == GHL_CONV_FORWARD)
+        return (axis){0, 1, kernel, -padding};
+    int64_t last = kernel - 1 - ((kernel - 1 - phase - padding) % stride + stride) % stride;
+    return (axis){last, -stride, last < 0 ? 0 : last / stride + 1, (phase + padding - last) / stride};
+}
+
+static void axis_reach(const ghl_conv_problem *p, ghl_amx_gather *g, int i)
+{
+    int64_t high = 0;
+    for (int64_t phase = 0; phase < g->out_stride[i]; phase++) {
+        axis a = axis_taps(p, i, phase);
+        if (a.count > 0) {
+            g->low[i] = least(g->low[i], a.offset);
+            high = most(high, a.offset + a.count - 1);
+        }
+    }
+    g->reach[i] = high - g->low[i];
+}
+
+/* The sizes of the copy of a band of rows of an image. */
+static void lay_out_copy(ghl_amx_gather *g, int64_t area)
+{
+    int64_t columns = over(g->out_columns, g->out_stride[1]), front = -g->low[1];
+    int64_t beyond = (columns - 1) * g->in_stride[1] + g->reach[1] + 1 - front - g->columns; /* columns of padding at the right */
+    g->plane_rows = over((g->band - 1) * g->in_stride[0] + g->reach[0] + 1, g->in_stride[0]);
+    g->pitch = g->line = columns;
+    if (g->form == GHL_AMX_PADDED) {
+        g->pitch = up(g->columns + front + most(0, beyond - front), g->in_stride[1]);
+        g->line = g->pitch / g->in_stride[1];
+        g->step = g->channels * g->in_stride[1];
+        g->plane = up((g->plane_rows * g->pitch + front) * g->channels, DEPTH);
+        g->image = g->plane * g->in_stride[0];
+    } else if (g->form == GHL_AMX_SHIFTED) {
+        g->step = g->channels;
+        g->plane = g->plane_rows * g->line * g->channels;
+        g->image = g->plane * g->in_stride[0] * (g->reach[1] + 1);
+    } else {
+        int64_t length = area * g->sources, tiles = over(length, DEPTH), even = up(over(length, tiles), 2) * tiles;
+        g->step = g->form == GHL_AMX_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
+        g->image = g->band * columns * g->step;
+    }
+}
+
+static void add_runs(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int *used)
+{
+    int64_t each = g->form == GHL_AMX_SHIFTED ? 1 : columns->count, length = each * g->channels;
+    f->run = *used;
+    for (int64_t i = 0; i < rows->count; i++)
+        for (int64_t j = 0; j < columns->count; j += each) {
+            int64_t row = rows->offset + i - g->low[0], column = columns->offset + j - g->low[1];
+            int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->channels;
+            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->channels;
+            g->run[(*used)++] = (ghl_amx_run){at, (int32_t)((rows->tap + i * rows->step) * width + columns->tap + j * columns->step),
+                                              (int32_t)columns->step};
+        }
+    f->runs = *used - f->run;
+    f->taps = (int32_t)each;
+    if (f->runs > 0)
+        cut_run(length, &f->blocks, &f->depth);
+}
+
+/* All taps as one run; a single phase. */
+static void one_run(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int64_t area)
+{
+    int64_t length = area * g->sources, tiles = over(length, DEPTH);
+    g->run[0] = (ghl_amx_run){0, (int32_t)(rows->tap * width + columns->tap), (int32_t)columns->step};
+    f->run = 0;
+    f->runs = 1;
+    f->taps = (int32_t)area;
+    cut_run(up(over(length, tiles), 2) * tiles, &f->blocks, &f->depth);
+}
+
+static void add_phases(const ghl_conv_problem *p, ghl_amx_gather *g)
+{
+    int64_t width = p->w.w, area = p->w.h * p->w.w, at = 0;
+    int used = 0;
+    for (int64_t i = 0; i < g->out_stride[0] * g->out_stride[1]; i++) {
+        int64_t first[2] = {i / g->out_stride[1], i % g->out_stride[1]};
+        axis rows = axis_taps(p, 0, first[0]), columns = axis_taps(p, 1, first[1]);
+        ghl_amx_phase *f = &g->phase[g->phases++];
+        *f = (ghl_amx_phase){.rows = over(g->out_rows - first[0], g->out_stride[0]), .first = {first[0], first[1]}, .depth = 2,
+                             .columns = over(g->out_columns - first[1], g->out_stride[1]), .weights_at = at};
+        if (g->form >= GHL_AMX_COLUMNS)
+            one_run(g, f, &rows, &columns, width, area);
+        else
+            add_runs(g, f, &rows, &columns, width, &used);
+        at += (int64_t)f->runs * f->blocks * f->depth * ROWS;
+    }
+    g->filter = at;
+}
+
+/* Cycles for all images. */
+static double gather_cost(const ghl_amx_gather *g)
+{
+    double tiles = 0, copy = (double)g->image / 8;
+    for (int i = 0; i < g->phases; i++) {
+        const ghl_amx_phase *f = &g->phase[i];
+        double all = g->form >= GHL_AMX_COLUMNS ? (double)(f->rows * f->columns) / ROWS
+                                                : (double)over((f->rows - 1) * g->line + f->columns, ROWS);
+        tiles += all * f->runs * f->blocks;
+        if (g->form == GHL_AMX_COLUMNS)
+            copy += (double)(f->rows * f->columns) * (f->taps + 4.0);
+    }
+    return (tiles * (double)g->filters * 16 + (g->form == GHL_AMX_DIRECT ? 0 : copy)) * (double)g->images;
+}
+
+static bool gather_in_form(const ghl_conv_problem *p, const ghl_amx_gather *base, ghl_amx_form form, ghl_amx_gather *g)
+{
+    bool one = base->out_stride[0] * base->out_stride[1] == 1, point = p->w.h * p->w.w * p->window.stride[0] * p->window.stride[1] == 1;
+    if ((form == GHL_AMX_COLUMNS && !one) ||
+        (form == GHL_AMX_DIRECT && !(point && p->window.padding[0] == 0 && p->window.padding[1] == 0 && base->sources % DEPTH == 0 &&
+                                     base->out_rows % ROWS == 0 && base->out_columns == 1)))
+        return false;
+    *g = *base;
+    g->form = form;
+    g->channels = form >= GHL_AMX_COLUMNS ? g->sources : padded_channels(g->sources, form == GHL_AMX_PADDED && one ? p->w.w : 1);
+    g->band = over(g->out_rows, g->out_stride[0]);
+    lay_out_copy(g, p->w.h * p->w.w);
+    add_phases(p, g);
+    return true;
+}
+
+/* Images, or rows of an image, that are done at a time; parts of the outputs, so that every thread has its share. */
+static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
+{
+    int64_t rows = g->band, image = most(1, g->image * 2), weights = g->filters * g->filter * 2, few = 4 * threads;
+    int64_t budget = weights > 700000 ? 1100000 : 300000, tasks;
+    g->group = most(1, least(budget / image, g->images));
+    g->bands = 1;
+    if (image > budget)
+        g->bands = least(over(image, budget), rows);
+    if (g->images * g->bands > few)
+        g->group = most(1, least(g->group, over(g->images, weights > 700000 ? threads : few)));
+    else if (g->images == 1)
+        g->bands = most(g->bands, least(few, over(rows, 64)));
+    if (g->bands > 1) {
+        g->group = 1;
+        g->band = over(rows, g->bands);
+        if (g->out_columns == 1)
+            g->band = least(rows, up(g->band, 2 * ROWS));
+        g->bands = over(rows, g->band);
+        lay_out_copy(g, area);
+    }
+    tasks = over(g->images, g->group) * g->bands;
+    g->parts = most(1, least(over(2 * threads, tasks), g->filters / 2));
+}
+
+static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
+{
+    bool back = p->direction == GHL_CONV_BACKWARD_DATA;
+    ghl_shape from = back ? p->y : p->x, to = back ? p->x : p->y;
+    int64_t area = p->w.h * p->w.w;
+    ghl_amx_gather base = {.images = from.n, .rows = from.h, .columns = from.w, .sources = from.c, .out_rows = to.h, .out_columns = to.w,
+                           .outputs = to.c, .filters = over(to.c, ROWS), .source_step = back ? area * p->w.c : 1,
+                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c}, g, *best = &out->gather;
+    for (int i = 0; i < 2; i++) {
+        base.in_stride[i] = back ? 1 : p->window.stride[i];
+        base.out_stride[i] = back ? p->window.stride[i] : 1;
+        axis_reach(p, &base, i);
+    }
+    for (int form = 0; form < GHL_AMX_FORMS; form++)
+        if (gather_in_form(p, &base, (ghl_amx_form)form, &g) && (form == 0 || gather_cost(&g) < gather_cost(best)))
+            *best = g;
+    cut_work(best, area, out->threads);
+    best->phases = 0;
+    add_phases(p, best);
+    int64_t line = over(best->out_rows, best->out_stride[0]) * best->line;
+    int64_t positions = best->group * up((best->bands > 1 ? best->band * best->line : line) + ROWS, ROWS);
+    best->copy_bytes = (size_t)up((best->group * best->image + 2 * ROWS * best->step + 4 * DEPTH) * 2, 4096);
+    out->weights_bytes = (size_t)(best->filters * best->filter) * 2;
+    out->own_bytes = best->copy_bytes + ghl_scratch_round((size_t)positions * sizeof(int32_t));
+}
+
+/* ---- Weight gradient ---- */
+
+static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
+{
+    int64_t front = g->padding[1], columns = g->y.w, covered = (columns - 1) * g->stride[1] + g->kernel[1];
+    int64_t below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h, rows;
+    g->top = most(g->padding[0], below);
+    if (g->form == GHL_AMX_COLUMNS)
+        g->top = g->padding[0];
+    g->height = up(g->top + g->x.h, g->stride[0]);
+    g->pitch = most(front + g->x.w, covered);
+    g->line = columns;
+    g->planes = 1;
+    g->width = g->x.c;
+    rows = g->height / g->stride[0];
+    if (g->form == GHL_AMX_PADDED) {
+        g->pitch = g->x.w + front + most(0, covered - g->x.w - 2 * front);
+        g->line = g->pitch;
+        g->taps = p->w.h * p->w.w;
+        for (int64_t t = 0; t < g->taps; t++)
+            g->tap[t] = (ghl_amx_tap){(t / p->w.w + g->top - g->padding[0]) * g->pitch + t % p->w.w, 0};
+    } else if (g->form == GHL_AMX_SHIFTED) {
+        g->width = p->w.w * g->x.c;
+        g->planes = g->stride[0];
+        g->taps = p->w.h;
+        for (int64_t t = 0; t < g->taps; t++) {
+            int64_t row = t + g->top - g->padding[0];
+            g->tap[t] = (ghl_amx_tap){row / g->stride[0] * columns, row % g->stride[0]};
+        }
+    } else {
+        g->width = p->w.h * p->w.w * g->x.c;
+        g->taps = 1;
+        g->height = most(g->height, (g->y.h - 1) * g->stride[0] + g->kernel[0]);
+        rows = g->y.h;
+    }
+    for (int64_t t = 0; t < g->taps; t++)
+        g->margin = most(g->margin, g->tap[t].shift);
+    g->length = up(rows * g->line, 2);
+    g->tiles = over(g->width, ROWS);
+    g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
+}
+
+/* Cycles an image: the products, the laying out of x, the transposing of e. */
+static double gradient_cost(const ghl_amx_gradient *g)
+{
+    double positions = (double)g->length, product = positions / DEPTH * (double)(g->taps * g->tiles * g->filters * 16);
+    return product + positions * (double)(g->tiles * g->planes) + positions * (double)g->filters * ROWS / 6;
+}
+
+/* How the sum is cut: groups with sums of their own where these are small, chunks that fit the cache. */
+static void cut_sum(ghl_amx_gradient *g)
+{
+    enum { SUMS = 12 << 20, SMALL = 3 << 19, CACHE = 1200000, POSITIONS = 256 };
+    int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, x = g->planes * g->tiles * g->length * ROWS * 2;
+    g->groups = 1;
+    if (sums <= SMALL)
+        while (g->groups < 16 && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= POSITIONS)
+            g->groups *= 2;
+    g->shared = g->groups == 1;
+    if (g->shared) {
+        g->panel = least(g->filters, 4);
+        for (int64_t panel = 8; panel >= 4; panel -= 2)
+            if (g->filters % panel == 0 && panel * g->length * g->x.n * ROWS * 2 <= CACHE * 3 / 4) {
+                g->panel = panel;
+                break;
+            }
+        g->chunk = CACHE * 3 / 4 / (g->panel * g->length * ROWS * 2);
+    } else {
+        int64_t e = g->length * ROWS * 2;
+        g->panel = most(least(2, g->filters), least(g->filters, (CACHE - x) / e));
+        g->chunk = CACHE / (x + g->panel * e);
+    }
+    int64_t images = over(g->x.n, g->groups);
+    g->chunk = most(1, least(g->chunk, images));
+    g->chunk = over(images, over(images, g->chunk));
+    g->direct = g->groups == 1 && g->width % ROWS == 0 && g->y.c % ROWS == 0;
+}
+
+static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
+{
+    const ghl_window *v = &p->window;
+    ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
+                             .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS)}, g, *best = &out->gradient;
+    for (int form = 0; form <= GHL_AMX_COLUMNS; form++) {
+        if ((form == GHL_AMX_PADDED && v->stride[0] * v->stride[1] > 1) ||
+            (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0))
+            continue;
+        g = base;
+        g.form = (ghl_amx_form)form;
+        lay_out_line(p, &g);
+        if (best->tiles == 0 || gradient_cost(&g) < gradient_cost(best))
+            *best = g;
+    }
+    cut_sum(best);
+    int64_t panels = over(best->filters, best->panel), chunks = best->groups * over(over(best->x.n, best->groups), best->chunk);
+    best->chunk_line = up(best->chunk * best->length + best->margin, DEPTH);
+    best->tile_line = best->chunk_line * ROWS + DEPTH;
+    best->plane = best->tiles * best->tile_line;
+    best->e_line = up(best->margin, DEPTH) + best->chunk_line;
+    if (best->e_line / DEPTH % 2 == 0)
+        best->e_line += DEPTH;
+    best->parts = best->shared ? most(1, least(over(4 * out->threads, panels), best->tiles / 2)) : 1;
+    best->x_bytes = ghl_scratch_round((size_t)(best->planes * best->plane) * 2);
+    if (!best->direct)
+        best->sums_bytes = ghl_scratch_round((size_t)(best->groups * 2 * best->filters * best->taps * best->tiles * ROWS * ROWS) * sizeof(float));
+    out->shared_bytes = best->sums_bytes + (best->shared ? best->x_bytes * (size_t)chunks : 0);
+    best->e_at = best->x_at + (best->shared ? 0 : best->x_bytes);
+    best->to_at = best->e_at + ghl_scratch_round((size_t)(best->panel * ROWS * best->e_line) * 2);
+    best->from_at = best->to_at + ghl_scratch_round((size_t)best->chunk_line * sizeof(int32_t));
+    best->copy_at = best->from_at + ghl_scratch_round((size_t)best->length * sizeof(int32_t));
+    out->own_bytes = best->copy_at;
+    if (!best->in_place)
+        out->own_bytes += ghl_scratch_round((size_t)((best->height + 1) * best->pitch * best->x.c + 4 * DEPTH) * 2);
+}
+
+/* ---- Both ---- */
+
+/* Kernels of one point over dense maps, and of the whole map, are products of matrices: one row, or one column, of positions. */
+static void simplify(ghl_conv_problem *p)
+{
+    const ghl_window *v = &p->window;
+    bool flat = v->padding[0] == 0 && v->padding[1] == 0;
+    if (flat && p->y.h == 1 && p->y.w == 1 && p->w.h == p->x.h && p->w.w == p->x.w) {
+        p->x = (ghl_shape){p->x.n, 1, 1, p->x.h * p->x.w * p->x.c};
+        p->w = (ghl_shape){p->w.n, 1, 1, p->x.c};
+        p->window = (ghl_window){{1, 1}, {1, 1}, {0, 0}};
+    }
+    if (!flat || p->w.h * p->w.w * v->stride[0] * v->stride[1] != 1)
+        return;
+    int64_t positions = p->x.n * p->x.h * p->x.w, slice = 1;
+    if (p->direction == GHL_CONV_BACKWARD_WEIGHTS) {
+        for (int64_t i = 1; i <= least(positions, 1024); i++)
+            slice = positions % i == 0 ? i : slice;
+        p->x = (ghl_shape){positions / slice, 1, slice, p->x.c};
+        p->y = (ghl_shape){positions / slice, 1, slice, p->y.c};
+    } else {
+        p->x = (ghl_shape){1, positions, 1, p->x.c};
+        p->y = (ghl_shape){1, positions, 1, p->y.c};
+    }
+}
+
+bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out)
+{
+    ghl_conv_problem p = *problem;
+    bool back = p.direction == GHL_CONV_BACKWARD_DATA;
+    simplify(&p);
+    if (p.w.h * p.w.w > GHL_AMX_RUNS)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const ghl_window *v = &p.window;
+        if (v->stride[i] < 1 || v->stride[i] > (back ? 2 : GHL_AMX_STRIDE) || v->padding[i] < 0 || v->padding[i] >= v->kernel[i])
+            return false;
+    }
+    memset(out, 0, sizeof *out);
+    out->threads = threads;
+    if (p.direction == GHL_CONV_BACKWARD_WEIGHTS)
+        plan_gradient(&p, out);
+    else
+        plan_gather(&p, out);
+    out->own_bytes = (out->own_bytes + 4095) / 4096 * 4096 + 4096;
+    out->shared_bytes = (out->shared_bytes + 4095) / 4096 * 4096;
+    out->scratch_bytes = out->shared_bytes + (size_t)threads * out->own_bytes;
+    return true;
+}

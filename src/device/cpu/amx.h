@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * amx.h - convolutions on bf16 matrix tiles: the sizes that amx.c chooses and isa_amx*.c works with.
+ *
+ * Forward and backward data are one operation, a gather: an output is the sum over taps of a source (x or e) at an offset. The source is
+ * copied, a block of images or of rows of an image at a time, into a form in which 16 neighbouring outputs and a run of its values under
+ * a kernel row make a matrix tile whose rows are equally far apart. There are four forms:
+ *
+ *   PADDED   rows with their zero padding, one after the other; the padding behind a row is that in front of the next. Output position m
+ *            = p * pitch + q reads at m plus the tap's offset, whatever p and q; positions past the end of an output row are computed in
+ *            vain. A stride puts the source's rows into planes, one for each remainder. A run is a kernel row.
+ *   SHIFTED  a plane for each column of the kernel, already shifted by it: no position is in vain within an image. A run is a tap.
+ *   COLUMNS  every position with all of its taps: no position is in vain. A single run.
+ *   DIRECT   the source as it lies: kernels of 1x1, and of the whole map (linear layers).
+ *
+ * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
+ *
+ * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is transposed;
+ * both on one line of positions that counts the padding, so that a tap is a shift of e. The same forms: PADDED (taps are shifts by
+ * rows and columns, columns of x are its C channels), SHIFTED (taps are rows, columns of x are S C), COLUMNS (one tap, R S C).
+ */
+#ifndef GHL_DEVICE_CPU_AMX_H
+#define GHL_DEVICE_CPU_AMX_H
+
+#include "ghl_ext.h"
+
+enum {
+    GHL_AMX_ROWS = 16,       /* of a tile; also its columns of sums */
+    GHL_AMX_DEPTH = 32,      /* bf16 values in a row of a tile */
+    GHL_AMX_RUNS = 64,       /* taps of a kernel at most */
+    GHL_AMX_STRIDE = 4,      /* at most */
+    GHL_AMX_PHASES = 4,      /* of backward data */
+};
+typedef enum ghl_amx_form { GHL_AMX_PADDED, GHL_AMX_SHIFTED, GHL_AMX_COLUMNS, GHL_AMX_DIRECT, GHL_AMX_FORMS } ghl_amx_form;
+
+/* Values of the source that lie one after the other, for every position: `taps` (of the phase) times `channels`. */
+typedef struct ghl_amx_run {
+    int64_t at;        /* where the run begins, in elements from the position's place in the copy */
+    int32_t tap, step; /* the weights' taps (r * S + s): tap, tap + step, ... */
+} ghl_amx_run;
+
+typedef struct ghl_amx_phase {
+    int64_t rows, columns;   /* of outputs */
+    int64_t first[2];        /* the first output's row and column */
+    int32_t run, runs, taps; /* its runs, and the taps of each */
+    int32_t blocks, depth;   /* tiles in a run, and how many values a tile's row has of it; even */
+    int64_t weights_at;      /* in the packed weights, elements */
+} ghl_amx_phase;
+
+/* Forward, or backward data: then the source is e and the outputs are dx. */
+typedef struct ghl_amx_gather {
+    int64_t images, rows, columns, sources; /* of the source [images, rows, columns, sources] */
+    int64_t out_rows, out_columns, outputs;
+    int64_t in_stride[2], out_stride[2];    /* one of the two is 1 */
+    int64_t low[2], reach[2];               /* of the taps' offsets: the lowest, and how much further the others reach */
+    ghl_amx_form form;
+    int64_t channels;                       /* of a position in the copy: sources and zeros */
+    int64_t pitch;                          /* of a row of the copy, in positions of the source */
+    int64_t step, line;                     /* elements from an output position to the next; output positions from a row to the next */
+    int64_t plane, image, plane_rows;       /* sizes in the copy, elements; rows of a plane */
+    int64_t group, band, bands;             /* images, or else output rows of one image, done at a time */
+    size_t copy_bytes;                      /* the end of a thread's scratch */
+    int64_t parts;                          /* into which the outputs are cut for parallel work */
+    int64_t filters;                        /* 16 outputs each */
+    int64_t filter;                         /* elements of packed weights for 16 outputs, all phases */
+    int64_t source_step, output_step;       /* in the weights [K,R,S,C], from a source's or an output's to the next */
+    int64_t tap_step;                       /* and from a tap's to the next */
+    int phases;
+    ghl_amx_phase phase[GHL_AMX_PHASES];
+    ghl_amx_run run[GHL_AMX_RUNS];
+} ghl_amx_gather;
+
+typedef struct ghl_amx_tap {
+    int64_t shift, plane; /* positions by which e is shifted; plane of x */
+} ghl_amx_tap;
+
+typedef struct ghl_amx_gradient {
+    ghl_shape x, y;                 /* [N,H,W,C], [N,P,Q,K] */
+    int64_t kernel[2], stride[2], padding[2];
+    ghl_amx_form form;
+    int64_t pitch, top, height;     /* of the padded copy of an image: positions in a row, rows of padding above, all rows */
+    bool in_place;                  /* no copy is needed */
+    int64_t line, length;           /* positions from an output row to the next, from an image to the next; length is even */
+    int64_t margin;                 /* the largest shift */
+    int64_t width, tiles;           /* columns of x under a tap, and how many tiles of 16 that is */
+    int64_t planes, taps;           /* planes hold taps / planes taps each or one less, in order */
+    ghl_amx_tap tap[GHL_AMX_RUNS];
+    int64_t groups;                 /* of images with partial sums of their own; 1: straight into dw */
+    int64_t chunk;                  /* images done at a time */
+    int64_t chunk_line;             /* positions of a chunk, multiple of 32 */
+    int64_t panel;                  /* tiles of 16 filters done at a time */
+    int64_t filters, parts;         /* K / 16, rounded up; into how many parts the columns are cut for parallel work */
+    int64_t tile_line, plane;       /* elements of a tile of columns of packed x, and of a plane */
+    int64_t e_line;                 /* of a row of transposed e */
+    size_t sums_bytes, x_bytes;     /* shared: partial sums, then packed x, so many bytes a chunk */
+    size_t x_at, e_at, to_at, from_at, copy_at; /* a thread's own: packed x, e, the places of e and of x, the padded copy */
+    bool shared, direct;            /* x is packed once for all threads; tiles go straight into dw */
+} ghl_amx_gradient;
+
+typedef struct ghl_amx {
+    ghl_amx_gather gather;
+    ghl_amx_gradient gradient;
+    size_t shared_bytes, own_bytes; /* of the scratch: for all, then for each thread */
+    size_t scratch_bytes;
+    size_t weights_bytes;           /* of packed weights */
+    int threads;
+} ghl_amx;
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_amx.h - tiles and rows of bf16, for isa_amx*.c. Tiles 0 to 3 are sums [16][16] f32; 4 and 5 rows of the left operand
+ * [16][depth]; 6 and 7 the right operand in pairs [depth / 2][16][2]. The state is a thread's own: it is loaded and given back inside
+ * every parallel region, because other libraries use tiles too.
+ */
+#ifndef GHL_DEVICE_CPU_ISA_AMX_H
+#define GHL_DEVICE_CPU_ISA_AMX_H
+
+#if defined(__AMX_BF16__)
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "device/cpu/amx.h"
+
+enum { AMX_ROWS = GHL_AMX_ROWS, AMX_DEPTH = GHL_AMX_DEPTH };
+
+typedef struct amx_config {
+    uint8_t palette, start, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} amx_config;
+
+static inline void amx_begin(int depth)
+{
+    amx_config c __attribute__((aligned(64))) = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        c.rows[i] = (uint8_t)(i < 6 ? AMX_ROWS : depth / 2);
+        c.row_bytes[i] = (uint16_t)(i == 4 || i == 5 ? depth * 2 : 64);
+    }
+    __asm__ volatile("" : : "m"(c) : "memory");
+    _tile_loadconfig(&c);
+}
+
+static inline void amx_end(void)
+{
+    _tile_release();
+}
+
+/* n values at any place. */
+static inline void amx_copy(uint16_t *to, const uint16_t *from, int64_t n)
+{
+    for (; n >= AMX_DEPTH; n -= AMX_DEPTH, to += AMX_DEPTH, from += AMX_DEPTH)
+        _mm512_storeu_si512(to, _mm512_loadu_si512(from));
+    if (n > 0) {
+        __mmask32 mask = ((__mmask32)1 << n) - 1;
+        _mm512_mask_storeu_epi16(to, mask, _mm512_maskz_loadu_epi16(mask, from));
+    }
+}
+
+static inline void amx_zero(uint16_t *to, int64_t n)
+{
+    for (; n >= AMX_DEPTH; n -= AMX_DEPTH, to += AMX_DEPTH)
+        _mm512_storeu_si512(to, _mm512_setzero_si512());
+    if (n > 0)
+        _mm512_mask_storeu_epi16(to, ((__mmask32)1 << n) - 1, _mm512_setzero_si512());
+}
+
+/* Two rows of 16 values, as they stand in the right operand: [16][2]. */
+static inline __m512i amx_pair(__m256i a, __m256i b)
+{
+    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                                19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(interleave, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
+}
+
+/* 16 rows of 16 pairs become 16 columns of them. */
+static inline void amx_transpose_pairs(__m512i v[16])
+{
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 4) {
+        __m512i a = _mm512_unpacklo_epi32(v[i], v[i + 1]), b = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+        __m512i c = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]), d = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
+        t[i] = _mm512_unpacklo_epi64(a, c), t[i + 1] = _mm512_unpackhi_epi64(a, c);
+        t[i + 2] = _mm512_unpacklo_epi64(b, d), t[i + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int i = 0; i < 4; i++) {
+        __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
+        __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88), d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
+        v[i] = _mm512_shuffle_i32x4(a, c, 0x88), v[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        v[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88), v[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+}
+
+/* c[i][j] [16][16] = (add ? c[i][j] : 0) + sum over runs and blocks of a[i] [16][depth] times b[j] [depth / 2][16][2]. */
+typedef struct amx_product {
+    const uint16_t *a[4], *b;
+    int64_t a_bytes, b_next;      /* bytes from a row of a to the next; elements from b[0] to b[1] */
+    const ghl_amx_run *run;       /* where in a each run begins; b has the runs one after the other */
+    int runs, blocks, depth, add;
+    float *c[4];                  /* c[i * columns + j] */
+    int64_t c_bytes;
+} amx_product;
+
+/* rows x columns: up to 4 x 1, 2 x 2. */
+void ghl_amx_multiply(const amx_product *t, int rows, int columns);
+
+/* How many of `left` tiles of rows to take next. */
+static inline int amx_rows_next(int64_t left, int columns)
+{
+    int64_t most = columns == 2 ? 2 : left == 5 || left == 6 ? 3 : 4; /* a sum alone waits for itself */
+    return (int)(left < most ? left : most);
+}
+
+void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed);
+void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const float *bias, uint16_t *y, void *scratch);
+void ghl_amx_backward_data(const void *plan, const uint16_t *e, const void *w, uint16_t *dx, void *scratch);
+void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
+#endif
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_amx_gather.c - forward and backward data on bf16 tiles, see amx.h: copy a block of the source, then for 32 outputs after 32
+ * multiply the copy's rows with their weights, and round the sums. The weights of 32 outputs stay in the cache for a whole block.
+ */
+#include <omp.h>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_amx.h"
+
+#if defined(__AMX_BF16__)
+
+typedef struct work {
+    const ghl_amx_gather *g;
+    const uint16_t *source, *weights;
+    const float *bias;
+    uint16_t *out;
+} work;
+
+/* What is done at a time: images or a band of the rows of one. */
+typedef struct part {
+    int64_t image, images, row, rows; /* rows of a phase, not of the map */
+    uint16_t *copy;
+    int32_t *to; /* the output's position from the first image on, or -1, for every computed position */
+} part;
+
+/* ---- The copy ---- */
+
+/* `count` positions, `stride` apart, with zeros behind their channels. */
+static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t count, int64_t stride, uint16_t *to)
+{
+    int64_t c = g->sources;
+    if (c == g->channels && stride == 1)
+        amx_copy(to, from, count * c);
+    else if (c == g->channels)
+        for (int64_t i = 0; i < count; i++)
+            amx_copy(to + i * c, from + i * stride * c, c);
+    else
+        for (int64_t i = 0; i < count; i++) {
+            for (int64_t j = 0; j < c; j += AMX_DEPTH)
+                amx_copy(to + i * g->channels + j, from + i * stride * c + j, ghl_cpu_min(c - j, AMX_DEPTH));
+            amx_zero(to + i * g->channels + c, g->channels - c);
+        }
+}
+
+/* A row of the source, or NULL: padding. */
+static const uint16_t *source_row(const work *k, const part *p, int64_t image, int64_t row)
+{
+    const ghl_amx_gather *g = k->g;
+    if (row < 0 || row >= g->rows)
+        return NULL;
+    return k->source + ((p->image + image) * g->rows + row) * g->columns * g->sources;
+}
+
+static void copy_padded(const work *k, const part *p, int64_t image, uint16_t *to)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t front = -g->low[1], rest = g->pitch - front - g->columns;
+    for (int64_t plane = 0; plane < g->in_stride[0]; plane++) {
+        uint16_t *at = to + plane * g->plane;
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->pitch * g->channels) {
+            const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + plane);
+            if (from == NULL) {
+                amx_zero(at, g->pitch * g->channels);
+                continue;
+            }
+            amx_zero(at, front * g->channels);
+            copy_positions(g, from, g->columns, 1, at + front * g->channels);
+            amx_zero(at + (front + g->columns) * g->channels, rest * g->channels);
+        }
+        amx_zero(at, front * g->channels);
+    }
+}
+
+static void copy_shifted(const work *k, const part *p, int64_t image, uint16_t *to)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t stride = g->in_stride[1];
+    for (int64_t plane = 0; plane < g->in_stride[0] * (g->reach[1] + 1); plane++) {
+        int64_t shift = g->low[1] + plane % (g->reach[1] + 1), lower = plane / (g->reach[1] + 1);
+        int64_t begin = shift < 0 ? ghl_cpu_min(g->line, (stride - 1 - shift) / stride) : 0;
+        int64_t end = g->columns > shift ? ghl_cpu_min(g->line, (g->columns - shift + stride - 1) / stride) : 0;
+        end = end < begin ? begin : end;
+        uint16_t *at = to + plane * g->plane;
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->line * g->channels) {
+            const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + lower);
+            if (from == NULL) {
+                amx_zero(at, g->line * g->channels);
+                continue;
+            }
+            amx_zero(at, begin * g->channels);
+            if (end > begin)
+                copy_positions(g, from + (begin * stride + shift) * g->sources, end - begin, stride, at + begin * g->channels);
+            amx_zero(at + end * g->channels, (g->line - end) * g->channels);
+        }
+    }
+}
+
+static void copy_columns(const work *k, const part *p, int64_t image, uint16_t *to)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t c = g->sources, wide = g->reach[1] + 1, run = wide * c, length = (g->reach[0] + 1) * run;
+    for (int64_t row = p->row; row < p->row + p->rows; row++)
+        for (int64_t column = 0; column < g->line; column++, to += g->step) {
+            int64_t left = column * g->in_stride[1] + g->low[1], begin = left < 0 ? ghl_cpu_min(-left, wide) : 0;
+            int64_t end = ghl_cpu_min(wide, g->columns - left);
+            end = end < begin ? begin : end;
+            for (int64_t r = 0; r <= g->reach[0]; r++) {
+                const uint16_t *from = source_row(k, p, image, row * g->in_stride[0] + g->low[0] + r);
+                uint16_t *at = to + r * run;
+                if (from == NULL) {
+                    amx_zero(at, run);
+                    continue;
+                }
+                amx_zero(at, begin * c);
+                amx_copy(at + begin * c, from + (left + begin) * c, (end - begin) * c);
+                amx_zero(at + end * c, run - end * c);
+            }
+            amx_zero(to + length, g->step - length);
+        }
+}
+
+static void copy_part(const work *k, const part *p)
+{
+    static void (*const copy[])(const work *, const part *, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
+    for (int64_t image = 0; k->g->form != GHL_AMX_DIRECT && image < p->images; image++)
+        copy[k->g->form](k, p, image, p->copy + image * k->g->image);
+}
+
+/* ---- Outputs ---- */
+
+/* Rounds `rows` rows of 32 or 16 sums to their places; n outputs from `first` on. */
+static inline void put_rows(const work *k, const float *sums, int rows, int pair, const int32_t *to, uint16_t *out, int64_t first)
+{
+    int64_t pitch = k->g->outputs, n = pitch - first;
+    __mmask32 mask = n >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
+    __m512 low = _mm512_setzero_ps(), high = low;
+    if (k->bias != NULL) {
+        low = _mm512_maskz_loadu_ps((__mmask16)mask, k->bias + first);
+        high = pair ? _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), k->bias + first + 16) : high;
+    }
+    for (int i = 0; i < rows; i++) {
+        if (to[i] < 0)
+            continue;
+        uint16_t *at = out + to[i] * pitch + first;
+        if (pair) {
+            __m512 a = _mm512_add_ps(_mm512_load_ps(sums + i * 32), low), b = _mm512_add_ps(_mm512_load_ps(sums + i * 32 + 16), high);
+            _mm512_mask_storeu_epi16(at, mask, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+        } else
+            _mm256_mask_storeu_epi16(at, (__mmask16)mask,
+                                     (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(_mm512_load_ps(sums + i * 16), low)));
+    }
+}
+
+/* Which output each computed position of a phase is; returns the number of tiles. */
+static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, const part *p, int64_t rows, int64_t *each)
+{
+    bool joined = g->form >= GHL_AMX_COLUMNS;
+    int64_t line = joined ? f->columns : g->line, computed = (rows - 1) * line + f->columns;
+    *each = (computed + AMX_ROWS - 1) / AMX_ROWS;
+    int64_t next = joined ? rows * f->columns : *each * AMX_ROWS;
+    int64_t tiles = joined ? (p->images * next + AMX_ROWS - 1) / AMX_ROWS : p->images * *each;
+    for (int64_t m = 0; m < tiles * AMX_ROWS; m++)
+        p->to[m] = -1;
+    for (int64_t image = 0; image < p->images; image++)
+        for (int64_t row = 0; row < rows; row++) {
+            int64_t at = (image * g->out_rows + (p->row + row) * g->out_stride[0] + f->first[0]) * g->out_columns + f->first[1];
+            int32_t *to = p->to + image * next + row * line;
+            for (int64_t column = 0; column < f->columns; column++)
+                to[column] = (int32_t)(at + column * g->out_stride[1]);
+        }
+    if (joined)
+        *each = tiles;
+    return tiles;
+}
+
+/* All positions of a block for one or two tiles of outputs. */
+static void multiply_filters(const work *k, const part *p, amx_product *t, int64_t tiles, int64_t each, int64_t filter, int columns)
+{
+    const ghl_amx_gather *g = k->g;
+    float sums[4 * AMX_ROWS * AMX_ROWS] __attribute__((aligned(64)));
+    uint16_t *out = k->out + p->image * g->out_rows * g->out_columns * g->outputs;
+    t->c_bytes = columns * 64;
+    for (int i = 0; i < 4; i++)
+        t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
+    for (int64_t tile = 0, rows; tile < tiles; tile += rows) {
+        rows = amx_rows_next(tiles - tile, columns);
+        for (int64_t i = 0; i < rows; i++)
+            t->a[i] = p->copy + (tile + i) / each * g->image + (tile + i) % each * AMX_ROWS * g->step;
+        ghl_amx_multiply(t, (int)rows, columns);
+        put_rows(k, sums, (int)rows * AMX_ROWS, columns == 2, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
+    }
+}
+
+static void run_part(const work *k, const part *p, int64_t begin, int64_t end)
+{
+    const ghl_amx_gather *g = k->g;
+    for (int i = 0; i < g->phases; i++) {
+        const ghl_amx_phase *f = &g->phase[i];
+        int64_t rows = ghl_cpu_min(p->rows, f->rows - p->row), each, tiles;
+        if (rows <= 0 || f->columns <= 0)
+            continue;
+        tiles = places(g, f, p, rows, &each);
+        amx_begin(f->depth);
+        amx_product t = {.b_next = g->filter, .a_bytes = g->step * 2, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
+                     .depth = f->depth};
+        for (int64_t filter = begin; filter < end; filter += 2) {
+            t.b = k->weights + filter * g->filter + f->weights_at;
+            multiply_filters(k, p, &t, tiles, each, filter, end - filter > 1 ? 2 : 1);
+        }
+    }
+}
+
+static void gather(const ghl_amx *plan, const work *k, char *scratch)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t blocks = (g->images + g->group - 1) / g->group * g->bands, pairs = (g->filters + 1) / 2;
+    int64_t all_rows = (g->out_rows + g->out_stride[0] - 1) / g->out_stride[0];
+#pragma omp parallel
+    {
+        char *own = scratch + (size_t)omp_get_thread_num() * plan->own_bytes;
+        int64_t copied = -1;
+        part p;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t task = 0; task < blocks * g->parts; task++) {
+            int64_t block = task / g->parts, cut = task % g->parts;
+            if (block != copied) {
+                p.image = block / g->bands * g->group;
+                p.images = ghl_cpu_min(g->group, g->images - p.image);
+                p.row = block % g->bands * g->band;
+                p.rows = ghl_cpu_min(g->band, all_rows - p.row);
+                p.to = (int32_t *)own;
+                p.copy = (uint16_t *)(own + plan->own_bytes - g->copy_bytes);
+                if (g->form == GHL_AMX_DIRECT)
+                    p.copy = (uint16_t *)(k->source + p.row * g->sources);
+                copy_part(k, &p);
+                copied = block;
+            }
+            run_part(k, &p, ghl_cpu_part(pairs, g->parts, cut) * 2, ghl_cpu_min(ghl_cpu_part(pairs, g->parts, cut + 1) * 2, g->filters));
+        }
+        amx_end();
+    }
+}
+
+void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const float *bias, uint16_t *y, void *scratch)
+{
+    const work k = {&((const ghl_amx *)plan)->gather, x, w, bias, y};
+    gather(plan, &k, scratch);
+}
+
+void ghl_amx_backward_data(const void *plan, const uint16_t *e, const void *w, uint16_t *dx, void *scratch)
+{
+    ghl_amx_forward(plan, e, w, NULL, dx, scratch);
+}
+
+#endif

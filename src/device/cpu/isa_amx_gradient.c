@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_amx_gradient.c - the weight gradient on bf16 tiles, see amx.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
+ *
+ * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m], for a panel of filters that stays in
+ * the cache. What is no output's position is 0 in e, and the padding is 0 in x. So values that are not finite reach, beside the taps
+ * that met them, those taps whose window ends at the map's edge just before them.
+ */
+#include <omp.h>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_amx.h"
+
+#if defined(__AMX_BF16__)
+
+typedef struct work {
+    const ghl_amx *plan;
+    const ghl_amx_gradient *g;
+    const uint16_t *x, *const *e;
+    float *const *dw;
+    int n;
+    char *shared;
+} work;
+
+/* What a thread has for itself. */
+typedef struct own {
+    uint16_t *x, *e, *copy;
+    int32_t *to;   /* [chunk_line] the position in e, from the chunk's first image on, or -1 */
+    int32_t *from; /* [length] the element of the padded image */
+} own;
+
+static int64_t chunks_of_group(const ghl_amx_gradient *g)
+{
+    int64_t images = (g->x.n + g->groups - 1) / g->groups;
+    return (images + g->chunk - 1) / g->chunk;
+}
+
+typedef struct span {
+    int64_t begin, end;
+} span;
+
+/* The images of chunk `i` of a group. */
+static span chunk_images(const ghl_amx_gradient *g, int64_t group, int64_t i)
+{
+    int64_t first = ghl_cpu_part(g->x.n, g->groups, group), last = ghl_cpu_part(g->x.n, g->groups, group + 1);
+    span s = {ghl_cpu_min(last, first + i * g->chunk), ghl_cpu_min(last, first + (i + 1) * g->chunk)};
+    return s;
+}
+
+/* ---- x ---- */
+
+static void lay_out_places(const ghl_amx_gradient *g, const own *o)
+{
+    bool padded = g->form == GHL_AMX_PADDED;
+    int64_t map = g->y.h * g->y.w, step = padded ? 1 : g->stride[1], row_step = padded ? g->pitch : g->stride[0] * g->pitch;
+    for (int64_t m = 0; m < g->chunk_line; m++)
+        o->to[m] = -1;
+    for (int64_t image = 0; image < g->chunk; image++)
+        for (int64_t p = 0; p < g->y.h; p++)
+            for (int64_t q = 0; q < g->y.w; q++)
+                o->to[image * g->length + p * g->line + q] = (int32_t)(image * map + p * g->y.w + q);
+    int64_t rows = g->form == GHL_AMX_COLUMNS ? g->y.h : padded ? g->height : g->height / g->stride[0];
+    for (int64_t m = 0; m < g->length; m++)
+        o->from[m] = (int32_t)(m < rows * g->line ? (m / g->line * row_step + m % g->line * step) * g->x.c : 0);
+}
+
+/* An image with its padding; returns where it lies. */
+static const uint16_t *padded_image(const work *k, const own *o, int64_t image)
+{
+    const ghl_amx_gradient *g = k->g;
+    int64_t row = g->x.w * g->x.c, front = g->padding[1] * g->x.c, pitch = g->pitch * g->x.c;
+    const uint16_t *from = k->x + image * g->x.h * row;
+    if (g->in_place)
+        return from;
+    amx_zero(o->copy, g->top * pitch);
+    for (int64_t i = 0; i < g->x.h; i++) {
+        uint16_t *to = o->copy + (g->top + i) * pitch;
+        amx_zero(to, front);
+        amx_copy(to + front, from + i * row, row);
+        amx_zero(to + front + row, pitch - front - row);
+    }
+    amx_zero(o->copy + (g->top + g->x.h) * pitch, (g->height + 1 - g->top - g->x.h) * pitch + 4 * AMX_DEPTH);
+    return o->copy;
+}
+
+static void pack_tile(const ghl_amx_gradient *g, const int32_t *from, const uint16_t *x, uint16_t *to)
+{
+    for (int64_t m = 0; m < g->length; m += 2, to += AMX_DEPTH)
+        _mm512_storeu_si512(to, amx_pair(_mm256_loadu_si256((const __m256i *)(x + from[m])),
+                                         _mm256_loadu_si256((const __m256i *)(x + from[m + 1]))));
+}
+
+/* Image `i` of a chunk. A row of the kernel has `each` tiles of columns in the form COLUMNS. */
+static void pack_image(const work *k, const own *o, const uint16_t *image, int64_t i, uint16_t *to)
+{
+    const ghl_amx_gradient *g = k->g;
+    int64_t row = g->pitch * g->x.c, each = g->form == GHL_AMX_COLUMNS && g->kernel[0] > 1 ? g->tiles / g->kernel[0] : g->tiles;
+    for (int64_t plane = 0; plane < g->planes; plane++)
+        for (int64_t tile = 0; tile < g->tiles; tile++)
+            pack_tile(g, o->from, image + (plane + tile / each) * row + tile % each * AMX_ROWS,
+                      to + plane * g->plane + tile * g->tile_line + i * g->length * AMX_ROWS);
+}
+
+/* Zeros behind the last of a chunk's images. */
+static void pack_rest(const ghl_amx_gradient *g, int64_t images, uint16_t *to)
+{
+    for (int64_t plane = 0; plane < g->planes; plane++)
+        for (int64_t tile = 0; tile < g->tiles; tile++)
+            amx_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * AMX_ROWS,
+                     (g->chunk_line - images * g->length) * AMX_ROWS);
+}
+
+/* ---- e ---- */
+
+/* 16 filters, `valid` of them in e, of the images `s` -> to [16][e_line] */
+static void transpose_filters(const work *k, const own *o, const uint16_t *e, span s, int64_t filter, uint16_t *to)
+{
+    static const uint16_t zeros[AMX_ROWS] __attribute__((aligned(32))) = {0};
+    const ghl_amx_gradient *g = k->g;
+    int64_t pitch = g->y.c, limit = (s.end - s.begin) * g->y.h * g->y.w, valid = pitch - filter * AMX_ROWS;
+    __mmask16 mask = valid >= AMX_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1);
+    e += s.begin * g->y.h * g->y.w * pitch + filter * AMX_ROWS;
+    for (int64_t m = 0; m < g->chunk_line; m += AMX_DEPTH) {
+        __m512i v[16];
+        for (int i = 0; i < 16; i++) {
+            int64_t a = o->to[m + 2 * i], b = o->to[m + 2 * i + 1];
+            const uint16_t *pa = a < 0 || a >= limit ? zeros : e + a * pitch, *pb = b < 0 || b >= limit ? zeros : e + b * pitch;
+            v[i] = amx_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
+        }
+        amx_transpose_pairs(v);
+        for (int i = 0; i < 16; i++)
+            _mm512_storeu_si512(to + i * g->e_line + m, v[i]);
+    }
+}
+
+/* ---- Sums ---- */
+
+/* The sums for one panel of filters, one error, the columns' tiles in `c`. */
+typedef struct panel {
+    const uint16_t *x, *e;      /* packed, transposed */
+    int64_t first, filters;     /* tiles of filters */
+    int64_t error, group;
+    int add;
+} panel;
+
+static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter, int64_t tile)
+{
+    const ghl_amx_gradient *g = k->g;
+    if (g->direct)
+        return k->dw[p->error] + filter * AMX_ROWS * g->taps * g->width + tap * g->width + tile * AMX_ROWS;
+    return (float *)k->shared + ((((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile) * AMX_ROWS * AMX_ROWS;
+}
+
+/* All taps of a plane for one or two tiles of columns. */
+static void sum_plane(const work *k, const panel *p, amx_product *t, int64_t plane, int64_t tile, int columns)
+{
+    const ghl_amx_gradient *g = k->g;
+    int64_t taps[GHL_AMX_RUNS], n = 0, margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
+    for (int64_t tap = 0; tap < g->taps; tap++)
+        if (g->tap[tap].plane == plane)
+            taps[n++] = tap;
+    t->b = p->x + plane * g->plane + tile * g->tile_line;
+    for (int64_t entry = 0, rows; entry < n * p->filters; entry += rows) {
+        rows = amx_rows_next(n * p->filters - entry, columns);
+        for (int64_t i = 0; i < rows; i++) {
+            int64_t tap = taps[(entry + i) / p->filters], filter = (entry + i) % p->filters;
+            t->a[i] = p->e + filter * AMX_ROWS * g->e_line + margin - g->tap[tap].shift;
+            for (int j = 0; j < columns; j++)
+                t->c[i * columns + j] = sum_at(k, p, tap, p->first + filter, tile + j);
+        }
+        ghl_amx_multiply(t, (int)rows, columns);
+    }
+}
+
+static void sum_panel(const work *k, const panel *p, span tiles)
+{
+    static const ghl_amx_run run = {0, 0, 0};
+    const ghl_amx_gradient *g = k->g;
+    amx_product t = {.a_bytes = g->e_line * 2, .b_next = g->tile_line, .run = &run, .runs = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
+                     .depth = AMX_DEPTH, .add = p->add, .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
+    for (int64_t tile = tiles.begin; tile < tiles.end; tile += 2)
+        for (int64_t plane = 0; plane < g->planes; plane++)
+            sum_plane(k, p, &t, plane, tile, tiles.end - tile > 1 ? 2 : 1);
+}
+
+/* One chunk for a panel of filters: every error after the other. */
+static void sum_chunk(const work *k, const own *o, const uint16_t *x, int64_t group, int64_t chunk, int64_t first, span tiles)
+{
+    const ghl_amx_gradient *g = k->g;
+    span images = chunk_images(g, group, chunk);
+    panel p = {.x = x, .e = o->e, .first = first, .filters = ghl_cpu_min(g->panel, g->filters - first), .group = group, .add = chunk > 0};
+    int64_t margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
+    for (p.error = 0; p.error < k->n; p.error++) {
+        for (int64_t i = 0; i < p.filters; i++)
+            transpose_filters(k, o, k->e[p.error], images, first + i, o->e + i * AMX_ROWS * g->e_line + margin);
+        sum_panel(k, &p, tiles);
+    }
+}
+
+/* Adds up the groups' sums, in order, for filter `filter` of error `error`. */
+static void finish(const work *k, int64_t error, int64_t filter)
+{
+    const ghl_amx_gradient *g = k->g;
+    const int64_t next = 2 * g->taps * g->filters * g->tiles * AMX_ROWS * AMX_ROWS;
+    const panel p = {.error = error};
+    float *to = k->dw[error] + filter * g->taps * g->width;
+    for (int64_t tap = 0; tap < g->taps; tap++)
+        for (int64_t tile = 0; tile < g->tiles; tile++) {
+            const float *from = sum_at(k, &p, tap, filter / AMX_ROWS, tile) + filter % AMX_ROWS * AMX_ROWS;
+            int64_t left = g->width - tile * AMX_ROWS;
+            __m512 sum = _mm512_loadu_ps(from);
+            for (int64_t group = 1; group < g->groups; group++)
+                sum = _mm512_add_ps(sum, _mm512_loadu_ps(from + group * next));
+            _mm512_mask_storeu_ps(to + tap * g->width + tile * AMX_ROWS, left >= AMX_ROWS ? 0xffff : (__mmask16)((1 << left) - 1), sum);
+        }
+}
+
+/* ---- The two ways to share the work ---- */
+
+/* x packed for all; a thread has a panel of filters and a part of the columns, for all chunks. */
+static void by_panels(const work *k, const own *o)
+{
+    const ghl_amx_gradient *g = k->g;
+    int64_t chunks = chunks_of_group(g), panels = (g->filters + g->panel - 1) / g->panel, pairs = (g->tiles + 1) / 2;
+    char *packed = k->shared + g->sums_bytes;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t image = 0; image < g->x.n; image++) {
+        uint16_t *to = (uint16_t *)(packed + (size_t)(image / g->chunk) * g->x_bytes);
+        pack_image(k, o, padded_image(k, o, image), image % g->chunk, to);
+        if (image + 1 == g->x.n || (image + 1) % g->chunk == 0)
+            pack_rest(g, image % g->chunk + 1, to);
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < panels * g->parts; task++) {
+        int64_t part = task % g->parts;
+        span tiles = {ghl_cpu_part(pairs, g->parts, part) * 2, ghl_cpu_min(ghl_cpu_part(pairs, g->parts, part + 1) * 2, g->tiles)};
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+            sum_chunk(k, o, (const uint16_t *)(packed + (size_t)chunk * g->x_bytes), 0, chunk, task / g->parts * g->panel, tiles);
+    }
+}
+
+/* A thread has a group of images, for all filters and columns, and packs their x for itself. */
+static void by_groups(const work *k, const own *o)
+{
+    const ghl_amx_gradient *g = k->g;
+    const span tiles = {0, g->tiles};
+    int64_t chunks = chunks_of_group(g);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t group = 0; group < g->groups; group++)
+        for (int64_t chunk = 0; chunk < chunks; chunk++) {
+            span s = chunk_images(g, group, chunk);
+            for (int64_t image = s.begin; image < s.end; image++)
+                pack_image(k, o, padded_image(k, o, image), image - s.begin, o->x);
+            pack_rest(g, s.end - s.begin, o->x);
+            for (int64_t first = 0; first < g->filters; first += g->panel)
+                sum_chunk(k, o, o->x, group, chunk, first, tiles);
+        }
+}
+
+void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch)
+{
+    const ghl_amx *a = plan;
+    const ghl_amx_gradient *g = &a->gradient;
+    const work k = {a, g, x, e, dw, n, scratch};
+#pragma omp parallel
+    {
+        char *mine = k.shared + a->shared_bytes + (size_t)omp_get_thread_num() * a->own_bytes;
+        const own o = {.x = (uint16_t *)(mine + g->x_at), .e = (uint16_t *)(mine + g->e_at), .copy = (uint16_t *)(mine + g->copy_at),
+                       .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at)};
+        amx_begin(AMX_DEPTH);
+        lay_out_places(g, &o);
+        for (int64_t i = 0; i < g->panel * AMX_ROWS; i++)
+            amx_zero(o.e + i * g->e_line, (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH);
+        if (g->shared)
+            by_panels(&k, &o);
+        else
+            by_groups(&k, &o);
+        if (!g->direct) {
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < n * g->y.c; i++)
+                finish(&k, i / g->y.c, i % g->y.c);
+        }
+        amx_end();
+    }
+}
+
+#endif
