@@ -139,7 +139,8 @@ static bool case_agrees(const ghl_case *c, const ghl_device *ref, void *ref_self
     return ok;
 }
 
-/* The case in bf16, where its op has activations. A convolution's weights are rounded too, which ref does not do. */
+/* The case in bf16, where its op has activations. A convolution's weights are rounded too, which ref does not do. In a weight gradient on
+ * tiles a NaN meets zeros too, and so reaches the other taps of its channel: test_amx.c says which. */
 static bool half_case(const ghl_case *c, ghl_case *half)
 {
     ghl_op_operand known[GHL_OP_OPERANDS];
@@ -149,7 +150,7 @@ static bool half_case(const ghl_case *c, ghl_case *half)
     *half = *c;
     half->half = true;
     half->tolerance = weights ? 6e-3 : c->tolerance;
-    return activations && !c->half;
+    return activations && !c->half && !(c->op == GHL_OP_conv_backward_weights && c->special == GHL_CASE_NAN);
 }
 
 static int run_case(const ghl_case *c, int number, void *ref_self, const ghl_device *device, void *self, int threads)
