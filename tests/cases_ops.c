@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/bf16.h"
+
 size_t ghl_operand_bytes(const ghl_operand *operand)
 {
     return (size_t)ghl_shape_elements(operand->shape) * ghl_dtype_bytes(operand->dtype);
@@ -29,6 +31,8 @@ void ghl_case_print(const ghl_case *c, char out[160])
                      (long long)c->w, (long long)c->c, (long long)c->k);
     if (c->rows > 0)
         n += snprintf(out + n, 160 - (size_t)n, " window %dx%d/%d+%d", c->rows, c->columns, c->stride, c->padding);
+    if (c->half)
+        n += snprintf(out + n, 160 - (size_t)n, " bf16");
     if (c->without)
         n += snprintf(out + n, 160 - (size_t)n, " without %s", c->without);
     if (c->note)
@@ -75,7 +79,7 @@ static ghl_dtype dtype_of(const ghl_case *c, const ghl_op_operand *o)
     for (ghl_dtype d = GHL_F32; d <= GHL_I64; d++)
         if (strcmp(o->dtype, ghl_dtype_name(d)) == 0)
             return d;
-    return c->dtype;
+    return strcmp(o->dtype, "act") == 0 && c->half ? GHL_BF16 : c->dtype;
 }
 
 static bool named(const char *list, const char *name)
@@ -175,10 +179,10 @@ static void store(void *to, ghl_dtype dtype, int64_t i, double v)
     switch (dtype) {
     case GHL_F32: ((float *)to)[i] = (float)v; break;
     case GHL_F64: ((double *)to)[i] = v; break;
+    case GHL_BF16: ((ghl_bf16 *)to)[i] = ghl_bf16_round((float)v); break;
     case GHL_U8: ((uint8_t *)to)[i] = (uint8_t)v; break;
     case GHL_I32: ((int32_t *)to)[i] = (int32_t)v; break;
     case GHL_I64: ((int64_t *)to)[i] = (int64_t)v; break;
-    case GHL_BF16: break; /* no op has it yet */
     }
 }
 
@@ -192,7 +196,7 @@ static void fill(filling *f, uint8_t *to)
 {
     const ghl_dtype dtype = f->operand->dtype;
     if (f->known->output && !is_state(f->c)) {
-        memset(to, dtype == GHL_F32 || dtype == GHL_F64 ? 0xFF : 0xEE, ghl_operand_bytes(f->operand));
+        memset(to, dtype <= GHL_BF16 ? 0xFF /* NaN */ : 0xEE, ghl_operand_bytes(f->operand));
         return;
     }
     for (int64_t i = 0; i < ghl_shape_elements(f->operand->shape); i++)

@@ -32,10 +32,11 @@ typedef struct ghl_case {
     ghl_case_special special;
     const char *operand;      /* that it is about */
     ghl_dtype dtype;          /* of operands of any dtype */
+    bool half;                /* activations are bf16 */
     int repeats;              /* of an operand that repeats; 0: one */
     bool off;                 /* ok, a flag or `started` is 0 */
     bool neuron;              /* direction: one scale a neuron */
-    double tolerance;         /* relative L2 and mass of flipped signs; 0: equal values */
+    double tolerance;         /* relative L2 and mass of flipped signs, before a rounding to bf16; 0: equal values */
     bool speed;               /* a real layer, batch 64: timed, too large for ref */
 } ghl_case;
 

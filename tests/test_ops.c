@@ -14,6 +14,7 @@
 #include <math.h>
 
 #include "cases_ops.h"
+#include "tensor/bf16.h"
 
 typedef struct outcome {
     char why[256];
@@ -59,11 +60,26 @@ static bool doubles_agree(const double *expected, const double *got, int64_t n, 
     return true;
 }
 
+/* bf16: beside the tolerance, one element and one in thirty-two may have been rounded the other way. */
+static bool halves_agree(const ghl_bf16 *expected, const ghl_bf16 *got, int64_t n, double tolerance, outcome *o)
+{
+    float *wide = malloc(2 * (size_t)n * sizeof *wide);
+    for (int64_t i = 0; i < n; i++) {
+        wide[i] = ghl_bf16_widen(expected[i]);
+        wide[n + i] = ghl_bf16_widen(got[i]);
+    }
+    bool agree = floats_agree(wide, wide + n, n, tolerance > 0.0 ? tolerance + sqrt(1.0 / (double)n + 1.0 / 32) / 128 : 0.0, o);
+    free(wide);
+    return agree;
+}
+
 static bool outputs_agree(const ghl_case *c, const ghl_operand *operand, void *expected, void *got, outcome *o)
 {
     const int64_t n = ghl_shape_elements(operand->shape);
     if (operand->dtype == GHL_F32)
         return floats_agree(expected, got, n, c->tolerance, o);
+    if (operand->dtype == GHL_BF16)
+        return halves_agree(expected, got, n, c->tolerance, o);
     if (operand->dtype == GHL_F64)
         return doubles_agree(expected, got, n, c->tolerance, o);
     for (size_t i = 0; i < ghl_operand_bytes(operand); i++)
