@@ -79,7 +79,7 @@ static ghl_status prepare_widened(const ghl_call *call, int64_t elements, ghl_ke
     for (int i = 0; status == GHL_OK && i < call->n_in + call->n_out; i++) {
         const ghl_operand *narrow = i < call->n_in ? &call->in[i] : &call->out[i - call->n_in];
         w->operands[i] = *narrow;
-        if (narrow->dtype != GHL_BF16)
+        if (narrow->dtype != GHL_BF16 || ghl_shape_elements(narrow->shape) == 0)
             continue;
         w->operands[i].dtype = GHL_F32;
         w->operands[i].data = next;
