@@ -134,7 +134,7 @@ typedef struct ghl_attributes {
     uint64_t seed;     /* input, dropout */
     union {
         struct { int32_t augment, padding; } input;
-        struct { float epsilon; int32_t from_output; } norm; /* batch_norm* */
+        struct { float epsilon; int32_t from_output, relu; } norm; /* batch_norm* */
         struct { int32_t relu; } pool;
         struct { float rate; int32_t node; } dropout;
         struct { float inverse_temperature; } softmax;

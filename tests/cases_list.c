@@ -70,25 +70,67 @@
     CASE(subsample_pad_backward, __VA_ARGS__)           \
     CASE(subsample_pad_backward, __VA_ARGS__, IS_NAN("e"))
 
-/* ---- Batch norm: N, H, W, C ---- */
+/* ---- Batch norm: N, H, W, C. An operand that is not named as absent is there ---- */
 
 #define NORM(name, ...) {.op = GHL_OP_##name, .k = 1, .attr = {.norm = {.epsilon = 1e-5f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
 #define NORM_OUT(name, ...)                                                                                              \
     {.op = GHL_OP_##name, .k = 1, .attr = {.norm = {.epsilon = 1e-5f, .from_output = 1}}, .tolerance = 1e-5, .note = "from output", \
      .n = __VA_ARGS__},
-#define NORMS(...)                                                    \
-    NORM(batch_norm_statistics, __VA_ARGS__)                          \
-    NORM(batch_norm, __VA_ARGS__)                                     \
-    NORM(batch_norm, __VA_ARGS__, .without = "scale shift")           \
-    NORM(batch_norm, __VA_ARGS__, .without = "scale")                 \
-    NORM(batch_norm_sums, __VA_ARGS__)                                \
-    NORM(batch_norm_backward, __VA_ARGS__)                            \
-    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale")        \
-    NORM(batch_norm_backward, __VA_ARGS__, .without = "sum_e sum_ex") \
-    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale sum_e sum_ex") \
-    NORM_OUT(batch_norm_sums, __VA_ARGS__)                            \
-    NORM_OUT(batch_norm_backward, __VA_ARGS__)                        \
+#define NORM_RELU(name, ...) \
+    {.op = GHL_OP_##name, .k = 1, .attr = {.norm = {.epsilon = 1e-5f, .relu = 1}}, .tolerance = 1e-5, .note = "relu", .n = __VA_ARGS__},
+#define ALONE "scale shift e2 mask d" /* sums of e as it is */
+#define NORMS_OF(...)                                                             \
+    NORM(batch_norm_statistics, __VA_ARGS__)                                      \
+    NORM(batch_norm, __VA_ARGS__)                                                 \
+    NORM(batch_norm, __VA_ARGS__, .without = "addend")                            \
+    NORM(batch_norm, __VA_ARGS__, .without = "scale shift addend")                \
+    NORM(batch_norm, __VA_ARGS__, .without = "scale addend")                      \
+    NORM_RELU(batch_norm, __VA_ARGS__)                                            \
+    NORM_RELU(batch_norm, __VA_ARGS__, .without = "scale shift")                  \
+    NORM_RELU(batch_norm, __VA_ARGS__, .without = "addend")                       \
+    NORM(batch_norm_sums, __VA_ARGS__)                                            \
+    NORM(batch_norm_sums, __VA_ARGS__, .without = ALONE)                          \
+    NORM(batch_norm_sums, __VA_ARGS__, .without = "scale shift mask")             \
+    NORM(batch_norm_sums, __VA_ARGS__, .without = "scale shift e2")               \
+    NORM_RELU(batch_norm_sums, __VA_ARGS__, .without = "mask")                    \
+    NORM_RELU(batch_norm_sums, __VA_ARGS__, .without = "e2 mask d")               \
+    NORM_RELU(batch_norm_sums, __VA_ARGS__, .without = ALONE)                     \
+    NORM(batch_norm_backward, __VA_ARGS__)                                        \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale shift")              \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "sum_e sum_ex")             \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale sum_e sum_ex shift") \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__)                                   \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__, .without = "scale shift")         \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__, .without = "sum_e sum_ex")        \
+    NORM_OUT(batch_norm_sums, __VA_ARGS__, .without = ALONE)                      \
+    NORM_OUT(batch_norm_sums, __VA_ARGS__)                                        \
+    NORM_OUT(batch_norm_backward, __VA_ARGS__)                                    \
     NORM_OUT(batch_norm_backward, __VA_ARGS__, .without = "scale")
+#define NORMS_NAN(...)                                                       \
+    NORM(batch_norm, __VA_ARGS__, IS_NAN("x"))                               \
+    NORM_RELU(batch_norm, __VA_ARGS__, IS_NAN("x mean"))                     \
+    NORM_RELU(batch_norm, __VA_ARGS__, IS_NAN("addend"))                     \
+    NORM(batch_norm_sums, __VA_ARGS__, IS_NAN("e"))                          \
+    NORM(batch_norm_sums, __VA_ARGS__, IS_NAN("e2 mask"))                    \
+    NORM(batch_norm_sums, __VA_ARGS__, TIES("mask"))                         \
+    NORM_RELU(batch_norm_sums, __VA_ARGS__, IS_NAN("x"), .without = "mask")  \
+    NORM(batch_norm_backward, __VA_ARGS__, IS_NAN("e"))                      \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__, IS_NAN("x"))                 \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__, IS_NAN("e"), .without = "sum_e sum_ex")
+#define NORMS(...)        \
+    NORMS_OF(__VA_ARGS__) \
+    NORMS_OF(__VA_ARGS__, .half = true)
+/* A layer's batch norm, forward and backward: plain, with relu, and where it ends a residual block. */
+#define NORMS_FAST(...)                                                                                 \
+    NORM(batch_norm_statistics, __VA_ARGS__, FAST)                                                      \
+    NORM(batch_norm, __VA_ARGS__, .without = "scale shift addend", FAST)                                \
+    NORM_RELU(batch_norm, __VA_ARGS__, .without = "scale shift addend", FAST)                           \
+    NORM_RELU(batch_norm, __VA_ARGS__, .without = "scale shift", FAST)                                  \
+    NORM(batch_norm_sums, __VA_ARGS__, .without = ALONE, FAST)                                          \
+    NORM_RELU(batch_norm_sums, __VA_ARGS__, .without = ALONE, FAST)                                     \
+    NORM(batch_norm_sums, __VA_ARGS__, .without = "scale shift", FAST)                                  \
+    NORM(batch_norm_backward, __VA_ARGS__, .without = "scale shift", FAST)                              \
+    NORM_RELU(batch_norm_backward, __VA_ARGS__, .without = "scale shift", FAST)
 
 /* ---- Maps [N,H,W,C] ---- */
 
@@ -224,9 +266,9 @@ const ghl_case ghl_cases[] = {
     NORM(batch_norm_statistics, 2, 16, 16, 5, .special = GHL_CASE_OFFSET, .operand = "x", .note = "large mean", .tolerance = 1e-4)
     NORM(batch_norm_statistics, 64, 1, 1, 20, .special = GHL_CASE_OFFSET, .operand = "x", .note = "large mean", .tolerance = 1e-4)
     NORM(batch_norm_statistics, 2, 4, 4, 20, IS_NAN("x"))
-    NORM(batch_norm, 2, 4, 4, 20, IS_NAN("x"))
-    NORM(batch_norm_sums, 2, 4, 4, 20, IS_NAN("e"))
-    NORM(batch_norm_backward, 2, 4, 4, 20, IS_NAN("e"))
+    NORM(batch_norm_statistics, 2, 4, 4, 20, IS_NAN("x"), .half = true)
+    NORMS_NAN(2, 4, 4, 20)
+    NORMS_NAN(2, 4, 4, 20, .half = true)
     NORM(batch_norm, 2, 4, 4, 20, ZERO("variance"))
 
     MAPS(1, 1, 1, 1)
@@ -310,12 +352,12 @@ const ghl_case ghl_cases[] = {
     POOL_RELU(average_pool, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)
     POOL(average_pool_backward, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)
     NORM(batch_norm_statistics, 64, 32, 32, 3, FAST)
-    NORM(batch_norm, 64, 32, 32, 3, .without = "scale shift", FAST)
+    NORM(batch_norm, 64, 32, 32, 3, .without = "scale shift addend", FAST)
     NORM(batch_norm_statistics, 64, 16, 16, 96, FAST)
-    NORM(batch_norm, 64, 16, 16, 96, .without = "scale shift", FAST)
-    NORM_OUT(batch_norm_sums, 64, 16, 16, 96, FAST)
+    NORM(batch_norm, 64, 16, 16, 96, .without = "scale shift addend", FAST)
+    NORM_OUT(batch_norm_sums, 64, 16, 16, 96, .without = ALONE, FAST)
     NORM_OUT(batch_norm_backward, 64, 16, 16, 96, .without = "scale", FAST)
-    NORM(batch_norm_sums, 64, 8, 8, 384, FAST)
+    NORM(batch_norm_sums, 64, 8, 8, 384, .without = ALONE, FAST)
     NORM(batch_norm_backward, 64, 8, 8, 384, .without = "scale", FAST)
     CASE(relu, 64, 16, 16, 384, 1, FAST)
     CASE(relu_backward, 64, 16, 16, 384, 1, FAST)
@@ -345,12 +387,18 @@ const ghl_case ghl_cases[] = {
     POOL_RELU(max_pool, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
     POOL(max_pool_backward, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
     NORM(batch_norm_statistics, 64, 14, 14, 96, FAST)
-    NORM(batch_norm, 64, 1, 1, 4096, FAST)
+    NORM(batch_norm, 64, 1, 1, 4096, .without = "addend", FAST)
     NORM(batch_norm_backward, 64, 1, 1, 4096, FAST)
 
     /* ResNet-20, batch 128 */
     CASE(subsample_pad, 128, 32, 32, 16, 32, 1, 1, 2, 0, FAST)
     CASE(subsample_pad_backward, 128, 32, 32, 16, 32, 1, 1, 2, 0, FAST)
+    NORMS_FAST(128, 32, 32, 16)
+    NORMS_FAST(128, 16, 16, 32)
+    NORMS_FAST(128, 8, 8, 64)
+    NORMS_FAST(128, 32, 32, 16, .half = true)
+    NORMS_FAST(128, 16, 16, 32, .half = true)
+    NORMS_FAST(128, 8, 8, 64, .half = true)
 };
 
 const int ghl_cases_count = sizeof ghl_cases / sizeof ghl_cases[0];

@@ -275,12 +275,14 @@ ghl_status ghl_case_run_reset(ghl_case_run *run)
 static uint8_t *output_at(const ghl_case_run *run, int output, bool overlay)
 {
     const int input = ghl_op_describe(run->c->op)->inplace;
-    return run->memory + (overlay && output == 0 ? run->in_offset[input] : run->out_offset[output]);
+    return run->memory + (overlay && output == run->call.n_out - 1 ? run->in_offset[input] : run->out_offset[output]);
 }
 
 ghl_status ghl_case_run_once(ghl_case_run *run, bool overlay, double *milliseconds)
 {
-    const ghl_binding binding = {.operands = (ghl_operand *[]){&run->out[0]}, .count = 1, .data = output_at(run, 0, overlay)};
+    const int last = run->call.n_out - 1;
+    const ghl_binding binding = {.operands = (ghl_operand *[]){&run->out[last]}, .count = 1,
+                                 .data = run->out[last].data ? output_at(run, last, overlay) : NULL};
     const ghl_job job = {.calls = &run->call, .kernels = &run->kernel, .count = 1, .bindings = &binding, .n_bindings = 1,
                          .milliseconds = milliseconds};
     int64_t ticket = 0;

@@ -74,7 +74,7 @@ typedef struct ghl_case_run {
 ghl_status ghl_case_run_init(ghl_case_run *run, const ghl_case *c, const ghl_device *device, void *self);
 /* Puts the initial bytes in place; fresh outputs are poisoned (NaN in floats). */
 ghl_status ghl_case_run_reset(ghl_case_run *run);
-/* One run of the prepared kernel; with `overlay`, output 0 lies on the input that the op allows. milliseconds may be NULL. */
+/* One run of the prepared kernel; with `overlay`, the last output lies on the input that the op allows. milliseconds may be NULL. */
 ghl_status ghl_case_run_once(ghl_case_run *run, bool overlay, double *milliseconds);
 /* The output's bytes, from where the last run put them. */
 ghl_status ghl_case_run_read(ghl_case_run *run, int output, bool overlay, void *bytes);

@@ -4,6 +4,8 @@
  * identity <A x, e> = <x, A' e>; the others by central differences of a loss that a textbook function in double computes:
  *
  *     L = sum of e * f(x),   dL/dx_i = (L(x + h 1_i) - L(x - h 1_i)) / 2h
+ *
+ * Ops that were fused give the bits of those they stand for.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,9 +210,24 @@ static void average_pool(const ghl_case *c)
     assert_gradient("average pool", c, pool_loss, x, e, dx);
 }
 
-/* ---- Batch norm: L = sum of e (scale xhat + shift) with statistics of x itself, or with given ones ---- */
+/* ---- Batch norm: L = sum of e f(scale xhat + shift) with statistics of x itself, or with given ones; f is relu or nothing ---- */
 
-static double channel_loss(const ghl_case *c, const double *x, ghl_operand e, int64_t ch, bool constant)
+static bool absent(const ghl_case *c, const char *name)
+{
+    return c->without && strstr(c->without, name);
+}
+
+static double channel_scale(const ghl_case *c, int64_t ch)
+{
+    return absent(c, "scale") ? 1.0 : 0.5 + 0.25 * (double)(ch % 5);
+}
+
+static double channel_shift(const ghl_case *c, int64_t ch)
+{
+    return absent(c, "shift") ? 0.0 : 0.2 * (double)(ch % 3) - 0.1;
+}
+
+static double channel_loss(const ghl_case *c, const double *x, ghl_operand e, int64_t ch)
 {
     const int64_t positions = c->n * c->h * c->w;
     double mean = 0.0, variance = 0.0, loss = 0.0;
@@ -218,57 +235,91 @@ static double channel_loss(const ghl_case *c, const double *x, ghl_operand e, in
         mean += x[m * c->c + ch] / (double)positions;
     for (int64_t m = 0; m < positions; m++)
         variance += (x[m * c->c + ch] - mean) * (x[m * c->c + ch] - mean) / (double)positions;
-    if (constant) {
+    if (absent(c, "sum_e")) {
         mean = 0.1;
         variance = 0.7;
     }
-    for (int64_t m = 0; m < positions; m++)
-        loss += floats(e)[m * c->c + ch] * (x[m * c->c + ch] - mean) / sqrt(variance + (double)c->attr.norm.epsilon);
+    for (int64_t m = 0; m < positions; m++) {
+        double y = channel_scale(c, ch) * (x[m * c->c + ch] - mean) / sqrt(variance + (double)c->attr.norm.epsilon) + channel_shift(c, ch);
+        loss += floats(e)[m * c->c + ch] * (c->attr.norm.relu && y < 0.0 ? 0.0 : y);
+    }
     return loss;
-}
-
-static double channel_scale(const ghl_case *c, int64_t ch)
-{
-    return c->without && strstr(c->without, "scale") ? 1.0 : 0.5 + 0.25 * (double)(ch % 5);
-}
-
-static bool constant_statistics(const ghl_case *c)
-{
-    return c->without && strstr(c->without, "sum_e");
 }
 
 static double norm_loss(const ghl_case *c, const double *x, ghl_operand e)
 {
     double loss = 0.0;
     for (int64_t ch = 0; ch < c->c; ch++)
-        loss += channel_scale(c, ch) * channel_loss(c, x, e, ch, constant_statistics(c));
+        loss += channel_loss(c, x, e, ch);
     return loss;
 }
 
 static void batch_norm_backward(const ghl_case *c)
 {
-    const ghl_attributes attr = ghl_case_attributes(c), forward = {.norm = {.epsilon = attr.norm.epsilon}};
-    const ghl_shape vector = {1, 1, 1, c->c};
+    const ghl_attributes attr = ghl_case_attributes(c), plain = {.norm = {.epsilon = attr.norm.epsilon}};
     ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), dx = tensor_like(x), xhat = tensor_like(x);
-    ghl_operand mean = tensor(1, 1, 1, c->c), variance = tensor_like(mean), scale = tensor_like(mean);
-    ghl_operand sum_e = tensor_like(mean), sum_ex = tensor_like(mean), absent = {.shape = {0}};
+    ghl_operand mean = tensor(1, 1, 1, c->c), variance = tensor_like(mean), scale = tensor_like(mean), shift = tensor_like(mean);
+    ghl_operand sum_e = tensor_like(mean), sum_ex = tensor_like(mean), none = {.shape = {0}};
     RUN_OP(batch_norm_statistics, NULL, IN(x), OUT(mean, variance));
-    for (int64_t ch = 0; ch < vector.c; ch++) {
+    for (int64_t ch = 0; ch < c->c; ch++) {
         floats(scale)[ch] = (float)channel_scale(c, ch);
-        if (constant_statistics(c)) {
+        floats(shift)[ch] = (float)channel_shift(c, ch);
+        if (absent(c, "sum_e")) {
             floats(mean)[ch] = 0.1f;
             floats(variance)[ch] = 0.7f;
         }
     }
-    RUN_OP(batch_norm, &forward, IN(x, mean, variance), OUT(xhat));
-    ghl_operand seen = attr.norm.from_output ? xhat : x;
-    RUN_OP(batch_norm_sums, &attr, IN(e, seen, mean, variance), OUT(sum_e, sum_ex));
-    if (constant_statistics(c))
-        RUN_OP(batch_norm_backward, &attr, IN(e, seen, mean, variance, scale), OUT(dx));
-    else
-        RUN_OP(batch_norm_backward, &attr, IN(e, seen, mean, variance, c->without ? absent : scale, sum_e, sum_ex), OUT(dx));
+    RUN_OP(batch_norm, &plain, IN(x, mean, variance), OUT(xhat));
+    ghl_operand seen = attr.norm.from_output ? xhat : x, given = absent(c, "scale") ? none : scale;
+    RUN_OP(batch_norm_sums, &attr, IN(e, seen, mean, variance, given, shift), OUT(sum_e, sum_ex));
+    if (absent(c, "sum_e"))
+        sum_e = sum_ex = none;
+    RUN_OP(batch_norm_backward, &attr, IN(e, seen, mean, variance, given, sum_e, sum_ex, shift), OUT(dx));
     if (c->n * c->h * c->w > 1) /* one position alone is always normalised to 0 */
         assert_gradient("batch norm", c, norm_loss, x, e, dx);
+}
+
+/* The error that is summed, by the ops that are fused here: add, relu_backward. */
+static void batch_norm_sums(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    const ghl_attributes plain = {.norm = {.epsilon = attr.norm.epsilon, .from_output = attr.norm.from_output}};
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), e2 = tensor_random(in_shape(c), 3);
+    ghl_operand mask = tensor_random(in_shape(c), 4), d = tensor_like(x), y = tensor_like(x), none = {.shape = {0}};
+    ghl_operand mean = tensor_random((ghl_shape){1, 1, 1, c->c}, 5), variance = tensor_random(mean.shape, 6);
+    ghl_operand scale = tensor_random(mean.shape, 7), shift = tensor_random(mean.shape, 8), sums[4];
+    for (int i = 0; i < 4; i++)
+        sums[i] = tensor_like(mean);
+    for (int64_t ch = 0; ch < c->c; ch++)
+        floats(variance)[ch] = fabsf(floats(variance)[ch]);
+    RUN_OP(batch_norm_sums, &attr, IN(e, x, mean, variance, scale, shift, absent(c, "e2") ? none : e2, absent(c, "mask") ? none : mask),
+           OUT(sums[0], sums[1], d));
+    if (!absent(c, "e2"))
+        RUN_OP(add, NULL, IN(e, e2), OUT(e));
+    RUN_OP(batch_norm, &plain, IN(x, mean, variance, scale, shift), OUT(y));
+    if (attr.norm.relu || !absent(c, "mask"))
+        RUN_OP(relu_backward, NULL, IN(e, attr.norm.relu ? y : mask), OUT(e));
+    RUN_OP(batch_norm_sums, &plain, IN(e, x, mean, variance), OUT(sums[2], sums[3]));
+    assert_close_tensors("the error that is summed", d, e, 0.0);
+    assert_close_tensors("sum of e", sums[0], sums[2], 0.0);
+    assert_close_tensors("sum of e xhat", sums[1], sums[3], 0.0);
+}
+
+/* Forward: by batch_norm, add, relu. */
+static void batch_norm(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c), plain = {.norm = {.epsilon = attr.norm.epsilon}};
+    ghl_operand x = tensor_random(in_shape(c), 1), addend = tensor_random(in_shape(c), 2), y = tensor_like(x), expected = tensor_like(x);
+    ghl_operand mean = tensor_random((ghl_shape){1, 1, 1, c->c}, 5), variance = tensor_random(mean.shape, 6), none = {.shape = {0}};
+    for (int64_t ch = 0; ch < c->c; ch++)
+        floats(variance)[ch] = fabsf(floats(variance)[ch]);
+    RUN_OP(batch_norm, &attr, IN(x, mean, variance, none, none, absent(c, "addend") ? none : addend), OUT(y));
+    RUN_OP(batch_norm, &plain, IN(x, mean, variance), OUT(expected));
+    if (!absent(c, "addend"))
+        RUN_OP(add, NULL, IN(expected, addend), OUT(expected));
+    if (attr.norm.relu)
+        RUN_OP(relu, NULL, IN(expected), OUT(expected));
+    assert_close_tensors("y", y, expected, 0.0);
 }
 
 /* ---- Softmax cross entropy ---- */
@@ -320,6 +371,8 @@ static const struct {
     {GHL_OP_relu_backward, relu_backward},
     {GHL_OP_max_pool, max_pool},
     {GHL_OP_average_pool, average_pool},
+    {GHL_OP_batch_norm, batch_norm},
+    {GHL_OP_batch_norm_sums, batch_norm_sums},
     {GHL_OP_batch_norm_backward, batch_norm_backward},
     {GHL_OP_softmax_cross_entropy, softmax_cross_entropy},
     {GHL_OP_subsample_pad_backward, subsample_pad_backward},
@@ -354,9 +407,11 @@ TEST(5, dropout)
 TEST(6, relu_backward)
 TEST(7, max_pool)
 TEST(8, average_pool)
-TEST(9, batch_norm_backward)
-TEST(10, softmax_cross_entropy)
-TEST(11, subsample_pad_backward)
+TEST(9, batch_norm)
+TEST(10, batch_norm_sums)
+TEST(11, batch_norm_backward)
+TEST(12, softmax_cross_entropy)
+TEST(13, subsample_pad_backward)
 
 int main(void)
 {
@@ -370,6 +425,8 @@ int main(void)
         cmocka_unit_test(test_relu_backward),
         cmocka_unit_test(test_max_pool),
         cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_batch_norm_sums),
         cmocka_unit_test(test_batch_norm_backward),
         cmocka_unit_test(test_softmax_cross_entropy),
         cmocka_unit_test(test_subsample_pad_backward),

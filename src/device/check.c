@@ -93,14 +93,24 @@ static ghl_status check_subsample(const checking *c)
     return check_pool(c);
 }
 
-static ghl_status check_norm_sums(const checking *c)
+static bool has_input(const checking *c, int i)
 {
-    const ghl_call *call = c->call;
-    bool sum_e = call->n_in > 5 && ghl_shape_elements(call->in[5].shape) > 0;
-    bool sum_ex = call->n_in > 6 && ghl_shape_elements(call->in[6].shape) > 0;
-    if (sum_e != sum_ex)
-        return ghl_fail(GHL_INTERNAL, hint, "op %s: one of sum_e and sum_ex is missing", c->op);
+    return c->call->n_in > i && ghl_shape_elements(c->call->in[i].shape) > 0;
+}
+
+/* What relu saw can be had from x, not from xhat; and there is one mask. */
+static ghl_status check_norm_mask(const checking *c)
+{
+    if (c->call->attr.norm.relu && (c->call->attr.norm.from_output || (c->call->op == GHL_OP_batch_norm_sums && has_input(c, 7))))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: relu beside a mask or the norm's output", c->op);
     return GHL_OK;
+}
+
+static ghl_status check_norm_backward(const checking *c)
+{
+    if (has_input(c, 5) != has_input(c, 6))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: one of sum_e and sum_ex is missing", c->op);
+    return check_norm_mask(c);
 }
 
 static ghl_status check_dropout(const checking *c)
@@ -196,10 +206,13 @@ static const struct {
     [GHL_OP_pad_reflect] = {"x:act=NHWC > y:act=NPQC", check_pad},
     [GHL_OP_pad_reflect_backward] = {"e:act=NPQC > dx:act=NHWC", check_pad},
     [GHL_OP_batch_norm_statistics] = {"x:act=NHWC > mean=111C variance=111C", NULL},
-    [GHL_OP_batch_norm] = {"x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C > y:act=NHWC", NULL},
-    [GHL_OP_batch_norm_sums] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C > sum_e=111C sum_ex=111C", NULL},
-    [GHL_OP_batch_norm_backward] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C > dx:act=NHWC",
-                                    check_norm_sums},
+    [GHL_OP_batch_norm] = {"x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?addend:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_batch_norm_sums] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?e2:act=NHWC ?mask:act=NHWC > "
+                                "sum_e=111C sum_ex=111C ?d:act=NHWC",
+                                check_norm_mask},
+    [GHL_OP_batch_norm_backward] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?sum_e=111C ?sum_ex=111C ?shift=111C > "
+                                    "dx:act=NHWC",
+                                    check_norm_backward},
     [GHL_OP_relu] = {"x:act=NHWC > y:act=NHWC", NULL},
     [GHL_OP_relu_backward] = {"e:act=NHWC x:act=NHWC > dx:act=NHWC", NULL},
     [GHL_OP_max_pool] = {"x:act=NHWC > y:act=NPQC index:u8=NPQC", check_max_pool},

@@ -28,17 +28,17 @@ static size_t tensor_bytes(const ghl_record *record)
     return (bytes + GHL_ALIGNMENT - 1) / GHL_ALIGNMENT * GHL_ALIGNMENT;
 }
 
-/* Output 0 may take over an input that nobody else needs: not another operand of this call, not a later call. */
+/* The last output may take over an input that nobody else needs: not another operand of this call, not a later call. */
 static int take_over(const ghl_places *p, const ghl_emitted *call, int position)
 {
     const ghl_emitter *em = p->em;
-    int which = ghl_op_describe(call->op)->inplace;
-    if (which < 0 || which >= call->n_in || call->in[which] < 0 || em->records[call->out[0]].kept)
+    int which = ghl_op_describe(call->op)->inplace, last = call->out[call->n_out - 1];
+    if (which < 0 || which >= call->n_in || call->in[which] < 0 || em->records[last].kept)
         return -1;
     int base = ghl_emitter_base(em, call->in[which]);
     const ghl_record *record = &em->records[base];
     if (record->storage < 0 || record->kept || p->last_read[base] != position ||
-        tensor_bytes(record) != tensor_bytes(&em->records[call->out[0]]))
+        tensor_bytes(record) != tensor_bytes(&em->records[last]))
         return -1;
     for (int k = 0; k < call->n_in; k++)
         if (k != which && call->in[k] >= 0 && ghl_emitter_base(em, call->in[k]) == base)
@@ -72,7 +72,7 @@ static ghl_status find_lives(ghl_places *p)
             ghl_record *record = &em->records[call->out[k]];
             if (record->state >= 0 || record->external >= 0)
                 continue;
-            int shared = k == 0 ? take_over(p, call, i) : -1;
+            int shared = k == call->n_out - 1 ? take_over(p, call, i) : -1;
             if (shared >= 0)
                 record->storage = shared;
             else

@@ -16,9 +16,9 @@ size_t ghl_cpu_op_scratch(const ghl_call *call)
     int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
-    size_t columns = (size_t)channels + 128;
+    size_t columns = (size_t)channels + 256;
     size_t wide = call->op == GHL_OP_softmax_cross_entropy ? (size_t)(2 * rows * channels) * sizeof(float) : 0;
-    return columns * (2 * GHL_CPU_CHUNKS * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
+    return columns * (2 * (GHL_CPU_CHUNKS + 1) * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 
 #ifdef GHL_ISA_X86

@@ -2,9 +2,11 @@
  *
  * norm.c - batch normalisation over N, H and W (Ioffe & Szegedy 2015), with xhat = (x - mean) / sqrt(variance + epsilon):
  *
- *     y = xhat scale + shift,   dL/dx = scale / sqrt(variance + epsilon) (e - sum_e / M - xhat sum_ex / M)
+ *     z = xhat scale + shift,   dL/dx = scale / sqrt(variance + epsilon) (e - sum_e / M - xhat sum_ex / M)
  *
- * The variance is that of the batch (biased), from a second pass, so that a large mean costs no digits.
+ * and the fused forms y = relu(z + addend), in which e is masked where relu let nothing through. Every step of a fused form is rounded
+ * as the op of its own would round it. The variance is that of the batch (biased), from a second pass, so that a large mean costs no
+ * digits.
  */
 #include <math.h>
 
@@ -28,41 +30,65 @@ ghl_status ghl_ref_batch_norm_statistics(const ghl_call *call)
     return GHL_OK;
 }
 
-static double inverse_deviation(const ghl_call *call, const float *variance, int64_t c)
+/* x and its statistics as a call has them; absent ones are NULL. */
+typedef struct norm {
+    const float *x, *mean, *variance, *scale, *shift;
+    double epsilon;
+    int32_t from_output;
+} norm;
+
+static norm norm_of(const ghl_call *call, int x, int shift)
 {
-    return 1.0 / sqrt((double)variance[c] + (double)call->attr.norm.epsilon);
+    return (norm){ghl_ref_in(call, x), ghl_ref_in(call, x + 1), ghl_ref_in(call, x + 2), ghl_ref_in(call, x + 3), ghl_ref_in(call, shift),
+                  (double)call->attr.norm.epsilon, call->attr.norm.from_output};
+}
+
+static double inverse_deviation(const norm *n, int64_t c)
+{
+    return 1.0 / sqrt((double)n->variance[c] + n->epsilon);
+}
+
+/* xhat of element i, whose channel is c. */
+static double normalised(const norm *n, int64_t i, int64_t c)
+{
+    return n->from_output ? n->x[i] : ((double)n->x[i] - n->mean[c]) * inverse_deviation(n, c);
+}
+
+static float output(const norm *n, int64_t i, int64_t c)
+{
+    return (float)(normalised(n, i, c) * (n->scale ? n->scale[c] : 1.0) + (n->shift ? n->shift[c] : 0.0));
 }
 
 ghl_status ghl_ref_batch_norm(const ghl_call *call)
 {
-    const float *x = ghl_ref_in(call, 0), *mean = ghl_ref_in(call, 1), *variance = ghl_ref_in(call, 2);
-    const float *scale = ghl_ref_in(call, 3), *shift = ghl_ref_in(call, 4);
+    const norm n = norm_of(call, 0, 4);
+    const float *addend = ghl_ref_in(call, 5);
     ghl_shape xs = call->in[0].shape;
-    float *y = ghl_ref_out(call, 0);
     for (int64_t i = 0; i < ghl_shape_elements(xs); i++) {
-        int64_t c = i % xs.c;
-        double xhat = ((double)x[i] - mean[c]) * inverse_deviation(call, variance, c);
-        y[i] = (float)(xhat * (scale ? scale[c] : 1.0) + (shift ? shift[c] : 0.0));
+        float y = output(&n, i, i % xs.c);
+        if (addend)
+            y += addend[i];
+        ghl_ref_out(call, 0)[i] = call->attr.norm.relu && y <= 0.0f ? 0.0f : y;
     }
     return GHL_OK;
 }
 
-/* xhat of element i of input 1, whose channel is c. */
-static double normalised(const ghl_call *call, int64_t i, int64_t c)
-{
-    const float *x = ghl_ref_in(call, 1), *mean = ghl_ref_in(call, 2), *variance = ghl_ref_in(call, 3);
-    return call->attr.norm.from_output ? x[i] : ((double)x[i] - mean[c]) * inverse_deviation(call, variance, c);
-}
-
 ghl_status ghl_ref_batch_norm_sums(const ghl_call *call)
 {
-    const float *e = ghl_ref_in(call, 0);
+    const norm n = norm_of(call, 1, 5);
+    const float *e = ghl_ref_in(call, 0), *e2 = ghl_ref_in(call, 6), *mask = ghl_ref_in(call, 7);
+    float *d = ghl_ref_out(call, 2);
     ghl_shape xs = call->in[0].shape;
     for (int64_t c = 0; c < xs.c; c++) {
         double sum_e = 0.0, sum_ex = 0.0;
         for (int64_t i = c; i < ghl_shape_elements(xs); i += xs.c) {
-            sum_e += e[i];
-            sum_ex += e[i] * normalised(call, i, c);
+            float error = e2 ? e[i] + e2[i] : e[i];
+            if ((mask && mask[i] <= 0.0f) || (call->attr.norm.relu && output(&n, i, c) <= 0.0f))
+                error = 0.0f;
+            if (d)
+                d[i] = error;
+            sum_e += error;
+            sum_ex += error * normalised(&n, i, c);
         }
         ghl_ref_out(call, 0)[c] = (float)sum_e;
         ghl_ref_out(call, 1)[c] = (float)sum_ex;
@@ -72,17 +98,16 @@ ghl_status ghl_ref_batch_norm_sums(const ghl_call *call)
 
 ghl_status ghl_ref_batch_norm_backward(const ghl_call *call)
 {
-    const float *e = ghl_ref_in(call, 0), *variance = ghl_ref_in(call, 3), *scale = ghl_ref_in(call, 4);
-    const float *sum_e = ghl_ref_in(call, 5), *sum_ex = ghl_ref_in(call, 6);
+    const norm n = norm_of(call, 1, 7);
+    const float *e = ghl_ref_in(call, 0), *sum_e = ghl_ref_in(call, 5), *sum_ex = ghl_ref_in(call, 6);
     ghl_shape xs = call->in[0].shape;
     double positions = (double)(xs.n * xs.h * xs.w);
-    float *dx = ghl_ref_out(call, 0);
     for (int64_t i = 0; i < ghl_shape_elements(xs); i++) {
         int64_t c = i % xs.c;
-        double error = e[i];
+        double error = call->attr.norm.relu && output(&n, i, c) <= 0.0f ? 0.0 : e[i];
         if (sum_e)
-            error -= sum_e[c] / positions + normalised(call, i, c) * sum_ex[c] / positions;
-        dx[i] = (float)((scale ? scale[c] : 1.0) * inverse_deviation(call, variance, c) * error);
+            error -= sum_e[c] / positions + normalised(&n, i, c) * sum_ex[c] / positions;
+        ghl_ref_out(call, 0)[i] = (float)((n.scale ? n.scale[c] : 1.0) * inverse_deviation(&n, c) * error);
     }
     return GHL_OK;
 }

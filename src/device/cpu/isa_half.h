@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * isa_half.h - activations of either dtype in vector registers. A unit is GHL_UNIT elements in a row, in memory f32 or bf16, in registers
+ * two vectors of f32.
+ *
+ * A register of bf16 holds twice as many elements as one of f32. Its lower halves, shifted up, are the even elements, its upper halves
+ * the odd ones: two instructions widen it where order is kept from load to store. So in registers bf16 elements are in the order of
+ * ghl_slot(), and tables that go with them must be.
+ */
+#ifndef GHL_DEVICE_CPU_ISA_HALF_H
+#define GHL_DEVICE_CPU_ISA_HALF_H
+
+#include "device/cpu/isa.h"
+#include "device/cpu/isa_tile.h"
+
+enum { GHL_UNIT = 2 * GHL_WIDTH };
+typedef uint32_t ghl_bits __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
+typedef uint32_t ghl_bits_loose __attribute__((vector_size(GHL_VECTOR_BYTES), aligned(2), may_alias)); /* at any bf16 */
+
+/* Where element i of an array of activations stands among the lanes of its unit's registers, units in a row. */
+static inline int64_t ghl_slot(int64_t i, int half)
+{
+    int64_t k = i % GHL_UNIT;
+    return half ? i - k + k % 2 * GHL_WIDTH + k / 2 : i;
+}
+
+static inline __attribute__((always_inline)) void ghl_unit_load(const void *from, ghl_vec out[2], int half)
+{
+    if (half) {
+        const ghl_bits both = *(const ghl_bits_loose *)from;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        out[1] = (ghl_vec)(both << 16);
+        out[0] = (ghl_vec)(both & 0xFFFF0000u);
+#else
+        out[0] = (ghl_vec)(both << 16);
+        out[1] = (ghl_vec)(both & 0xFFFF0000u);
+#endif
+    } else {
+        out[0] = GHL_LOAD((const float *)from);
+        out[1] = GHL_LOAD((const float *)from + GHL_WIDTH);
+    }
+}
+
+/* To the nearest, ties to even, in the upper half. A quiet NaN, as arithmetic makes them, stays one: it is cut, not rounded. */
+static inline __attribute__((always_inline)) ghl_bits ghl_bits_round(ghl_vec v)
+{
+    const ghl_bits bits = (ghl_bits)v, number = (ghl_bits)(v == v);
+    return bits + (((bits >> 16 & 1u) + 0x7FFFu) & number);
+}
+
+static inline __attribute__((always_inline)) void ghl_unit_store(void *to, const ghl_vec v[2], int half)
+{
+    if (half) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        *(ghl_bits_loose *)to = ghl_bits_round(v[1]) >> 16 | (ghl_bits_round(v[0]) & 0xFFFF0000u);
+#else
+        *(ghl_bits_loose *)to = ghl_bits_round(v[0]) >> 16 | (ghl_bits_round(v[1]) & 0xFFFF0000u);
+#endif
+    } else {
+        GHL_STORE((float *)to, v[0]);
+        GHL_STORE((float *)to + GHL_WIDTH, v[1]);
+    }
+}
+
+#endif
