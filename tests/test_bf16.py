@@ -22,7 +22,6 @@ NETS = {
     "deephebb": "kind: deephebb, width: 0.25",
     "fasthebb": "kind: fasthebb, width: 0.25",
     "resnet": "kind: resnet_cifar, depth: 20",
-    "vgg": "kind: vgg, depth: 14, width: 0.25",
 }
 
 
