@@ -327,7 +327,7 @@ static void three_steps_of_1202_layers(void **state)
     for (size_t i = 0; i < sizeof images; i++)
         images[i] = (uint8_t)(i * 2654435761u >> 13);
     ghl_net *net = built(&(request){"resnet_cifar", "depth: 1202, width: 0.25, norm: affine", SIZE, SIZE, 3, 10});
-    assert_int_equal(ghl_engine_create(net, &(ghl_engine_settings){.batch = BATCH, .seed = 1}, &engine), GHL_OK);
+    assert_int_equal(ghl_engine_create(net, &(ghl_engine_settings){.threads = 1, .batch = BATCH, .seed = 1}, &engine), GHL_OK);
     ghl_net_free(net);
     for (int step = 0; step < 3; step++) {
         if (ghl_engine_train(engine, images, labels, 1.0, &score) != GHL_OK)
