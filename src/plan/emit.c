@@ -285,5 +285,6 @@ void ghl_emitter_release(ghl_emitter *em)
     free(em->errors);
     free(em->keeps);
     free(em->activities);
+    free(em->first_call);
     free(em->checked);
 }
