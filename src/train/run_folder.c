@@ -58,6 +58,43 @@ static ghl_status write_text(const ghl_training *t, const char *name, const char
     return ghl_file_write(path, 1, &(ghl_span){.data = text, .size = strlen(text)});
 }
 
+/* Which kernel runs each call of a step, as a number: choices are made by tables, so that it is equal where all else is. */
+static uint64_t choices(const ghl_program *step)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (int i = 0; i < ghl_program_calls(step); i++) {
+        ghl_call_info info = ghl_program_call(step, i);
+        const char *const texts[] = {info.op, info.node, info.note};
+        for (int k = 0; k < 3; k++)
+            for (const char *c = texts[k]; *c != '\0'; c++)
+                hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+/* "conv: amx tiles": 19, ... */
+static void add_kernels(const ghl_program *step, ghl_json *json)
+{
+    ghl_json *kernels = ghl_json_add_object(json, "kernels");
+    for (int i = 0; i < ghl_program_calls(step); i++) {
+        ghl_call_info info = ghl_program_call(step, i);
+        int64_t count = 0;
+        bool first = true;
+        for (int k = 0; k < ghl_program_calls(step); k++) {
+            ghl_call_info other = ghl_program_call(step, k);
+            bool same = strcmp(info.op, other.op) == 0 && strcmp(info.note, other.note) == 0;
+            first = first && (!same || k >= i);
+            if (!first)
+                break;
+            count += same;
+        }
+        char name[128];
+        snprintf(name, sizeof name, "%s: %s", info.op, info.note);
+        if (first)
+            ghl_json_add_integer(kernels, name, count);
+    }
+}
+
 static ghl_status write_environment(const ghl_training *t, const ghl_device *device, void *self)
 {
     const ghl_setup *s = &t->setup;
@@ -74,6 +111,7 @@ static ghl_status write_environment(const ghl_training *t, const ghl_device *dev
     ghl_json_add_integer(json, "test_images", s->test.count);
     ghl_json_add_integer(json, "parameters", ghl_net_parameters(s->net));
     ghl_json_add_integer(json, "arena_bytes", (int64_t)ghl_plan_bytes(s->plan));
+    add_kernels(s->step, json);
     ghl_text text = {0};
     ghl_status status = ghl_json_print(json, 2, &text);
     ghl_json_free(json);
@@ -91,8 +129,9 @@ ghl_status ghl_run_describe(ghl_training *t)
     void *self = NULL;
     const ghl_device *device = ghl_plan_device(t->setup.plan, &self);
     ghl_text text = {0};
-    ghl_text_add(&text, "ghl %s %s; %s %s; %s: %s; threads %d", GHL_BUILD_VERSION, GHL_BUILD_COMMIT, GHL_BUILD_COMPILER, GHL_BUILD_TYPE,
-                 device->name, device->describe(self), device->threads(self));
+    ghl_text_add(&text, "ghl %s %s; %s %s; %s: %s; threads %d; %s; kernels %016llx", GHL_BUILD_VERSION, GHL_BUILD_COMMIT,
+                 GHL_BUILD_COMPILER, GHL_BUILD_TYPE, device->name, device->describe(self), device->threads(self),
+                 ghl_dtype_name(ghl_plan_dtype(t->setup.plan)), (unsigned long long)choices(t->setup.step));
     ghl_status status = ghl_text_end(&text);
     t->fingerprint = text.data;
     GHL_TRY(status);
