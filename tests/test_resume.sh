@@ -61,6 +61,19 @@ run whole2 train.threads=2 && run cut2 train.threads=2 --stop-after 90
 run cut2 train.threads=2 || fail "two threads, continued"
 same whole2 cut2
 
+# --- in bf16, where the processor has it, and with calls that run again in the backward pass, which changes nothing
+if "$GHL" plan r.yaml train.dtype=bf16 >out 2>err; then
+    run whole16 train.dtype=bf16 && run cut16 train.dtype=bf16 --stop-after 90
+    [ $? = 75 ] || fail "--stop-after in bf16"
+    run cut16 train.dtype=bf16 train.recompute=auto || fail "bf16, continued"
+    cmp whole16/last.safetensors cut16/last.safetensors || fail "bf16: another end"
+    cmp whole16/metrics.csv cut16/metrics.csv || fail "bf16: other figures"
+    cmp -s whole/last.safetensors whole16/last.safetensors && fail "bf16 is f32"
+else
+    [ $? = 5 ] || fail "bf16 is refused with status $?, not 5"
+fi
+grep -q '"kernels"' whole/env.json || fail "env.json does not say which kernels ran"
+
 # --- SIGTERM and SIGINT: status 75, soon, and saved
 for signal in TERM INT; do
     "$GHL" train r.yaml --run stopped$signal >out 2>err &
