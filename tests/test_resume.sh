@@ -65,9 +65,11 @@ same whole2 cut2
 if "$GHL" plan r.yaml train.dtype=bf16 >out 2>err; then
     run whole16 train.dtype=bf16 && run cut16 train.dtype=bf16 --stop-after 90
     [ $? = 75 ] || fail "--stop-after in bf16"
-    run cut16 train.dtype=bf16 train.recompute=auto || fail "bf16, continued"
-    cmp whole16/last.safetensors cut16/last.safetensors || fail "bf16: another end"
-    cmp whole16/metrics.csv cut16/metrics.csv || fail "bf16: other figures"
+    run cut16 train.dtype=bf16 || fail "bf16, continued"
+    same whole16 cut16
+    run saving16 train.dtype=bf16 --stop-after 90
+    run saving16 train.dtype=bf16 train.recompute=auto || fail "bf16, continued in less memory"
+    cmp whole16/metrics.csv saving16/metrics.csv || fail "bf16 in less memory: other figures"
     cmp -s whole/last.safetensors whole16/last.safetensors && fail "bf16 is f32"
 else
     [ $? = 5 ] || fail "bf16 is refused with status $?, not 5"
