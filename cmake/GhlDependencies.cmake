@@ -30,7 +30,7 @@ if(GHL_MISSING)
     string(REPLACE ";" " " missing "${GHL_MISSING}")
     message(FATAL_ERROR "Not found: ${missing} (names of Debian's packages).\n"
                         "  On Debian and its kin: sudo apt-get install ${missing}, or run ./check --build-only, which does it.\n"
-                        "  Elsewhere: install oneDNN 2.6 or later of series 2, libyaml, jansson, zlib with their headers.")
+                        "  Elsewhere: install oneDNN 2.6 or later, or 3, libyaml, jansson, zlib with their headers.")
 endif()
 
 check_c_compiler_flag(-fopenmp GHL_HAVE_OPENMP)

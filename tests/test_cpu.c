@@ -454,7 +454,7 @@ static void a_step_allocates_nothing(void **state)
         counting = true;
         must(ghl_case_run_once(&run, false, NULL));
         counting = false;
-        /* oneDNN 2 puts the arguments of a call into a small map of its own; the layers of the paper's nets do not go there */
+        /* oneDNN puts the arguments of a call into a small map of its own; the layers of the paper's nets do not go there */
         bool onednn = strncmp(run.kernel.note, "onednn", 6) == 0;
         own += !onednn;
         if (onednn ? allocated > 4096 : allocations > 0)
@@ -559,8 +559,23 @@ static void options_are_checked(void **state)
     assert_int_equal(ghl_device_cpu.open(&(ghl_device_options){.threads = -1}, &cpu), GHL_USAGE);
     cpu = open_cpu(0);
     assert_int_equal(ghl_device_cpu.threads(cpu), ghl_cpu_processors());
-    assert_non_null(strstr(ghl_device_cpu.describe(cpu), "oneDNN 2."));
     ghl_device_cpu.close(cpu);
+}
+
+static void another_series_of_onednn_is_refused(void **state)
+{
+    void *cpu = open_cpu(0);
+    int major, minor, patch;
+    char expected[32];
+    (void)state;
+    ghl_dnnl_version(&major, &minor, &patch);
+    snprintf(expected, sizeof expected, "oneDNN %d.%d.%d", major, minor, patch);
+    assert_non_null(strstr(ghl_device_cpu.describe(cpu), expected));
+    ghl_device_cpu.close(cpu);
+    assert_int_equal(ghl_dnnl_accept(major, minor + 1, 0), GHL_OK);
+    for (int other = 1; other <= 4; other++)
+        if (other != major)
+            assert_int_equal(ghl_dnnl_accept(other, 6, 3), GHL_DEVICE);
 }
 
 int main(int argc, char **argv)
@@ -580,6 +595,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(scratch_grows),
         cmocka_unit_test(a_team_too_small_is_refused),
         cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(another_series_of_onednn_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

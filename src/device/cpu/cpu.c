@@ -80,8 +80,7 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
     cpu->kernels = best_kernels();
     cpu->threads = options->threads > 0 ? options->threads : processors;
     ghl_dnnl_version(&major, &minor, &patch);
-    if (major != 2)
-        return ghl_fail(GHL_DEVICE, "install Debian's libdnnl2", "oneDNN is version %d.%d.%d; series 2 is needed", major, minor, patch);
+    GHL_TRY(ghl_dnnl_accept(major, minor, patch));
     snprintf(cpu->description, sizeof cpu->description, "oneDNN %d.%d.%d, own kernels for %s, %d thread%s of %d", major, minor, patch,
              cpu->kernels->name, cpu->threads, cpu->threads == 1 ? "" : "s", processors);
     const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
@@ -263,7 +262,7 @@ static size_t working_bytes(void *self)
 const ghl_device ghl_device_cpu = {
     .name = "cpu",
     .summary = "all cores of this machine: oneDNN and own kernels for its vector instructions",
-    .source = "ghl_ops.def; oneDNN 2, docs/performance.md",
+    .source = "ghl_ops.def; oneDNN 2 or 3, docs/performance.md",
     .open = open,
     .close = close,
     .threads = threads,

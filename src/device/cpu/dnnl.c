@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dnnl.c - convolution primitives of oneDNN 2, made once and shared. See dnnl.h.
+ * dnnl.c - convolution primitives of oneDNN, made once and shared. See dnnl.h.
  *
  * oneDNN builds its code for the number of threads that omp_get_max_threads() names where the primitive is made, and its
- * backward-weights waits for ever when fewer run it. So the number is set around the making.
+ * backward-weights waits for ever when fewer run it. So the number is set around the making. A oneDNN of other threads than OpenMP's
+ * (TBB, SYCL) takes as many as it likes.
  */
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "device/cpu/dnnl.h"
+#include "device/cpu/dnnl_api.h"
 
 enum { ROLE_X, ROLE_W, ROLE_Y, ROLE_BIAS, ROLES };
 
@@ -99,24 +100,19 @@ void ghl_dnnl_free(ghl_dnnl *dnnl)
 }
 
 /* Our order: first dimension outermost, channels innermost; oneDNN counts dimensions as n, c, h, w. */
-static ghl_status describe_plain(ghl_shape s, dnnl_data_type_t type, dnnl_memory_desc_t *md)
+static ghl_status describe_plain(ghl_shape s, dnnl_data_type_t type, dnnl_md *md)
 {
     dnnl_dims_t dims = {s.n, s.c, s.h, s.w}, strides = {s.h * s.w * s.c, 1, s.w * s.c, s.c};
-    DNNL_TRY(dnnl_memory_desc_init_by_strides(md, 4, dims, type, strides), "describe a tensor");
+    DNNL_TRY(md_strided(md, dims, type, strides), "describe a tensor");
     return GHL_OK;
 }
 
-static ghl_status describe_any(ghl_shape s, dnnl_data_type_t type, dnnl_memory_desc_t *md)
+static ghl_status describe_any(ghl_shape s, dnnl_data_type_t type, dnnl_md *md)
 {
     dnnl_dims_t dims = {s.n, s.c, s.h, s.w};
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, type, dnnl_format_tag_any), "describe a tensor");
+    DNNL_TRY(md_tagged(md, 4, dims, type, dnnl_format_tag_any), "describe a tensor");
     return GHL_OK;
 }
-
-typedef struct conv_descriptors {
-    dnnl_memory_desc_t x, w, y, bias, plain_w, gradient;
-    dnnl_dims_t strides, before, after;
-} conv_descriptors;
 
 static ghl_status describe(const ghl_conv_problem *p, conv_descriptors *d)
 {
@@ -128,7 +124,7 @@ static ghl_status describe(const ghl_conv_problem *p, conv_descriptors *d)
     GHL_TRY(describe_any(p->w, activations, &d->w));
     GHL_TRY(describe_any(p->w, dnnl_f32, &d->gradient));
     dnnl_dims_t k = {p->w.n};
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&d->bias, 1, k, dnnl_f32, dnnl_x), "describe a bias");
+    DNNL_TRY(md_tagged(&d->bias, 1, k, dnnl_f32, dnnl_x), "describe a bias");
     int64_t in[2] = {p->x.h, p->x.w}, out[2] = {p->y.h, p->y.w}, kernel[2] = {p->w.h, p->w.w};
     for (int i = 0; i < 2; i++) {
         d->strides[i] = window->stride[i];
@@ -138,37 +134,32 @@ static ghl_status describe(const ghl_conv_problem *p, conv_descriptors *d)
     return GHL_OK;
 }
 
-static ghl_status forward_primitive(ghl_dnnl *dnnl, conv_descriptors *d, const dnnl_memory_desc_t *bias, const_dnnl_primitive_attr_t attr,
-                                    dnnl_primitive_desc_t *pd)
+static void descriptors_release(conv_descriptors *d)
 {
-    dnnl_convolution_desc_t desc;
-    DNNL_TRY(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d->x, &d->w, bias, &d->y,
-                                                d->strides, d->before, d->after), "describe a convolution");
-    DNNL_TRY(dnnl_primitive_desc_create(pd, &desc, attr, dnnl->engine, NULL), "do this convolution");
-    return GHL_OK;
+    dnnl_md *all[] = {&d->x, &d->w, &d->y, &d->bias, &d->gradient, &d->plain_w};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        md_release(all[i]);
 }
 
-static ghl_status backward_primitive(ghl_dnnl *dnnl, ghl_conv_direction direction, conv_descriptors *d, const_dnnl_primitive_attr_t attr,
-                                     dnnl_primitive_desc_t *pd)
+static ghl_status describe_primitive(const ghl_dnnl *dnnl, const ghl_conv_problem *p, const conv_descriptors *d,
+                                     const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *pd)
 {
-    dnnl_convolution_desc_t desc;
+    static conv_descriptor_make *const makers[] = {
+        [GHL_CONV_FORWARD] = conv_forward,
+        [GHL_CONV_BACKWARD_DATA] = conv_backward_data,
+        [GHL_CONV_BACKWARD_WEIGHTS] = conv_backward_weights,
+    };
     dnnl_primitive_desc_t hint = NULL;
-    GHL_TRY(forward_primitive(dnnl, d, NULL, NULL, &hint));
-    dnnl_status_t status;
-    if (direction == GHL_CONV_BACKWARD_DATA)
-        status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->w, &d->y, d->strides, d->before,
-                                                          d->after);
-    else
-        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->x, &d->gradient, NULL, &d->y,
-                                                             d->strides, d->before, d->after);
-    if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(pd, &desc, attr, dnnl->engine, hint);
-    dnnl_primitive_desc_destroy(hint);
-    return dnnl_failure(status, "do this convolution backward");
+    if (p->direction != GHL_CONV_FORWARD)
+        DNNL_TRY(conv_forward(&hint, dnnl->engine, d, NULL, NULL, NULL), "do this convolution");
+    dnnl_status_t status = makers[p->direction](pd, dnnl->engine, d, p->bias ? d->bias : NULL, hint, attr);
+    if (hint != NULL)
+        dnnl_primitive_desc_destroy(hint);
+    return dnnl_failure(status, p->direction == GHL_CONV_FORWARD ? "do this convolution" : "do this convolution backward");
 }
 
 /* The reorder of weights, where oneDNN's order differs from ours. */
-static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const dnnl_memory_desc_t *ours, const dnnl_memory_desc_t *theirs,
+static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, dnnl_md_view ours, dnnl_md_view theirs,
                               const_dnnl_primitive_attr_t attr, size_t *bytes)
 {
     bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
@@ -177,7 +168,7 @@ static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const dnnl_me
     dnnl_primitive_desc_t pd = NULL;
     DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, back ? theirs : ours, dnnl->engine, back ? ours : theirs, dnnl->engine, attr),
              "copy weights to its own order");
-    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_md_view pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     dnnl_status_t status = dnnl_memory_create(&conv->reorder_pad, pad, dnnl->engine, DNNL_MEMORY_NONE);
     conv->weight_bytes = dnnl_memory_desc_get_size(theirs);
     conv->weight_offset = *bytes;
@@ -196,9 +187,9 @@ static ghl_status finish(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const conv_descrip
                          const_dnnl_primitive_attr_t attr)
 {
     bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
-    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    const dnnl_memory_desc_t *seen[ROLES] = {&d->x, weights, &d->y, &d->bias};
+    dnnl_md_view weights = dnnl_primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    dnnl_md_view pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_md_view seen[ROLES] = {d->x, weights, d->y, d->bias};
     for (int i = 0; i < ROLES; i++)
         DNNL_TRY(dnnl_memory_create(&conv->memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
     DNNL_TRY(dnnl_memory_create(&conv->pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
@@ -206,27 +197,27 @@ static ghl_status finish(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const conv_descrip
     dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
     snprintf(conv->note, sizeof conv->note, "onednn %s", name != NULL ? name : "?");
     size_t bytes = ghl_scratch_round(dnnl_memory_desc_get_size(pad));
-    GHL_TRY(add_reorder(dnnl, conv, &d->plain_w, weights, attr, &bytes));
+    GHL_TRY(add_reorder(dnnl, conv, d->plain_w, weights, attr, &bytes));
     DNNL_TRY(dnnl_primitive_create(&conv->conv, pd), "build its kernel");
     return ghl_scratch_reserve(dnnl->scratch, bytes);
 }
 
 static ghl_status conv_make(ghl_dnnl *dnnl, ghl_dnnl_conv *conv)
 {
-    conv_descriptors d;
+    conv_descriptors d = {0};
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    GHL_TRY(describe(&conv->problem, &d));
     DNNL_TRY(dnnl_primitive_attr_create(&attr), "make attributes");
     ghl_status status = dnnl_failure(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "take our scratchpad");
-    if (status == GHL_OK && conv->problem.direction == GHL_CONV_FORWARD)
-        status = forward_primitive(dnnl, &d, conv->problem.bias ? &d.bias : NULL, attr, &pd);
-    else if (status == GHL_OK)
-        status = backward_primitive(dnnl, conv->problem.direction, &d, attr, &pd);
+    if (status == GHL_OK)
+        status = describe(&conv->problem, &d);
+    if (status == GHL_OK)
+        status = describe_primitive(dnnl, &conv->problem, &d, attr, &pd);
     if (status == GHL_OK)
         status = finish(dnnl, conv, &d, pd, attr);
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);
+    descriptors_release(&d);
     dnnl_primitive_attr_destroy(attr);
     return status;
 }
@@ -257,12 +248,19 @@ ghl_status ghl_dnnl_prepare(ghl_dnnl *dnnl, const ghl_conv_problem *problem, ghl
     return GHL_OK;
 }
 
+/* Where threads are not OpenMP's a stream may still be at work when the call returns. */
+static ghl_status execute(const ghl_dnnl *dnnl, dnnl_primitive_t primitive, int n, const dnnl_exec_arg_t *arguments, const char *what)
+{
+    DNNL_TRY(dnnl_primitive_execute(primitive, dnnl->stream, n, arguments), what);
+    DNNL_TRY(dnnl_stream_wait(dnnl->stream), what);
+    return GHL_OK;
+}
+
 static ghl_status reorder_run(ghl_dnnl_conv *conv, dnnl_memory_t from, dnnl_memory_t to)
 {
     dnnl_memory_set_data_handle(conv->reorder_pad, (char *)ghl_scratch_data(conv->owner->scratch) + conv->reorder_offset);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, conv->reorder_pad}};
-    DNNL_TRY(dnnl_primitive_execute(conv->reorder, conv->owner->stream, 3, arguments), "copy weights");
-    return GHL_OK;
+    return execute(conv->owner, conv->reorder, 3, arguments, "copy weights");
 }
 
 size_t ghl_dnnl_weight_bytes(const ghl_dnnl_conv *conv)
@@ -300,7 +298,7 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
                                          {DNNL_ARG_SCRATCHPAD, conv->pad},
                                          {DNNL_ARG_BIAS, conv->memory[ROLE_BIAS]}};
     int count = 4 + (conv->problem.bias != 0);
-    DNNL_TRY(dnnl_primitive_execute(conv->conv, conv->owner->stream, count, arguments), "run a convolution");
+    GHL_TRY(execute(conv->owner, conv->conv, count, arguments, "run a convolution"));
     if (!back)
         return GHL_OK;
     dnnl_memory_set_data_handle(conv->plain_weights, out);
@@ -323,4 +321,13 @@ void ghl_dnnl_version(int *major, int *minor, int *patch)
     *major = version->major;
     *minor = version->minor;
     *patch = version->patch;
+}
+
+ghl_status ghl_dnnl_accept(int major, int minor, int patch)
+{
+    if (major == DNNL_VERSION_MAJOR)
+        return GHL_OK;
+    return ghl_fail(GHL_DEVICE, "build ghl anew where it is to run, or see that the loader finds the other oneDNN first",
+                    "oneDNN is version %d.%d.%d here; ghl was built for %d.%d.%d", major, minor, patch, DNNL_VERSION_MAJOR,
+                    DNNL_VERSION_MINOR, DNNL_VERSION_PATCH);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dnnl.h - the only door to oneDNN (series 2; series 3 renamed the calls): convolutions in f32 and bf16.
+ * dnnl.h - the only door to oneDNN, series 2 or 3: convolutions in f32 and bf16.
  *
  * Activations are NHWC on both sides. Weights are f32 KRSC on ours; oneDNN has only its reference loops for that order, so it reads a
  * copy in the order of its choice, which the caller keeps, and in bf16 where activations are. Gradients are f32 and come back by way
@@ -38,5 +38,7 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
 const char *ghl_dnnl_note(const ghl_dnnl_conv *conv); /* "onednn jit:avx512_core" */
 int ghl_dnnl_count(const ghl_dnnl *dnnl);             /* primitives made so far */
 void ghl_dnnl_version(int *major, int *minor, int *patch);
+/* GHL_DEVICE unless that version is of the series whose headers this was built with: only within a series do programs fit. */
+ghl_status ghl_dnnl_accept(int major, int minor, int patch);
 
 #endif
