@@ -81,8 +81,9 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
     cpu->threads = options->threads > 0 ? options->threads : processors;
     ghl_dnnl_version(&major, &minor, &patch);
     GHL_TRY(ghl_dnnl_accept(major, minor, patch));
-    snprintf(cpu->description, sizeof cpu->description, "oneDNN %d.%d.%d, own kernels for %s, %d thread%s of %d", major, minor, patch,
-             cpu->kernels->name, cpu->threads, cpu->threads == 1 ? "" : "s", processors);
+    snprintf(cpu->description, sizeof cpu->description, "oneDNN %d.%d.%d%s, own kernels for %s, %d thread%s of %d", major, minor, patch,
+             ghl_dnnl_shares_team() ? "" : " (with threads of its own)", cpu->kernels->name, cpu->threads,
+             cpu->threads == 1 ? "" : "s", processors);
     const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
     GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
     GHL_TRY(ghl_scratch_create(&cpu->scratch));

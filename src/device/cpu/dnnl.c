@@ -3,8 +3,7 @@
  * dnnl.c - convolution primitives of oneDNN, made once and shared. See dnnl.h.
  *
  * oneDNN builds its code for the number of threads that omp_get_max_threads() names where the primitive is made, and its
- * backward-weights waits for ever when fewer run it. So the number is set around the making. A oneDNN of other threads than OpenMP's
- * (TBB, SYCL) takes as many as it likes.
+ * backward-weights waits for ever when fewer run it. So the number is set around the making.
  */
 #include <omp.h>
 #include <stdio.h>
@@ -330,4 +329,10 @@ ghl_status ghl_dnnl_accept(int major, int minor, int patch)
     return ghl_fail(GHL_DEVICE, "build ghl anew where it is to run, or see that the loader finds the other oneDNN first",
                     "oneDNN is version %d.%d.%d here; ghl was built for %d.%d.%d", major, minor, patch, DNNL_VERSION_MAJOR,
                     DNNL_VERSION_MINOR, DNNL_VERSION_PATCH);
+}
+
+bool ghl_dnnl_shares_team(void)
+{
+    unsigned runtime = dnnl_version()->cpu_runtime;
+    return runtime == DNNL_RUNTIME_OMP || runtime == DNNL_RUNTIME_SEQ;
 }

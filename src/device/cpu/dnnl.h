@@ -40,5 +40,7 @@ int ghl_dnnl_count(const ghl_dnnl *dnnl);             /* primitives made so far 
 void ghl_dnnl_version(int *major, int *minor, int *patch);
 /* GHL_DEVICE unless that version is of the series whose headers this was built with: only within a series do programs fit. */
 ghl_status ghl_dnnl_accept(int major, int minor, int patch);
+/* False: it was built for other threads than OpenMP's (TBB's, SYCL's), and uses as many as it likes. */
+bool ghl_dnnl_shares_team(void);
 
 #endif
