@@ -13,12 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <zlib.h>
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/machine.h"
 #include "base/registry.h"
 #include "base/zip.h"
 #include "support_files.h"
@@ -489,9 +493,29 @@ static void test_gzip_damaged(void **state)
     assert_non_null(strstr(ghl_error_message(), "more than 1000000 bytes"));
 }
 
+/* In a child, whose limit ends with it. */
+static void room_is_bounded_by_limits(void **state)
+{
+    (void)state;
+    size_t total, available;
+    ghl_machine_memory(&total, &available);
+    assert_true(total >= available);
+    assert_true(total == 0 || ghl_process_room() <= total);
+    assert_true(total == 0 || (ghl_process_resident() > 100000 && ghl_process_resident() < total));
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {.rlim_cur = (rlim_t)64 << 20, .rlim_max = RLIM_INFINITY};
+        _exit(setrlimit(RLIMIT_DATA, &limit) != 0 || ghl_process_room() <= (size_t)64 << 20 ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(room_is_bounded_by_limits),
         cmocka_unit_test(test_statuses),          cmocka_unit_test(test_messages),
         cmocka_unit_test(test_messages_are_per_thread), cmocka_unit_test(test_stop_flag),
         cmocka_unit_test(test_allocation),        cmocka_unit_test(test_text_grows),

@@ -506,6 +506,31 @@ static void test_synthetic_is_learnable(void **state)
 
 /* ---- Parts -------------------------------------------------------------------------------------------------------------------------- */
 
+/* What a format describes is what it reads, without pixels. */
+static void test_describe(void **state)
+{
+    (void)state;
+    void *options = NULL;
+    const ghl_data_format *synthetic = format_named("synthetic");
+    assert_int_equal(ghl_descriptor_options((const ghl_descriptor *)synthetic, NULL, NULL, "data", &options), GHL_OK);
+    for (int test = 0; test < 2; test++) {
+        ghl_images read = {0}, described = {0};
+        assert_int_equal(synthetic->read(NULL, test, options, &read), GHL_OK);
+        assert_int_equal(synthetic->describe(NULL, test, options, &described), GHL_OK);
+        assert_null(described.pixels);
+        free(read.pixels);
+        free(read.labels);
+        read.pixels = NULL;
+        read.labels = NULL;
+        assert_memory_equal(&read, &described, sizeof read);
+        assert_int_equal(format_named("cifar10")->describe("/none", test, NULL, &described), GHL_OK);
+        assert_int_equal(described.count, test ? 10000 : 50000);
+        assert_int_equal(format_named("idx")->describe("/none", test, NULL, &described), GHL_OK);
+        assert_int_equal(described.count, test ? 10000 : 60000);
+    }
+    ghl_descriptor_release((const ghl_descriptor *)synthetic, options);
+}
+
 static void test_split(void **state)
 {
     ghl_images train, test, again;
@@ -569,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_synthetic),
         cmocka_unit_test(test_synthetic_is_learnable),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_describe),
         cmocka_unit_test(test_statistics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

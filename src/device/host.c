@@ -246,7 +246,7 @@ ghl_status ghl_host_allocate(size_t bytes, void **memory)
     if (bytes > SIZE_MAX / 2)
         return ghl_fail(GHL_MEMORY, NULL, "%zu bytes are more than a process can have", bytes);
     size_t size = mapped_size(bytes), slack = size >= huge_page ? huge_page : 0;
-    uint8_t *base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return ghl_fail(GHL_MEMORY, "a smaller batch or width needs less", "cannot allocate %zu bytes: %s", bytes, strerror(errno));
     if (slack) { /* cut the mapping so that it begins on a huge page */

@@ -3,7 +3,8 @@
  * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
  *
  * compile: emit forward, loss, backward walk, rules, commits (compile.c, recompute.c, emit*.c) -> drop what no root needs
- * -> fusions (fuse.c) -> order -> places in the arena (place.c) -> after sealing: operands with addresses, prepared kernels (program.c).
+ * -> fusions (fuse.c, keep.c) -> order -> places in the arena (place.c) -> after sealing: operands with addresses, prepared kernels
+ * (program.c).
  */
 #ifndef GHL_PLAN_EMITTER_H
 #define GHL_PLAN_EMITTER_H
@@ -159,6 +160,7 @@ void ghl_recompute_emit(ghl_emitter *em, int s);
 ghl_status ghl_compile_emit(ghl_emitter *em);
 void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
 void ghl_compile_fuse(ghl_emitter *em);
+void ghl_compile_keep(ghl_emitter *em); /* keep.c */
 /* Marks what the backward pass reads, for ghl_compile_deferred: whether a weight's response and product wait for that pass, because
  * its pre-activation lives on until there anyway. */
 void ghl_compile_reads(ghl_emitter *em);

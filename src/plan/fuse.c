@@ -62,7 +62,7 @@ static bool fuse_max_pool_relu_backward(ghl_emitter *em, ghl_emitted *pool, ghl_
 
 static bool fuse_average_pool_relu_backward(ghl_emitter *em, ghl_emitted *pool, ghl_emitted *relu)
 {
-    if (pool->n_in != 1)
+    if (pool->n_in != 1 || em->records[ghl_emitter_base(em, relu->in[1])].producer > pool - em->calls) /* computed again in between */
         return false;
     int *in = NULL; /* a block with room for one more input */
     ghl_status status = GHL_NEW(in, 2 + pool->n_out);
@@ -157,6 +157,7 @@ void ghl_compile_fuse(ghl_emitter *em)
         return;
     for (size_t i = 0; i < sizeof fusions / sizeof fusions[0]; i++)
         apply(em, &fusions[i]);
+    ghl_compile_keep(em);
     ghl_compile_reads(em);
     join_products(em);
 }

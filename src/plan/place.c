@@ -66,6 +66,11 @@ static ghl_status find_lives(ghl_places *p)
     }
     for (int i = 0; i < em->n_order; i++) {
         const ghl_emitted *call = &em->calls[em->order[i]];
+        for (int k = 0; k < call->n_in; k++) {
+            const ghl_record *record = call->in[k] < 0 ? NULL : &em->records[ghl_emitter_base(em, call->in[k])];
+            if (record != NULL && record->storage < 0 && record->state < 0 && record->external < 0)
+                return ghl_fail(GHL_INTERNAL, NULL, "call %d, %s, reads what is not there yet", i, ghl_op_describe(call->op)->name);
+        }
         for (int k = 0; k < call->n_out; k++) {
             if (call->out[k] < 0)
                 continue;

@@ -103,13 +103,12 @@ ghl_status ghl_plan_prepare(ghl_plan *plan)
     size_t transient = 0;
     if (plan->visible == NULL)
         GHL_TRY(place_states(plan));
-    for (int i = 0; i < plan->n_programs; i++) {
-        ghl_program *program = plan->programs[i];
-        transient = program->bytes > transient ? program->bytes : transient;
-        if (program->calls == NULL)
-            GHL_TRY(ghl_program_prepare(program));
-    }
+    for (int i = 0; i < plan->n_programs; i++)
+        transient = plan->programs[i]->bytes > transient ? plan->programs[i]->bytes : transient;
     plan->arena_bytes = plan->state_bytes + transient;
+    for (int i = 0; i < plan->n_programs; i++)
+        if (plan->programs[i]->calls == NULL)
+            GHL_TRY(ghl_program_prepare(plan->programs[i]));
     return GHL_OK;
 }
 
@@ -178,4 +177,21 @@ size_t ghl_plan_bytes(const ghl_plan *plan)
 size_t ghl_plan_working_bytes(const ghl_plan *plan)
 {
     return plan->device->working_bytes == NULL ? 0 : plan->device->working_bytes(plan->self);
+}
+
+ghl_status ghl_plan_measure(const ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes)
+{
+    ghl_plan_settings same = plan->settings;
+    ghl_plan *other = NULL;
+    ghl_program *program = NULL;
+    same.learning = plan->learning;
+    same.frozen_norm = plan->frozen_norm;
+    same.affine = plan->affine;
+    GHL_TRY(ghl_plan_create(plan->net, &same, &other));
+    ghl_status status = ghl_plan_compile(other, settings, &program);
+    if (status == GHL_OK)
+        status = ghl_plan_prepare(other);
+    *bytes = ghl_plan_bytes(other) + ghl_plan_working_bytes(other);
+    ghl_plan_free(other);
+    return status;
 }

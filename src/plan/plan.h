@@ -53,8 +53,6 @@ typedef struct ghl_program_settings {
 /* The net is shared. */
 ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
 ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
-/* How many bytes ghl_plan_compile would find a program to need for its transients. */
-ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
 ghl_status ghl_plan_prepare(ghl_plan *plan); /* after it the program's calls and the sizes below are known; no memory is taken */
 ghl_status ghl_plan_seal(ghl_plan *plan);    /* prepares what is not yet */
 void ghl_plan_free(ghl_plan *plan);
@@ -90,6 +88,8 @@ ghl_dtype ghl_plan_dtype(const ghl_plan *plan); /* of activations and errors */
 const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
 size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: state and the largest program's transients */
 size_t ghl_plan_working_bytes(const ghl_plan *plan);                  /* what the device holds beside it once steps run */
+/* Both together of a plan of the same net and settings with this one program; none of it is taken. */
+ghl_status ghl_plan_measure(const ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
 size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
 int ghl_program_calls(const ghl_program *program);
 typedef struct ghl_call_info {

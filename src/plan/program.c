@@ -57,37 +57,17 @@ static ghl_status recompute(ghl_program **program)
     return GHL_OK;
 }
 
-static ghl_status compile_best(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
 {
+    const bool outlive = settings->trace && !settings->fused; /* its tensors the step: nothing to save */
+    ghl_program *program = NULL;
     *out = NULL;
     if (settings->batch < 1)
         return ghl_fail(GHL_RECIPE, NULL, "a batch of %lld images", (long long)settings->batch);
-    GHL_TRY(compile(plan, settings, NULL, 0, out));
-    if (!settings->recompute || settings->purpose != GHL_TRAIN || (settings->trace && !settings->fused)) /* which outlives the step */
-        return GHL_OK;
-    ghl_status status = recompute(out);
-    if (status != GHL_OK) {
-        ghl_program_free(*out);
-        *out = NULL;
-    }
-    return status;
-}
-
-ghl_status ghl_plan_measure(ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes)
-{
-    ghl_program *program = NULL;
-    GHL_TRY(compile_best(plan, settings, &program));
-    *bytes = program->bytes;
-    ghl_program_free(program);
-    return GHL_OK;
-}
-
-ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out)
-{
-    ghl_program *program = NULL;
-    *out = NULL;
-    GHL_TRY(compile_best(plan, settings, &program));
-    ghl_status status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
+    GHL_TRY(compile(plan, settings, NULL, 0, &program));
+    ghl_status status = settings->recompute && settings->purpose == GHL_TRAIN && !outlive ? recompute(&program) : GHL_OK;
+    if (status == GHL_OK)
+        status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
         if (program->bytes > ghl_process_room())

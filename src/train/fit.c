@@ -23,15 +23,19 @@ static size_t batches_bytes(const ghl_setup *setup, bool training, int64_t batch
     return (training ? GHL_LOADER_SLOTS + 1 : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
 }
 
-/* A snapshot of the weights, one of the best epoch's, and what rules and optimisers keep. */
+/* A snapshot of the weights and one of the best epoch's; then what rules and optimisers keep. The block that each weight passes through
+ * on its way is gone by then, unless it is small enough for the allocator to hold on to (glibc does up to 32 MiB). */
 static size_t saving_bytes(const ghl_setup *setup)
 {
-    size_t bytes = 0;
+    const size_t held = (size_t)32 << 20;
+    size_t snapshots = 0, kept = 0, largest = 0;
     for (int i = 0; i < ghl_plan_states(setup->plan); i++) {
         ghl_state_info info = ghl_plan_state(setup->plan, i);
-        bytes += (info.weight != NULL ? 2 : 1) * (size_t)ghl_shape_elements(info.shape) * ghl_dtype_bytes(info.dtype);
+        size_t bytes = (size_t)ghl_shape_elements(info.shape) * ghl_dtype_bytes(info.dtype);
+        *(info.weight != NULL ? &snapshots : &kept) += bytes;
+        largest = info.weight != NULL && bytes > largest ? bytes : largest;
     }
-    return bytes;
+    return 2 * snapshots + (largest <= held ? kept + largest : kept > largest ? kept : largest);
 }
 
 /* What a training will have in memory of a data set that has not been read. */
@@ -64,20 +68,20 @@ ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *nee
 /* ---- Refusal ---- */
 
 typedef struct search {
-    ghl_setup *setup;
+    const ghl_setup *setup;
     ghl_program_settings program;
-    size_t room, rest; /* what there is; what is needed beside transients and batches */
+    size_t room, saving; /* what there is; what is needed beside steps and batches */
     bool training;
 } search;
 
-static bool fits(search *s)
+static bool fits(const search *s)
 {
-    size_t transients = 0;
-    return ghl_plan_measure(s->setup->plan, &s->program, &transients) == GHL_OK &&
-           s->rest + transients + batches_bytes(s->setup, s->training, s->program.batch) <= s->room;
+    size_t step = 0;
+    return ghl_plan_measure(s->setup->plan, &s->program, &step) == GHL_OK &&
+           s->saving + step + batches_bytes(s->setup, s->training, s->program.batch) <= s->room;
 }
 
-/* The largest batch that fits, or 0. Transients grow with the batch. */
+/* The largest batch that fits, or 0. Needs grow with the batch. */
 static int64_t largest_batch(search *s)
 {
     int64_t low = 0, high = s->program.batch;
@@ -90,9 +94,10 @@ static int64_t largest_batch(search *s)
 
 static ghl_status refuse(search *s, const ghl_needs *needs)
 {
+    const size_t to_look = (size_t)64 << 20; /* trying costs some itself */
     const double gb = 1e-9, all = gb * (double)ghl_needs_sum(needs), there = gb * ((double)s->room + (double)needs->process);
     const int64_t batch = s->program.batch;
-    if (s->program.purpose == GHL_TRAIN && !s->program.recompute) {
+    if (s->program.purpose == GHL_TRAIN && !s->program.recompute && s->room > to_look) {
         s->program.recompute = true;
         if (fits(s))
             return ghl_fail(GHL_MEMORY, "set train.recompute=auto: the same numbers in less memory and more time",
@@ -100,7 +105,7 @@ static ghl_status refuse(search *s, const ghl_needs *needs)
                             (long long)batch, all, there);
         s->program.recompute = false;
     }
-    const int64_t most = largest_batch(s);
+    const int64_t most = s->room > to_look ? largest_batch(s) : 0;
     if (most == 0)
         return ghl_fail(GHL_MEMORY, "make the net narrower, or take a machine with more memory",
                         "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; not even a batch of 1 would fit",
@@ -114,13 +119,12 @@ ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
 {
     const bool training = program->purpose == GHL_TRAIN && setup->train.count > 0;
     ghl_needs needs;
-    GHL_TRY(ghl_plan_prepare(setup->plan));
+    ghl_status status = ghl_plan_prepare(setup->plan);
+    if (status != GHL_OK && status != GHL_MEMORY)
+        return status;
     GHL_TRY(ghl_setup_needs(setup, training, &needs));
     const size_t room = ghl_process_room(), wanted = ghl_needs_sum(&needs) - needs.process;
-    if (wanted <= room)
+    if (status == GHL_OK && wanted <= room)
         return ghl_plan_seal(setup->plan);
-    size_t transients = 0;
-    GHL_TRY(ghl_plan_measure(setup->plan, program, &transients));
-    search s = {setup, *program, room, wanted - transients - needs.batches, training};
-    return refuse(&s, &needs);
+    return refuse(&(search){setup, *program, room, needs.saving, training}, &needs);
 }

@@ -180,8 +180,9 @@ static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call
 
 static ghl_status prepare_kernel(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
-    if (prepare_op[call->op] != NULL && prepare_op[call->op](cpu, call, kernel) == GHL_OK)
-        return GHL_OK;
+    ghl_status status = prepare_op[call->op] != NULL ? prepare_op[call->op](cpu, call, kernel) : GHL_DEVICE;
+    if (status == GHL_OK || status == GHL_MEMORY) /* what no memory is left for is not to run slowly instead */
+        return status;
     if (cpu->kernels->op[call->op] != NULL)
         return own_prepare(cpu, call, kernel);
     return ghl_ref_prepare(call, kernel);
@@ -257,7 +258,8 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
 
 static size_t working_bytes(void *self)
 {
-    return ghl_scratch_bytes(((ghl_cpu *)self)->scratch);
+    const ghl_cpu *cpu = self;
+    return ghl_scratch_bytes(cpu->scratch) + ghl_derived_bytes(cpu->derived);
 }
 
 const ghl_device ghl_device_cpu = {

@@ -4,18 +4,13 @@
  */
 #include <stdlib.h>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include "device/cpu/scratch.h"
+#include "device/host.h"
 
 struct ghl_scratch {
     void *data;
     size_t bytes;
 };
-
-enum { SCRATCH_ALIGN = 4096, SCRATCH_HUGE = 2 << 20 };
 
 ghl_status ghl_scratch_create(ghl_scratch **out)
 {
@@ -26,24 +21,17 @@ void ghl_scratch_free(ghl_scratch *scratch)
 {
     if (scratch == NULL)
         return;
-    free(scratch->data);
+    ghl_host_release(scratch->data, scratch->bytes);
     free(scratch);
 }
 
 ghl_status ghl_scratch_reserve(ghl_scratch *scratch, size_t bytes)
 {
+    void *data = NULL;
     if (scratch->data != NULL && scratch->bytes >= bytes)
         return GHL_OK;
-    size_t align = bytes >= SCRATCH_HUGE ? SCRATCH_HUGE : SCRATCH_ALIGN;
-    bytes = (bytes + align - 1) / align * align;
-    void *data = aligned_alloc(align, bytes);
-    if (data == NULL)
-        return ghl_fail(GHL_MEMORY, "a smaller batch needs less", "no memory for %zu bytes of working space of the cpu device", bytes);
-#if defined(__linux__)
-    if (align == SCRATCH_HUGE)
-        (void)madvise(data, bytes, MADV_HUGEPAGE);
-#endif
-    free(scratch->data);
+    GHL_TRY(ghl_host_allocate(bytes, &data));
+    ghl_host_release(scratch->data, scratch->bytes);
     *scratch = (ghl_scratch){data, bytes};
     return GHL_OK;
 }
