@@ -399,6 +399,9 @@ const ghl_case ghl_cases[] = {
     NORMS_FAST(128, 32, 32, 16, .half = true)
     NORMS_FAST(128, 16, 16, 32, .half = true)
     NORMS_FAST(128, 8, 8, 64, .half = true)
+    /* ... and what a core's second cache holds */
+    NORMS_FAST(32, 8, 8, 64)
+    NORMS_FAST(32, 8, 8, 64, .half = true)
 };
 
 const int ghl_cases_count = sizeof ghl_cases / sizeof ghl_cases[0];
