@@ -134,8 +134,8 @@ static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, in
     for (int64_t row = begin; row < end; row += BLOCK_ROWS)
         for (int64_t c = column; c < last; c += LANES) {
             int64_t n = ghl_cpu_min(LANES, own.v.pitch - c);
-            memset(first, 0, sizeof first);
-            memset(second, 0, sizeof second);
+            memset(first, 0, (size_t)n * sizeof *first);
+            memset(second, 0, (size_t)n * sizeof *second);
             block(&own, body, row, ghl_cpu_min(row + BLOCK_ROWS, end), c, ghl_cpu_min(LANES, last - c), first, second, half);
             for (int64_t i = 0; sums != NULL && i < n; i++) {
                 sums[c + i] = (row > begin ? sums[c + i] : 0.0) + (double)first[i];
