@@ -74,6 +74,7 @@ static ghl_status make_plan(rig *r, const rig_settings *s)
     for (int i = 0; i < r->net->count; i++)
         frozen[i] = s->frozen_norm;
     ghl_plan_settings settings = {.device = s->device != NULL ? s->device : "ref",
+                                  .dtype = s->dtype,
                                   .threads = 2,
                                   .seed = 7,
                                   .learning = learning,
@@ -102,6 +103,7 @@ ghl_status rig_try(rig *r, ghl_net *net, const rig_settings *s)
                             &(ghl_program_settings){.purpose = GHL_TRAIN,
                                                     .batch = r->batch,
                                                     .trace = true,
+                                                    .fused = s->fused,
                                                     .float_images = true,
                                                     .gradients = true,
                                                     .dropout_off = !s->dropout},
@@ -119,7 +121,11 @@ void rig_open(rig *r, ghl_net *net, const rig_settings *s)
                                                   .no_commit = true},
                           &r->look));
     must(ghl_plan_compile(r->plan,
-                          &(ghl_program_settings){.purpose = GHL_EVALUATE, .batch = r->batch, .trace = true, .float_images = true},
+                          &(ghl_program_settings){.purpose = GHL_EVALUATE,
+                                                  .batch = r->batch,
+                                                  .trace = true,
+                                                  .fused = s->fused,
+                                                  .float_images = true},
                           &r->test));
     must(ghl_plan_seal(r->plan));
 }

@@ -16,6 +16,8 @@ typedef struct rig_settings {
     double lr, weight_decay, head_lr;
     int64_t batch;                            /* 0: 1 */
     bool frozen_norm, dropout;
+    bool fused;                               /* the programs that name tensors are compiled as those that train */
+    ghl_dtype dtype;
     ghl_nan_policy nan;
 } rig_settings;
 

@@ -160,7 +160,6 @@ void ghl_recompute_emit(ghl_emitter *em, int s);
 ghl_status ghl_compile_emit(ghl_emitter *em);
 void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
 void ghl_compile_fuse(ghl_emitter *em);
-void ghl_compile_keep(ghl_emitter *em); /* keep.c */
 /* Marks what the backward pass reads, for ghl_compile_deferred: whether a weight's response and product wait for that pass, because
  * its pre-activation lives on until there anyway. */
 void ghl_compile_reads(ghl_emitter *em);

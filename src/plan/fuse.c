@@ -1,109 +1,171 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuse.c - applies fusions.def, and joins the two weight-gradient products of a weight (g from its error, p from its response) into
- * conv_backward_weights_pair where both are made in the backward pass, so that a kernel may read x once.
+ * conv_backward_weights_pair where both are made in the backward pass, so that a kernel may read x once. The rows of pools are here.
  */
-#include "plan/emitter.h"
+#include "plan/fuse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* How many live calls read the tensor's memory. */
-static int readers(const ghl_emitter *em, int tensor)
+#include "device/device.h"
+
+/* ---- Who reads what ---------------------------------------------------------------------------------------------------------- */
+
+static int operands_of(const ghl_fusing *f, const ghl_emitted *call, int base)
 {
-    int base = ghl_emitter_base(em, tensor), n = 0;
-    for (int i = 0; i < em->n_calls; i++)
-        for (int k = 0; em->calls[i].live && k < em->calls[i].n_in; k++)
-            n += em->calls[i].in[k] >= 0 && ghl_emitter_base(em, em->calls[i].in[k]) == base;
+    int n = 0;
+    for (int k = 0; k < call->n_in; k++)
+        n += call->in[k] >= 0 && ghl_emitter_base(f->em, call->in[k]) == base;
     return n;
 }
 
-static bool window_equal(const ghl_emitted *a, const ghl_emitted *b)
+ghl_emitted *ghl_fuse_reader(const ghl_fusing *f, int base, int *at)
 {
-    return memcmp(&a->attr.window, &b->attr.window, sizeof a->attr.window) == 0;
+    while (*at >= 0) {
+        ghl_emitted *call = &f->em->calls[f->reads[*at].call];
+        *at = f->reads[*at].next;
+        if (call->live && operands_of(f, call, base) > 0)
+            return call;
+    }
+    return NULL;
 }
 
-/* The forward op with relu's input and the flag; its output stays. */
-static bool absorb_relu(ghl_emitted *relu, ghl_emitted *pool)
+int ghl_fuse_readers(const ghl_fusing *f, int tensor)
 {
-    pool->in[0] = relu->in[0];
+    const int base = ghl_emitter_base(f->em, tensor);
+    int n = 0;
+    ghl_emitted *call;
+    GHL_FUSE_READERS(f, base, call)
+        n += operands_of(f, call, base);
+    return n;
+}
+
+static ghl_status add_read(ghl_fusing *f, int base, int call)
+{
+    GHL_TRY(GHL_GROW(f->reads, f->reads_capacity, f->n_reads + 1));
+    f->reads[f->n_reads] = (ghl_read){.call = call, .next = f->newest[base]};
+    f->newest[base] = f->n_reads++;
+    return GHL_OK;
+}
+
+static ghl_status find_reads(ghl_fusing *f)
+{
+    const ghl_emitter *em = f->em;
+    GHL_TRY(GHL_NEW(f->newest, em->n_records + 1));
+    for (int i = 0; i < em->n_records; i++)
+        f->newest[i] = -1;
+    for (int i = 0; i < em->n_calls; i++)
+        for (int k = 0; em->calls[i].live && k < em->calls[i].n_in; k++) {
+            const int base = em->calls[i].in[k] < 0 ? -1 : ghl_emitter_base(em, em->calls[i].in[k]);
+            if (base >= 0 && (f->newest[base] < 0 || f->reads[f->newest[base]].call != i)) /* once, if it is read twice */
+                GHL_TRY(add_read(f, base, i));
+        }
+    return GHL_OK;
+}
+
+/* A read of a call that has been changed. */
+static ghl_status note_read(ghl_fusing *f, int tensor, int call)
+{
+    const int base = ghl_emitter_base(f->em, tensor);
+    for (int at = f->newest[base]; at >= 0; at = f->reads[at].next)
+        if (f->reads[at].call == call)
+            return GHL_OK;
+    return add_read(f, base, call);
+}
+
+bool ghl_fuse_rewrite(ghl_fusing *f, ghl_emitted *call, ghl_op op, int n_in, const int *in, int n_out, const int *out)
+{
+    const int number = (int)(call - f->em->calls), outputs = ghl_op_describe(op)->outputs;
+    int *block = NULL;
+    ghl_status status = GHL_NEW(block, n_in + outputs);
+    for (int k = 0; status == GHL_OK && k < n_in; k++) {
+        block[k] = in[k];
+        if (in[k] >= 0)
+            status = note_read(f, in[k], number);
+    }
+    if (status != GHL_OK) {
+        free(block);
+        ghl_emit_error(f->em, status);
+        return false;
+    }
+    for (int k = 0; k < outputs; k++) {
+        block[n_in + k] = k < n_out ? out[k] : -1;
+        if (block[n_in + k] >= 0)
+            f->em->records[block[n_in + k]].producer = number;
+    }
+    free(call->in);
+    call->op = op;
+    call->n_in = n_in;
+    call->n_out = outputs;
+    call->in = block;
+    call->out = block + n_in;
+    return true;
+}
+
+/* ---- Pools ------------------------------------------------------------------------------------------------------------------- */
+
+/* The forward op with relu's input and the flag; its outputs stay. */
+bool ghl_fuse_relu_pool(ghl_fusing *f, ghl_emitted *relu, ghl_emitted *pool)
+{
     pool->attr.pool.relu = 1;
     relu->live = false;
-    return true;
+    return ghl_fuse_rewrite(f, pool, pool->op, 1, relu->in, pool->n_out, pool->out);
 }
 
 /* The backward op writes what relu_backward would have written. */
-static void absorb_relu_backward(ghl_emitter *em, ghl_emitted *pool, ghl_emitted *relu)
+bool ghl_fuse_max_pool_relu_backward(ghl_fusing *f, ghl_emitted *pool, ghl_emitted *relu)
 {
-    pool->out[0] = relu->out[0];
-    em->records[relu->out[0]].producer = (int)(pool - em->calls);
-    relu->live = false;
-}
-
-static bool fuse_relu_max_pool(ghl_emitter *em, ghl_emitted *relu, ghl_emitted *pool)
-{
-    (void)em;
-    return absorb_relu(relu, pool);
-}
-
-static bool fuse_relu_average_pool(ghl_emitter *em, ghl_emitted *relu, ghl_emitted *pool)
-{
-    (void)em;
-    return absorb_relu(relu, pool);
-}
-
-static bool fuse_max_pool_relu_backward(ghl_emitter *em, ghl_emitted *pool, ghl_emitted *relu)
-{
-    const ghl_emitted *forward = &em->calls[em->records[pool->in[1]].producer];
+    const ghl_emitted *forward = &f->em->calls[f->em->records[pool->in[1]].producer];
     if (forward->op != GHL_OP_max_pool || !forward->attr.pool.relu || forward->in[0] != relu->in[1])
         return false;
-    absorb_relu_backward(em, pool, relu);
-    return true;
+    relu->live = false;
+    return ghl_fuse_rewrite(f, pool, pool->op, pool->n_in, pool->in, 1, relu->out);
 }
 
-static bool fuse_average_pool_relu_backward(ghl_emitter *em, ghl_emitted *pool, ghl_emitted *relu)
+bool ghl_fuse_average_pool_relu_backward(ghl_fusing *f, ghl_emitted *pool, ghl_emitted *relu)
 {
+    const ghl_emitter *em = f->em;
     if (pool->n_in != 1 || em->records[ghl_emitter_base(em, relu->in[1])].producer > pool - em->calls) /* computed again in between */
         return false;
-    int *in = NULL; /* a block with room for one more input */
-    ghl_status status = GHL_NEW(in, 2 + pool->n_out);
-    if (status != GHL_OK) {
-        ghl_emit_error(em, status);
-        return false;
-    }
-    in[0] = pool->in[0];
-    in[1] = relu->in[1];
-    ghl_free(pool->in);
-    pool->in = in;
-    pool->out = in + 2;
-    pool->n_in = 2;
-    absorb_relu_backward(em, pool, relu);
-    return true;
+    relu->live = false;
+    return ghl_fuse_rewrite(f, pool, pool->op, 2, (int[]){pool->in[0], relu->in[1]}, 1, relu->out);
 }
+
+/* ---- The table --------------------------------------------------------------------------------------------------------------- */
 
 typedef struct ghl_fusion {
     ghl_op first, second;
-    bool (*rewrite)(ghl_emitter *em, ghl_emitted *first, ghl_emitted *second);
+    int input;
+    bool alone;
+    bool (*rewrite)(ghl_fusing *f, ghl_emitted *first, ghl_emitted *second);
 } ghl_fusion;
 
 static const ghl_fusion fusions[] = {
-#define GHL_FUSION(name, first, second) {GHL_OP_##first, GHL_OP_##second, fuse_##name},
+#define GHL_FUSION(name, first, second, input, alone) {GHL_OP_##first, GHL_OP_##second, input, alone, ghl_fuse_##name},
 #include "plan/fusions.def"
 #undef GHL_FUSION
 };
 
-static void apply(ghl_emitter *em, const ghl_fusion *fusion)
+static void apply(ghl_fusing *f, const ghl_fusion *fusion)
 {
-    for (int i = 0; i < em->n_calls; i++) {
+    const ghl_emitter *em = f->em;
+    for (int i = 0; i < em->n_calls && em->failure.status == GHL_OK; i++) {
         ghl_emitted *second = &em->calls[i];
-        if (!second->live || second->op != fusion->second || second->in[0] < 0)
+        const int value = second->live && second->op == fusion->second && fusion->input < second->n_in ? second->in[fusion->input] : -1;
+        const int producer = value < 0 || em->records[value].view_of >= 0 ? -1 : em->records[value].producer;
+        if (producer < 0 || !em->calls[producer].live || em->calls[producer].op != fusion->first || em->calls[producer].out[0] != value)
             continue;
-        int value = second->in[0], producer = em->records[value].producer;
-        if (producer < 0 || em->records[value].view_of >= 0 || em->records[value].kept)
-            continue;
-        ghl_emitted *first = &em->calls[producer];
-        if (first->live && first->op == fusion->first && first->out[0] == value && readers(em, value) == 1)
-            fusion->rewrite(em, first, second);
+        if (!fusion->alone || (ghl_fuse_readers(f, value) == 1 && !em->records[value].kept))
+            fusion->rewrite(f, &em->calls[producer], second);
     }
+}
+
+/* ---- Products ---------------------------------------------------------------------------------------------------------------- */
+
+static bool window_equal(const ghl_emitted *a, const ghl_emitted *b)
+{
+    return memcmp(&a->attr.window, &b->attr.window, sizeof a->attr.window) == 0;
 }
 
 static int producer_of(const ghl_emitter *em, int tensor)
@@ -112,25 +174,12 @@ static int producer_of(const ghl_emitter *em, int tensor)
 }
 
 /* The pair stands where the first stood: what the second reads exists there, and so do the readers of both find theirs before them. */
-static void join(ghl_emitter *em, ghl_emitted *first, ghl_emitted *second, bool gradient_first)
+static void join(ghl_fusing *f, ghl_emitted *first, ghl_emitted *second, bool gradient_first)
 {
     const ghl_emitted *g = gradient_first ? first : second, *p = gradient_first ? second : first;
-    const int operands[] = {g->in[0], g->in[1], p->in[1], g->out[0], p->out[0]};
-    int *block = NULL;
-    ghl_status status = GHL_NEW(block, 5);
-    if (status != GHL_OK) {
-        ghl_emit_error(em, status);
-        return;
-    }
-    memcpy(block, operands, sizeof operands);
-    ghl_free(first->in);
-    first->in = block;
-    first->out = block + 3;
-    first->n_in = 3;
-    first->n_out = 2;
-    first->op = GHL_OP_conv_backward_weights_pair;
-    second->live = false;
-    em->records[block[3]].producer = em->records[block[4]].producer = (int)(first - em->calls);
+    const int in[] = {g->in[0], g->in[1], p->in[1]}, out[] = {g->out[0], p->out[0]};
+    if (ghl_fuse_rewrite(f, first, GHL_OP_conv_backward_weights_pair, 3, in, 2, out))
+        second->live = false;
 }
 
 static bool is_product(const ghl_emitted *call)
@@ -138,8 +187,9 @@ static bool is_product(const ghl_emitted *call)
     return call->live && call->weight != NULL && call->op == GHL_OP_conv_backward_weights;
 }
 
-static void join_products(ghl_emitter *em)
+static void join_products(ghl_fusing *f)
 {
+    ghl_emitter *em = f->em;
     for (int i = 0; i < em->n_calls; i++)
         for (int k = i + 1; is_product(&em->calls[i]) && k < em->n_calls && em->calls[k].weight == em->calls[i].weight; k++) {
             ghl_emitted *first = &em->calls[i], *second = &em->calls[k];
@@ -147,17 +197,20 @@ static void join_products(ghl_emitter *em)
             if (is_product(second) && first->in[0] == second->in[0] && window_equal(first, second) &&
                 producer_of(em, second->in[1]) < i && (first->in[1] == e || second->in[1] == e) &&
                 ghl_compile_deferred(em, first->weight))
-                join(em, first, second, first->in[1] == e);
+                join(f, first, second, first->in[1] == e);
         }
 }
 
 void ghl_compile_fuse(ghl_emitter *em)
 {
+    ghl_fusing f = {.em = em};
     if (em->settings.trace && !em->settings.fused)
         return;
+    ghl_emit_error(em, find_reads(&f));
     for (size_t i = 0; i < sizeof fusions / sizeof fusions[0]; i++)
-        apply(em, &fusions[i]);
-    ghl_compile_keep(em);
+        apply(&f, &fusions[i]);
     ghl_compile_reads(em);
-    join_products(em);
+    join_products(&f);
+    free(f.newest);
+    free(f.reads);
 }

@@ -58,18 +58,27 @@ static ghl_status write_text(const ghl_training *t, const char *name, const char
     return ghl_file_write(path, 1, &(ghl_span){.data = text, .size = strlen(text)});
 }
 
-/* Which kernel runs each call of a step, as a number: choices are made by tables, so that it is equal where all else is. */
+static uint64_t text_hash(uint64_t hash, const char *text, size_t longest)
+{
+    for (size_t i = 0; i < longest && text[i] != '\0'; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+    return hash;
+}
+
+/* Which kernels compute the products of a step, as a number: those are chosen, by tables, so that it is equal where all else is. It knows
+ * of no order: two products may be one call, and forward calls may run again. */
 static uint64_t choices(const ghl_program *step)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    static const char products[] = "conv_backward_weights";
+    uint64_t sum = 0;
     for (int i = 0; i < ghl_program_calls(step); i++) {
         ghl_call_info info = ghl_program_call(step, i);
-        const char *const texts[] = {info.op, info.node, info.note};
-        for (int k = 0; k < 3; k++)
-            for (const char *c = texts[k]; *c != '\0'; c++)
-                hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+        uint64_t hash = text_hash(UINT64_C(0xcbf29ce484222325), info.op, sizeof products - 1);
+        hash = text_hash(text_hash(hash, info.node, SIZE_MAX), info.note, SIZE_MAX);
+        if (strncmp(info.op, "conv", 4) == 0 && strcmp(info.stage, "recompute") != 0)
+            sum += info.call->op == GHL_OP_conv_backward_weights_pair ? 2 * hash : hash;
     }
-    return hash;
+    return sum;
 }
 
 /* "conv: amx tiles": 19, ... */

@@ -55,38 +55,47 @@ struct pass {
 typedef struct lanes {
     ghl_vec table[TABLES][2], first[2], second[2];
 } lanes;
-/* in, out: GHL_UNIT elements of each matrix. */
-typedef void unit_body(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half);
+/* Treats the GHL_UNIT elements at `at` of each matrix. */
+typedef void unit_body(const pass *p, lanes *l, int64_t at, int half);
 
-/* The n last elements of a row, fewer than a unit: on copies, filled up with zeros. */
-static GHL_CPU_BODY void partial_unit(const pass *p, unit_body *body, lanes *l, const void *const in[INPUTS], void *out, int64_t n,
+/* The n last elements of each row, fewer than a unit: on copies, filled up with zeros. */
+static GHL_CPU_BODY void partial_rows(const pass *p, unit_body *body, lanes *l, int64_t begin, int64_t end, int64_t column, int64_t n,
                                       int half)
 {
-    float copies[INPUTS + 1][GHL_UNIT];
-    const void *from[INPUTS];
-    size_t bytes = (size_t)n * (half ? 2 : 4);
-    memset(copies, 0, sizeof copies);
+    float copies[INPUTS + 1][GHL_UNIT] = {{0}};
+    const size_t bytes = (size_t)n * (half ? 2 : 4);
+    pass own = *p;
     for (int i = 0; i < INPUTS; i++)
-        from[i] = in[i] != NULL ? memcpy(copies[i], in[i], bytes) : NULL;
-    body(p, l, from, out != NULL ? copies[INPUTS] : NULL, half);
-    if (out != NULL)
-        memcpy(out, copies[INPUTS], bytes);
+        own.in[i] = p->in[i] != NULL ? copies[i] : NULL;
+    own.out = p->out != NULL ? copies[INPUTS] : NULL;
+    for (int64_t row = begin; row < end; row++) {
+        const int64_t at = row * p->v.width + column;
+        for (int i = 0; i < INPUTS; i++)
+            if (p->in[i] != NULL)
+                memcpy(copies[i], ghl_at(p->in[i], at, half), bytes);
+        body(&own, l, 0, half);
+        if (p->out != NULL)
+            memcpy(ghl_at(p->out, at, half), copies[INPUTS], bytes);
+    }
 }
 
-/* Rows [begin, end), n <= GHL_UNIT columns from `column`. */
-static GHL_CPU_BODY void unit_rows(const pass *p, unit_body *body, lanes *l, int64_t begin, int64_t end, int64_t column, int64_t n,
-                                   int half)
+/* Whole units. Even and odd rows are added up apart: an addition does not wait for the last. */
+static GHL_CPU_BODY void unit_rows(const pass *p, unit_body *body, lanes *l, int64_t begin, int64_t end, int64_t column, int half)
 {
-    for (int64_t row = begin; row < end; row++) {
-        const void *in[INPUTS];
-        int64_t at = row * p->v.width + column;
-        for (int i = 0; i < INPUTS; i++)
-            in[i] = p->in[i] != NULL ? ghl_at(p->in[i], at, half) : NULL;
-        void *out = p->out != NULL ? ghl_at(p->out, at, half) : NULL;
-        if (n == GHL_UNIT)
-            body(p, l, in, out, half);
-        else
-            partial_unit(p, body, l, in, out, n, half);
+    const int64_t width = p->v.width, last = end * width + column;
+    int64_t at = begin * width + column;
+    lanes odd = *l;
+    for (int k = 0; k < 2; k++)
+        odd.first[k] = odd.second[k] = (ghl_vec){0};
+    for (; at + width < last; at += 2 * width) {
+        body(p, l, at, half);
+        body(p, &odd, at + width, half);
+    }
+    if (at < last)
+        body(p, l, at, half);
+    for (int k = 0; k < 2; k++) {
+        l->first[k] += odd.first[k];
+        l->second[k] += odd.second[k];
     }
 }
 
@@ -105,7 +114,10 @@ static GHL_CPU_BODY void block(const pass *p, unit_body *body, int64_t begin, in
                 l.first[k] = GHL_LOAD(first + c + k * GHL_WIDTH);
                 l.second[k] = GHL_LOAD(second + c + k * GHL_WIDTH);
             }
-            unit_rows(p, body, &l, row, ghl_cpu_min(row + step, end), column + c, ghl_cpu_min(GHL_UNIT, n - c), half);
+            if (c + GHL_UNIT <= n)
+                unit_rows(p, body, &l, row, ghl_cpu_min(row + step, end), column + c, half);
+            else
+                partial_rows(p, body, &l, row, ghl_cpu_min(row + step, end), column + c, n - c, half);
             for (int k = 0; k < 2; k++) {
                 GHL_STORE(first + c + k * GHL_WIDTH, l.first[k]);
                 GHL_STORE(second + c + k * GHL_WIDTH, l.second[k]);
@@ -122,8 +134,8 @@ static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, in
     for (int64_t row = begin; row < end; row += BLOCK_ROWS)
         for (int64_t c = column; c < last; c += LANES) {
             int64_t n = ghl_cpu_min(LANES, own.v.pitch - c);
-            memset(first, 0, sizeof first);
-            memset(second, 0, sizeof second);
+            memset(first, 0, (size_t)n * sizeof *first);
+            memset(second, 0, (size_t)n * sizeof *second);
             block(&own, body, row, ghl_cpu_min(row + BLOCK_ROWS, end), c, ghl_cpu_min(LANES, last - c), first, second, half);
             for (int64_t i = 0; sums != NULL && i < n; i++) {
                 sums[c + i] = (row > begin ? sums[c + i] : 0.0) + (double)first[i];
@@ -213,11 +225,10 @@ static double channel_sum(const pass *p, const double *columns, int64_t c)
 
 /* ---- Statistics ---- */
 
-static GHL_CPU_BODY void statistics_unit(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half)
+static GHL_CPU_BODY void statistics_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec x[2];
-    (void)p, (void)out;
-    ghl_unit_load(in[0], x, half);
+    ghl_unit_load(ghl_at(p->in[0], at, half), x, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         ghl_vec v = x[k] - l->table[CENTER][k];
@@ -307,15 +318,9 @@ static float inverse_deviation(const ghl_call *call, const float *variance, int6
     return (float)(1.0 / sqrt((double)variance[c] + (double)call->attr.norm.epsilon));
 }
 
-/* A NaN that rounding to bf16 keeps, whatever its bits were. */
-static float quiet(float v)
-{
-    return isnan(v) ? NAN : v;
-}
-
 static void set_column(const pass *p, int table, int64_t column, float v)
 {
-    ((float *)(uintptr_t)p->table[table])[ghl_slot(column, p->half)] = quiet(v);
+    ((float *)(uintptr_t)p->table[table])[ghl_slot(column, p->half)] = v;
 }
 
 /* x is input number `x` of the call; mean, variance and scale follow it. */
@@ -336,29 +341,22 @@ static GHL_CPU_BODY ghl_vec output(const lanes *l, ghl_vec centred, int k)
     return centred * l->table[GAIN][k] + l->table[SHIFT][k];
 }
 
-/* v where not z <= 0, else 0: NaN in z lets v through. */
-static GHL_CPU_BODY ghl_vec masked(ghl_vec v, ghl_vec z)
-{
-    const ghl_vec zero = {0};
-    return (ghl_vec)((ghl_bits)v & ~(ghl_bits)(z <= zero));
-}
-
 /* x, addend? */
-static GHL_CPU_BODY void forward_unit(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half)
+static GHL_CPU_BODY void forward_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec x[2], addend[2] = {{0}, {0}};
-    ghl_unit_load(in[0], x, half);
-    if (in[1] != NULL)
-        ghl_unit_load(in[1], addend, half);
+    ghl_unit_load(ghl_at(p->in[0], at, half), x, half);
+    if (p->in[1] != NULL)
+        ghl_unit_load(ghl_at(p->in[1], at, half), addend, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         x[k] = output(l, x[k] - l->table[CENTER][k], k);
-        if (in[1] != NULL)
+        if (p->in[1] != NULL)
             x[k] += addend[k];
         if (p->relu)
-            x[k] = masked(x[k], x[k]);
+            x[k] = ghl_vec_masked(x[k], x[k]);
     }
-    ghl_unit_store(out, x, half);
+    ghl_unit_store(ghl_at(p->out, at, half), x, half);
 }
 SWEEPS(forward, sweep(p, forward_unit, begin, end, column, last, sums, half))
 
@@ -377,31 +375,31 @@ ghl_status GHL_CPU_OP(batch_norm)(const ghl_call *call, void *scratch)
 /* ---- Backward ---- */
 
 /* e, x, e2?, mask? */
-static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half)
+static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2], x[2], other[2];
-    ghl_unit_load(in[0], e, half);
-    ghl_unit_load(in[1], x, half);
-    if (in[2] != NULL) {
-        ghl_unit_load(in[2], other, half);
+    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
+    ghl_unit_load(ghl_at(p->in[1], at, half), x, half);
+    if (p->in[2] != NULL) {
+        ghl_unit_load(ghl_at(p->in[2], at, half), other, half);
         e[0] += other[0];
         e[1] += other[1];
     }
-    if (in[3] != NULL) {
-        ghl_unit_load(in[3], other, half);
-        e[0] = masked(e[0], other[0]);
-        e[1] = masked(e[1], other[1]);
+    if (p->in[3] != NULL) {
+        ghl_unit_load(ghl_at(p->in[3], at, half), other, half);
+        e[0] = ghl_vec_masked(e[0], other[0]);
+        e[1] = ghl_vec_masked(e[1], other[1]);
     }
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         ghl_vec centred = x[k] - l->table[CENTER][k];
         if (p->relu)
-            e[k] = masked(e[k], output(l, centred, k));
+            e[k] = ghl_vec_masked(e[k], output(l, centred, k));
         l->first[k] += e[k];
         l->second[k] += e[k] * centred;
     }
-    if (out != NULL)
-        ghl_unit_store(out, e, half);
+    if (p->out != NULL)
+        ghl_unit_store(ghl_at(p->out, at, half), e, half);
 }
 SWEEPS(sums, sweep(p, sums_unit, begin, end, column, last, sums, half))
 
@@ -427,22 +425,22 @@ ghl_status GHL_CPU_OP(batch_norm_sums)(const ghl_call *call, void *scratch)
 }
 
 /* e, x? */
-static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half)
+static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2], x[2] = {{0}, {0}};
-    ghl_unit_load(in[0], e, half);
-    if (in[1] != NULL)
-        ghl_unit_load(in[1], x, half);
+    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
+    if (p->in[1] != NULL)
+        ghl_unit_load(ghl_at(p->in[1], at, half), x, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         ghl_vec centred = x[k] - l->table[CENTER][k];
         if (p->relu)
-            e[k] = masked(e[k], output(l, centred, k));
+            e[k] = ghl_vec_masked(e[k], output(l, centred, k));
         e[k] = e[k] * l->table[GAIN][k];
         if (p->pull)
             e[k] -= centred * l->table[PUSH][k] + l->table[MEAN][k];
     }
-    ghl_unit_store(out, e, half);
+    ghl_unit_store(ghl_at(p->out, at, half), e, half);
 }
 SWEEPS(backward, sweep(p, backward_unit, begin, end, column, last, sums, half))
 
@@ -469,11 +467,10 @@ ghl_status GHL_CPU_OP(batch_norm_backward)(const ghl_call *call, void *scratch)
 
 /* ---- Sums over positions ---- */
 
-static GHL_CPU_BODY void total_unit(const pass *p, lanes *l, const void *const in[INPUTS], void *out, int half)
+static GHL_CPU_BODY void total_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2];
-    (void)p, (void)out;
-    ghl_unit_load(in[0], e, half);
+    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
     l->first[0] += e[0];
     l->first[1] += e[1];
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_fusions.c - batch norm, relu and residual sums: what is left of a residual net's calls, and that a fused program has the meaning
+ * of the unfused one: gradients, local terms and weights of two steps, on each device, by each rule.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support_rig.h"
+
+enum { SIDE = 8, BATCH = 6 };
+
+/* A residual net with both kinds of shortcut; then a block as VGG has it, one with batch norm behind the pool, one whose batch norm
+ * nobody else reads, and the head. */
+static ghl_net *build(const char *norm)
+{
+    ghl_net *net = rig_net(SIDE, SIDE, 3, "conv1 conv channels: 8, kernel: 3, padding: 1, bias: false", NULL);
+    const char *conv = "channels: 8, kernel: 3, padding: 1, bias: false";
+    int stem = rig_add(net, "relu1", "relu", rig_add(net, "bn1", "batch_norm", net->count - 1, -1, norm), -1, NULL);
+    int a = rig_add(net, "a.bn1", "batch_norm", rig_add(net, "a.conv1", "conv", stem, -1, conv), -1, norm);
+    a = rig_add(net, "a.conv2", "conv", rig_add(net, "a.relu1", "relu", a, -1, NULL), -1, conv);
+    a = rig_add(net, "a.add", "add", rig_add(net, "a.bn2", "batch_norm", a, -1, norm), stem, NULL);
+    a = rig_add(net, "a.relu2", "relu", a, -1, NULL);
+    int b = rig_add(net, "b.conv1", "conv", a, -1, "channels: 10, kernel: 3, stride: 2, padding: 1, bias: false");
+    b = rig_add(net, "b.relu1", "relu", rig_add(net, "b.bn1", "batch_norm", b, -1, norm), -1, NULL);
+    b = rig_add(net, "b.conv2", "conv", b, -1, "channels: 10, kernel: 3, padding: 1, bias: false");
+    b = rig_add(net, "b.bn2", "batch_norm", b, -1, norm);
+    int c = rig_add(net, "b.conv3", "conv", a, -1, "channels: 10, kernel: 1, stride: 2, bias: false");
+    c = rig_add(net, "b.bn3", "batch_norm", c, -1, norm);
+    b = rig_add(net, "b.relu2", "relu", rig_add(net, "b.add", "add", b, c, NULL), -1, NULL);
+    b = rig_add(net, "c.conv1", "conv", b, -1, "channels: 12, kernel: 3, padding: 1, bias: false");
+    b = rig_add(net, "c.relu1", "relu", rig_add(net, "c.bn1", "batch_norm", b, -1, norm), -1, NULL);
+    b = rig_add(net, "c.pool1", "max_pool", b, -1, "kernel: 2");
+    b = rig_add(net, "c.conv2", "conv", b, -1, "channels: 12, kernel: 3, padding: 1, bias: false");
+    b = rig_add(net, "c.bn2", "batch_norm", rig_add(net, "c.relu2", "relu", b, -1, NULL), -1, norm);
+    b = rig_add(net, "flatten", "flatten", b, -1, NULL);
+    rig_add(net, "head", "linear", b, -1, "features: 5");
+    return net;
+}
+
+static void open_rig(rig *r, const rig_settings *settings, const char *norm, bool fused)
+{
+    rig_settings s = *settings;
+    s.fused = fused;
+    s.batch = BATCH;
+    s.lr = s.head_lr = 0.05;
+    rig_open(r, build(norm), &s);
+    rig_random(r, 5);
+}
+
+static double distance(const double *a, const double *b, int64_t n)
+{
+    double difference = 0.0, size = 1e-60;
+    for (int64_t i = 0; i < n; i++) {
+        difference += (a[i] - b[i]) * (a[i] - b[i]);
+        size += b[i] * b[i];
+    }
+    return sqrt(difference / size);
+}
+
+/* Every tensor that the fused program names is close to the unfused one's. */
+static void named_agree(rig *fused, rig *plain, double tolerance)
+{
+    assert_true(ghl_program_named(fused->step) >= 9);
+    for (int i = 0; i < ghl_program_named(fused->step); i++) {
+        const char *name = ghl_program_name(fused->step, i).name;
+        int64_t n;
+        double *a = rig_named(fused, fused->step, name, &n), *b = rig_named(plain, plain->step, name, NULL);
+        if (strncmp(name, "direction/", 10) != 0 && !(distance(a, b, n) <= tolerance))
+            fail_msg("%s differs by %.3g, allowed %.3g", name, distance(a, b, n), tolerance);
+        free(a);
+        free(b);
+    }
+}
+
+static void states_agree(rig *fused, rig *plain, double tolerance)
+{
+    for (int i = 0; i < ghl_plan_states(fused->plan); i++) {
+        const char *name = ghl_plan_state(fused->plan, i).name;
+        const int64_t n = rig_elements(fused, name);
+        double *a = malloc((size_t)n * sizeof *a), *b = malloc((size_t)n * sizeof *b);
+        rig_read(fused, name, a);
+        rig_read(plain, name, b);
+        if (!(distance(a, b, n) <= tolerance))
+            fail_msg("%s differs by %.3g, allowed %.3g", name, distance(a, b, n), tolerance);
+        free(a);
+        free(b);
+    }
+}
+
+static const char *const norms[] = {"affine: false", "affine: true"};
+
+static void both_agree(const rig_settings *s, double tolerance, double tolerance_of_weights)
+{
+    for (int i = 0; i < 2; i++) {
+        rig fused, plain;
+        open_rig(&fused, s, norms[i], true);
+        open_rig(&plain, s, norms[i], false);
+        assert_true(ghl_program_calls(fused.step) + 8 < ghl_program_calls(plain.step));
+        for (int step = 0; step < 2; step++) {
+            double a = rig_run(&fused, fused.step), b = rig_run(&plain, plain.step);
+            assert_true(fabs(a - b) <= tolerance * b);
+            if (step == 0)
+                named_agree(&fused, &plain, tolerance);
+        }
+        states_agree(&fused, &plain, tolerance_of_weights);
+        assert_true(fabs(rig_run(&fused, fused.test) - rig_run(&plain, plain.test)) <= tolerance * plain.result[GHL_RESULT_LOSS]);
+        rig_close(&fused);
+        rig_close(&plain);
+    }
+}
+
+static void test_fused_is_unfused(void **state)
+{
+    static const char *const rules[] = {"backprop", "ghl", "sign"};
+    (void)state;
+    for (int device = 0; rig_device(device); device++)
+        for (int i = 0; i < 3; i++)
+            for (int frozen = 0; frozen < 2; frozen++)
+                both_agree(&(rig_settings){.device = rig_device(device), .rule = rules[i], .frozen_norm = frozen}, 1e-6, 1e-6);
+}
+
+/* bf16: what is no longer stored is no longer rounded, so the programs differ by roundings. */
+static void test_fused_is_unfused_in_bf16(void **state)
+{
+    (void)state;
+    rig r;
+    const rig_settings s = {.device = "cpu", .dtype = GHL_BF16, .batch = BATCH};
+    const ghl_status status = rig_try(&r, build(norms[0]), &s);
+    rig_close(&r);
+    if (status == GHL_DEVICE)
+        skip();
+    both_agree(&s, 0.15, 0.05);
+}
+
+static int count(const ghl_program *program, const char *op)
+{
+    int n = 0;
+    for (int i = 0; i < ghl_program_calls(program); i++)
+        n += strcmp(ghl_program_call(program, i).op, op) == 0;
+    return n;
+}
+
+static void test_what_is_left(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        for (int frozen = 0; frozen < 2; frozen++) {
+            rig r;
+            open_rig(&r, &(rig_settings){.rule = "ghl", .frozen_norm = frozen}, norms[i], false);
+            ghl_program *p = r.look, *evaluation = NULL;
+            const bool sums = i == 1 || !frozen;
+            assert_int_equal(count(p, "batch_norm"), 8);
+            assert_int_equal(count(p, "batch_norm_sums"), sums ? 8 : 0);
+            assert_int_equal(count(p, "relu"), 1); /* c.relu2, whose neighbours are a convolution and a batch norm */
+            assert_int_equal(count(p, "relu_backward"), sums ? 1 : 3);
+            assert_int_equal(count(p, "add"), sums ? 1 : 2); /* errors at relu1, behind which no mask is stored; at a.relu2 */
+            assert_int_equal(count(r.step, "relu"), 7); /* a trace that names outputs */
+            assert_int_equal(count(r.step, "add"), 4);
+            const ghl_program_settings evaluate = {.purpose = GHL_EVALUATE, .batch = 2, .float_images = true};
+            if (ghl_plan_compile(r.plan, &evaluate, &evaluation) != GHL_OK)
+                fail_msg("%s", ghl_error_message());
+            assert_int_equal(count(evaluation, "batch_norm"), 8);
+            assert_int_equal(count(evaluation, "relu") + count(evaluation, "add"), 1);
+            rig_close(&r);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_fused_is_unfused),
+        cmocka_unit_test(test_fused_is_unfused_in_bf16),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
