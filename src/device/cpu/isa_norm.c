@@ -9,9 +9,10 @@
  *   sums         d = e + e2 where relu let something through;   sum d and sum d xhat
  *   backward     dx = scale / sqrt(variance + epsilon) (e - sum_e / M - xhat sum_ex / M)
  *
- * Memory is what these passes cost. So each is one body on a unit of elements (isa_half.h) that loads and stores once, and all of them
- * cut the rows alike among the threads: what a pass leaves in a core's cache is what that core reads in the next. Few channels make
- * short rows; then several positions are seen as one row, and columns of one channel are combined.
+ * From x, xhat is rounded as if it were stored and read: in f32 a fused program has the bits of the unfused one. Memory is what these
+ * passes cost. So each is one body on a unit of elements (isa_half.h) that loads and stores once, and all of them cut the rows alike
+ * among the threads: what a pass leaves in a core's cache is what that core reads in the next. Few channels make short rows; then
+ * several positions are seen as one row, and columns of one channel are combined.
  */
 #include <math.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "device/cpu/isa_half.h"
 
 enum { BLOCK_ROWS = 64, CHUNK_ELEMENTS = 1 << 15, LANES = 256, INPUTS = 4 };
-enum { CENTER, GAIN, SHIFT, PUSH, MEAN, TABLES }; /* of columns: z = (x - center) gain + shift */
+enum { CENTER, SLOPE, GAIN, SHIFT, PUSH, MEAN, TABLES }; /* of columns: xhat = (x - center) slope, z = (x - center) gain + shift */
 
 /* [M, C] seen as `rows` rows of `width` columns, and `tail` elements over. `pitch`: of tables and sums of columns. */
 typedef struct matrix_view {
@@ -330,6 +331,7 @@ static void set_output(const pass *p, const ghl_call *call, int x, const float *
     for (int64_t i = 0; i < p->v.width; i++) {
         int64_t c = i % p->v.channels;
         set_column(p, CENTER, i, call->attr.norm.from_output ? 0.0f : mean[c]);
+        set_column(p, SLOPE, i, call->attr.norm.from_output ? 1.0f : inverse_deviation(call, variance, c));
         set_column(p, GAIN, i, inverse_deviation(call, variance, c) * (scale != NULL ? scale[c] : 1.0f));
         set_column(p, SHIFT, i, shift != NULL ? shift[c] : 0.0f);
     }
@@ -396,18 +398,12 @@ static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, int64_t at, int half
         if (p->relu)
             e[k] = ghl_vec_masked(e[k], output(l, centred, k));
         l->first[k] += e[k];
-        l->second[k] += e[k] * centred;
+        l->second[k] += e[k] * (centred * l->table[SLOPE][k]);
     }
     if (p->out != NULL)
         ghl_unit_store(ghl_at(p->out, at, half), e, half);
 }
 SWEEPS(sums, sweep(p, sums_unit, begin, end, column, last, sums, half))
-
-/* xhat = (x - center) slope, whatever x is. */
-static float slope(const ghl_call *call, int64_t c)
-{
-    return call->attr.norm.from_output ? 1.0f : inverse_deviation(call, operand(call, 3), c);
-}
 
 ghl_status GHL_CPU_OP(batch_norm_sums)(const ghl_call *call, void *scratch)
 {
@@ -419,7 +415,7 @@ ghl_status GHL_CPU_OP(batch_norm_sums)(const ghl_call *call, void *scratch)
     run_sums(&p, sums, scratch);
     for (int64_t c = 0; c < p.v.channels; c++) {
         ((float *)call->out[0].data)[c] = (float)channel_sum(&p, p.sums, c);
-        ((float *)call->out[1].data)[c] = (float)(channel_sum(&p, p.sums + p.v.pitch, c) * (double)slope(call, c));
+        ((float *)call->out[1].data)[c] = (float)channel_sum(&p, p.sums + p.v.pitch, c);
     }
     return GHL_OK;
 }
@@ -438,7 +434,7 @@ static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int 
             e[k] = ghl_vec_masked(e[k], output(l, centred, k));
         e[k] = e[k] * l->table[GAIN][k];
         if (p->pull)
-            e[k] -= centred * l->table[PUSH][k] + l->table[MEAN][k];
+            e[k] -= centred * l->table[SLOPE][k] * l->table[PUSH][k] + l->table[MEAN][k];
     }
     ghl_unit_store(ghl_at(p->out, at, half), e, half);
 }
@@ -457,7 +453,7 @@ ghl_status GHL_CPU_OP(batch_norm_backward)(const ghl_call *call, void *scratch)
     for (int64_t i = 0; i < p.v.width && p.pull; i++) {
         const int64_t c = i % p.v.channels;
         const double gain = (double)p.table[GAIN][ghl_slot(i, p.half)];
-        set_column(&p, PUSH, i, (float)(gain * (double)slope(call, c) * (double)sum_ex[c] / m));
+        set_column(&p, PUSH, i, (float)(gain * (double)sum_ex[c] / m));
         set_column(&p, MEAN, i, (float)(gain * (double)sum_e[c] / m));
     }
     run(&p, backward);
