@@ -15,6 +15,7 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
     const uint16_t *b = t->b;
     const int64_t a_bytes = t->a_bytes, c_bytes = t->c_bytes, next = t->b_next, tile = (int64_t)t->depth * AMX_ROWS;
     const int n = rows * columns;
+    const char *ahead = t->ahead;
     if (t->add) {
         _tile_loadd(0, t->c[0], c_bytes);
         if (n > 1)
@@ -31,6 +32,8 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
     }
     for (int r = 0; r < t->runs; r++)
         for (int64_t j = 0, at = t->run[r].at; j < t->blocks; j++, at += t->depth, b += tile) {
+            for (int i = 0; i < t->ahead_lines; i++, ahead += 64)
+                _mm_prefetch(ahead, _MM_HINT_T1);
             _tile_loadd(6, b, 64);
             _tile_loadd(4, t->a[0] + at, a_bytes);
             _tile_dpbf16ps(0, 4, 6);

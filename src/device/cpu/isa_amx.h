@@ -88,6 +88,8 @@ typedef struct amx_product {
     int64_t a_bytes, b_next;      /* bytes from a row of a to the next; elements from b[0] to b[1] */
     const ghl_amx_run *run;       /* where in a each run begins; b has the runs one after the other */
     int runs, blocks, depth, add;
+    const char *ahead;            /* what will be needed next, brought into the second-level cache meanwhile: */
+    int ahead_lines;              /* so many cache lines with each block */
     float *c[4];                  /* c[i * columns + j] */
     int64_t c_bytes;
 } amx_product;

@@ -183,10 +183,18 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     t->c_bytes = columns * 64;
     for (int i = 0; i < 4; i++)
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
+    bool streams = g->filters * g->filter > (1 << 19) && filter + 4 <= g->filters; /* weights that the cache does not hold */
+    int64_t blocks = (int64_t)t->runs * t->blocks, calls = (tiles + 4 / columns - 1) / (4 / columns), done = 0;
+    t->ahead_lines = streams && blocks > 0 ? (int)((t->depth + calls - 1) / calls) : 0;
     for (int64_t tile = 0, rows; tile < tiles; tile += rows) {
+        t->ahead = (const char *)(t->b + 2 * g->filter) + done;
+        done += t->ahead_lines * blocks * 64;
         rows = amx_rows_next(tiles - tile, columns);
         for (int64_t i = 0; i < rows; i++)
             t->a[i] = p->copy + (tile + i) / each * g->image + (tile + i) % each * AMX_ROWS * g->step;
+        for (int64_t i = 0; i < rows * AMX_ROWS; i++) /* bring in the lines of the outputs meanwhile */
+            if (p->to[tile * AMX_ROWS + i] >= 0)
+                __builtin_prefetch(out + p->to[tile * AMX_ROWS + i] * g->outputs + filter * AMX_ROWS, 1);
         ghl_amx_multiply(t, (int)rows, columns);
         put_rows(k, sums, (int)rows * AMX_ROWS, columns == 2, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
     }
