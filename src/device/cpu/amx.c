@@ -237,40 +237,21 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
 
 static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
 {
-    int64_t front = g->padding[1], columns = g->y.w, covered = (columns - 1) * g->stride[1] + g->kernel[1];
-    int64_t below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h, rows;
-    g->top = most(g->padding[0], below);
-    if (g->form == GHL_AMX_COLUMNS)
-        g->top = g->padding[0];
-    g->height = up(g->top + g->x.h, g->stride[0]);
-    g->pitch = most(front + g->x.w, covered);
-    g->line = columns;
-    g->planes = 1;
-    g->width = g->x.c;
-    rows = g->height / g->stride[0];
-    if (g->form == GHL_AMX_PADDED) {
-        g->pitch = g->x.w + front + most(0, covered - g->x.w - 2 * front);
-        g->line = g->pitch;
-        g->taps = p->w.h * p->w.w;
-        for (int64_t t = 0; t < g->taps; t++)
-            g->tap[t] = (ghl_amx_tap){(t / p->w.w + g->top - g->padding[0]) * g->pitch + t % p->w.w, 0};
-    } else if (g->form == GHL_AMX_SHIFTED) {
-        g->width = p->w.w * g->x.c;
-        g->planes = g->stride[0];
-        g->taps = p->w.h;
-        for (int64_t t = 0; t < g->taps; t++) {
-            int64_t row = t + g->top - g->padding[0];
-            g->tap[t] = (ghl_amx_tap){row / g->stride[0] * columns, row % g->stride[0]};
-        }
-    } else {
-        g->width = p->w.h * p->w.w * g->x.c;
-        g->taps = 1;
-        g->height = most(g->height, (g->y.h - 1) * g->stride[0] + g->kernel[0]);
-        rows = g->y.h;
-    }
-    for (int64_t t = 0; t < g->taps; t++)
+    int64_t front = g->padding[1], below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h;
+    bool columns = g->form == GHL_AMX_COLUMNS;
+    g->top = columns ? g->padding[0] : most(g->padding[0], below);
+    g->height = columns ? most(g->top + g->x.h, (g->y.h - 1) * g->stride[0] + g->kernel[0]) : up(g->top + g->x.h, g->stride[0]);
+    g->pitch = most(front + g->x.w, (g->y.w - 1) * g->stride[1] + g->kernel[1]);
+    g->line = columns ? g->y.w : up(g->y.w, 2);
+    g->length = up((columns ? g->y.h : g->height / g->stride[0]) * g->line, 2);
+    g->planes = columns ? 1 : g->stride[0];
+    g->taps = columns ? 1 : p->w.h;
+    g->width = p->w.h / g->taps * p->w.w * g->x.c;
+    for (int64_t t = 0; t < g->taps; t++) {
+        int64_t row = columns ? 0 : t + g->top - g->padding[0];
+        g->tap[t] = (ghl_amx_tap){row / g->stride[0] * g->line, row % g->stride[0]};
         g->margin = most(g->margin, g->tap[t].shift);
-    g->length = up(rows * g->line, 2);
+    }
     g->tiles = over(g->width, ROWS);
     g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
@@ -316,9 +297,8 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
     const ghl_window *v = &p->window;
     ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
                              .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS)}, g, *best = &out->gradient;
-    for (int form = 0; form <= GHL_AMX_COLUMNS; form++) {
-        if ((form == GHL_AMX_PADDED && v->stride[0] * v->stride[1] > 1) ||
-            (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0))
+    for (int form = GHL_AMX_SHIFTED; form <= GHL_AMX_COLUMNS; form++) {
+        if (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0)
             continue;
         g = base;
         g.form = (ghl_amx_form)form;
@@ -328,10 +308,10 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
     }
     cut_sum(best);
     int64_t panels = over(best->filters, best->panel), chunks = best->groups * over(over(best->x.n, best->groups), best->chunk);
-    best->chunk_line = up(best->chunk * best->length + best->margin, DEPTH);
-    best->tile_line = best->chunk_line * ROWS + DEPTH;
+    best->chunk_line = up(best->chunk * best->length, DEPTH);
+    best->tile_line = (best->chunk_line + best->margin) * ROWS + DEPTH;
     best->plane = best->tiles * best->tile_line;
-    best->e_line = up(best->margin, DEPTH) + best->chunk_line;
+    best->e_line = best->chunk_line;
     if (best->e_line / DEPTH % 2 == 0)
         best->e_line += DEPTH;
     best->parts = best->shared ? most(1, least(over(4 * out->threads, panels), best->tiles / 2)) : 1;

@@ -16,8 +16,8 @@
  * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
  *
  * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is transposed;
- * both on one line of positions that counts the padding, so that a tap is a shift of e. The same forms: PADDED (taps are shifts by
- * rows and columns, columns of x are its C channels), SHIFTED (taps are rows, columns of x are S C), COLUMNS (one tap, R S C).
+ * both on one line of positions that counts the padding. Two of the forms: SHIFTED (columns of x are the S C values under a row of the
+ * kernel, taps are its rows, shifts of x along the line), COLUMNS (all R S C, one tap).
  */
 #ifndef GHL_DEVICE_CPU_AMX_H
 #define GHL_DEVICE_CPU_AMX_H
@@ -71,7 +71,7 @@ typedef struct ghl_amx_gather {
 } ghl_amx_gather;
 
 typedef struct ghl_amx_tap {
-    int64_t shift, plane; /* positions by which e is shifted; plane of x */
+    int64_t shift, plane; /* positions, even; plane of x */
 } ghl_amx_tap;
 
 typedef struct ghl_amx_gradient {
@@ -83,7 +83,7 @@ typedef struct ghl_amx_gradient {
     int64_t line, length;           /* positions from an output row to the next, from an image to the next; length is even */
     int64_t margin;                 /* the largest shift */
     int64_t width, tiles;           /* columns of x under a tap, and how many tiles of 16 that is */
-    int64_t planes, taps;           /* planes hold taps / planes taps each or one less, in order */
+    int64_t planes, taps;           /* a plane for each remainder of rows by the stride */
     ghl_amx_tap tap[GHL_AMX_RUNS];
     int64_t groups;                 /* of images with partial sums of their own; 1: straight into dw */
     int64_t chunk;                  /* images done at a time */

@@ -187,9 +187,9 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     int64_t blocks = (int64_t)t->runs * t->blocks, calls = (tiles + 4 / columns - 1) / (4 / columns), done = 0;
     t->ahead_lines = streams && blocks > 0 ? (int)((t->depth + calls - 1) / calls) : 0;
     for (int64_t tile = 0, rows; tile < tiles; tile += rows) {
-        t->ahead = (const char *)(t->b + 2 * g->filter) + done;
+        t->ahead = (const char *)(t->b[0] + 2 * g->filter) + done;
         done += t->ahead_lines * blocks * 64;
-        rows = amx_rows_next(tiles - tile, columns);
+        rows = amx_next(tiles - tile, 4 / columns);
         for (int64_t i = 0; i < rows; i++)
             t->a[i] = p->copy + (tile + i) / each * g->image + (tile + i) % each * AMX_ROWS * g->step;
         for (int64_t i = 0; i < rows * AMX_ROWS; i++) /* bring in the lines of the outputs meanwhile */
@@ -210,10 +210,11 @@ static void run_part(const work *k, const part *p, int64_t begin, int64_t end)
             continue;
         tiles = places(g, f, p, rows, &each);
         amx_begin(f->depth);
-        amx_product t = {.b_next = g->filter, .a_bytes = g->step * 2, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
+        amx_product t = {.a_bytes = g->step * 2, .a_block = f->depth, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
                      .depth = f->depth};
         for (int64_t filter = begin; filter < end; filter += 2) {
-            t.b = k->weights + filter * g->filter + f->weights_at;
+            t.b[0] = k->weights + filter * g->filter + f->weights_at;
+            t.b[1] = t.b[0] + g->filter;
             multiply_filters(k, p, &t, tiles, each, filter, end - filter > 1 ? 2 : 1);
         }
     }

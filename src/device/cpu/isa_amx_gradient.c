@@ -3,7 +3,7 @@
  * isa_amx_gradient.c - the weight gradient on bf16 tiles, see amx.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
  *
  * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m], for a panel of filters that stays in
- * the cache. What is no output's position is 0 in e, and the padding is 0 in x. So values that are not finite reach, beside the taps
+ * the cache. A tap is a shift of x by whole pairs. What is no output's position is 0 in e, and the padding is 0 in x. So values that are not finite reach, beside the taps
  * that met them, those taps whose window ends at the map's edge just before them.
  */
 #include <omp.h>
@@ -51,17 +51,17 @@ static span chunk_images(const ghl_amx_gradient *g, int64_t group, int64_t i)
 
 static void lay_out_places(const ghl_amx_gradient *g, const own *o)
 {
-    bool padded = g->form == GHL_AMX_PADDED;
-    int64_t map = g->y.h * g->y.w, step = padded ? 1 : g->stride[1], row_step = padded ? g->pitch : g->stride[0] * g->pitch;
+    int64_t map = g->y.h * g->y.w, rows = g->form == GHL_AMX_COLUMNS ? g->y.h : g->height / g->stride[0];
     for (int64_t m = 0; m < g->chunk_line; m++)
         o->to[m] = -1;
     for (int64_t image = 0; image < g->chunk; image++)
         for (int64_t p = 0; p < g->y.h; p++)
             for (int64_t q = 0; q < g->y.w; q++)
                 o->to[image * g->length + p * g->line + q] = (int32_t)(image * map + p * g->y.w + q);
-    int64_t rows = g->form == GHL_AMX_COLUMNS ? g->y.h : padded ? g->height : g->height / g->stride[0];
-    for (int64_t m = 0; m < g->length; m++)
-        o->from[m] = (int32_t)(m < rows * g->line ? (m / g->line * row_step + m % g->line * step) * g->x.c : 0);
+    for (int64_t m = 0; m < g->length; m++) {
+        int64_t row = ghl_cpu_min(m / g->line, rows - 1) * g->stride[0], column = ghl_cpu_min(m % g->line, g->y.w - 1) * g->stride[1];
+        o->from[m] = (int32_t)((row * g->pitch + column) * g->x.c);
+    }
 }
 
 /* An image with its padding; returns where it lies. */
@@ -107,7 +107,7 @@ static void pack_rest(const ghl_amx_gradient *g, int64_t images, uint16_t *to)
     for (int64_t plane = 0; plane < g->planes; plane++)
         for (int64_t tile = 0; tile < g->tiles; tile++)
             amx_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * AMX_ROWS,
-                     (g->chunk_line - images * g->length) * AMX_ROWS);
+                     (g->chunk_line + g->margin - images * g->length) * AMX_ROWS);
 }
 
 /* ---- e ---- */
@@ -151,36 +151,39 @@ static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter,
     return (float *)k->shared + ((((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile) * AMX_ROWS * AMX_ROWS;
 }
 
-/* All taps of a plane for one or two tiles of columns. */
-static void sum_plane(const work *k, const panel *p, amx_product *t, int64_t plane, int64_t tile, int columns)
+/* Some columns, taps after taps of a plane, for all of the panel's filters. */
+static void sum_columns(const work *k, const panel *p, amx_product *t, const int64_t *tap, const int64_t *tile, int columns)
 {
     const ghl_amx_gradient *g = k->g;
-    int64_t taps[GHL_AMX_RUNS], n = 0, margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
-    for (int64_t tap = 0; tap < g->taps; tap++)
-        if (g->tap[tap].plane == plane)
-            taps[n++] = tap;
-    t->b = p->x + plane * g->plane + tile * g->tile_line;
-    for (int64_t entry = 0, rows; entry < n * p->filters; entry += rows) {
-        rows = amx_rows_next(n * p->filters - entry, columns);
+    for (int j = 0; j < columns; j++)
+        t->b[j] = p->x + g->tap[tap[j]].plane * g->plane + tile[j] * g->tile_line + g->tap[tap[j]].shift * AMX_ROWS;
+    for (int64_t filter = 0, rows; filter < p->filters; filter += rows) {
+        rows = ghl_cpu_min(p->filters - filter, columns > 3 ? 1 : 2);
         for (int64_t i = 0; i < rows; i++) {
-            int64_t tap = taps[(entry + i) / p->filters], filter = (entry + i) % p->filters;
-            t->a[i] = p->e + filter * AMX_ROWS * g->e_line + margin - g->tap[tap].shift;
+            t->a[i] = p->e + (filter + i) * AMX_ROWS * g->e_line;
             for (int j = 0; j < columns; j++)
-                t->c[i * columns + j] = sum_at(k, p, tap, p->first + filter, tile + j);
+                t->c[i * columns + j] = sum_at(k, p, tap[j], p->first + filter + i, tile[j]);
         }
         ghl_amx_multiply(t, (int)rows, columns);
     }
 }
 
+/* Neighbouring taps of a tile read the same x but for a few rows, so they are done together. */
 static void sum_panel(const work *k, const panel *p, span tiles)
 {
     static const ghl_amx_run run = {0, 0, 0};
     const ghl_amx_gradient *g = k->g;
-    amx_product t = {.a_bytes = g->e_line * 2, .b_next = g->tile_line, .run = &run, .runs = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
+    const int most = p->filters == 1 ? 4 : 3;
+    amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .run = &run, .runs = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
                      .depth = AMX_DEPTH, .add = p->add, .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
-    for (int64_t tile = tiles.begin; tile < tiles.end; tile += 2)
-        for (int64_t plane = 0; plane < g->planes; plane++)
-            sum_plane(k, p, &t, plane, tile, tiles.end - tile > 1 ? 2 : 1);
+    int64_t all = (tiles.end - tiles.begin) * g->taps;
+    for (int64_t entry = 0, columns; entry < all; entry += columns) {
+        int64_t tap[4], tile[4];
+        columns = amx_next(all - entry, most);
+        for (int64_t j = 0; j < columns; j++)
+            tap[j] = (entry + j) % g->taps, tile[j] = tiles.begin + (entry + j) / g->taps;
+        sum_columns(k, p, &t, tap, tile, (int)columns);
+    }
 }
 
 /* One chunk for a panel of filters: every error after the other. */
@@ -189,10 +192,9 @@ static void sum_chunk(const work *k, const own *o, const uint16_t *x, int64_t gr
     const ghl_amx_gradient *g = k->g;
     span images = chunk_images(g, group, chunk);
     panel p = {.x = x, .e = o->e, .first = first, .filters = ghl_cpu_min(g->panel, g->filters - first), .group = group, .add = chunk > 0};
-    int64_t margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
     for (p.error = 0; p.error < k->n; p.error++) {
         for (int64_t i = 0; i < p.filters; i++)
-            transpose_filters(k, o, k->e[p.error], images, first + i, o->e + i * AMX_ROWS * g->e_line + margin);
+            transpose_filters(k, o, k->e[p.error], images, first + i, o->e + i * AMX_ROWS * g->e_line);
         sum_panel(k, &p, tiles);
     }
 }
@@ -269,8 +271,6 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
                        .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at)};
         amx_begin(AMX_DEPTH);
         lay_out_places(g, &o);
-        for (int64_t i = 0; i < g->panel * AMX_ROWS; i++)
-            amx_zero(o.e + i * g->e_line, (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH);
         if (g->shared)
             by_panels(&k, &o);
         else
