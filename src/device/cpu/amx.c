@@ -256,40 +256,63 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
     g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
 
-/* Cycles an image: the products, the laying out of x, the transposing of e. */
-static double gradient_cost(const ghl_amx_gradient *g)
-{
-    double positions = (double)g->length, product = positions / DEPTH * (double)(g->taps * g->tiles * g->filters * 16);
-    return product + positions * (double)(g->tiles * g->planes) + positions * (double)g->filters * ROWS / 6;
-}
-
-/* How the sum is cut: groups with sums of their own where these are small, chunks that fit the cache. */
+/* How the sum is cut: groups with sums of their own where these are small, else panels of filters; chunks that fit the cache. */
 static void cut_sum(ghl_amx_gradient *g)
 {
-    enum { SUMS = 12 << 20, SMALL = 3 << 19, CACHE = 1200000, POSITIONS = 256 };
-    int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, x = g->planes * g->tiles * g->length * ROWS * 2;
+    enum { SUMS = 3 << 19, GROUPS = 16, FEW = 8, LONG = 1024, CACHE = 1200000, PANEL = 850000 };
+    int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, position = ROWS * 2;
     g->groups = 1;
-    if (sums <= SMALL)
-        while (g->groups < 16 && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= POSITIONS)
-            g->groups *= 2;
-    g->shared = g->groups == 1;
+    while (g->groups < GROUPS && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= LONG)
+        g->groups *= 2;
+    g->shared = g->groups < FEW;
+    g->panel = g->filters;
     if (g->shared) {
-        g->panel = least(g->filters, 4);
-        for (int64_t panel = 8; panel >= 4; panel -= 2)
-            if (g->filters % panel == 0 && panel * g->length * g->x.n * ROWS * 2 <= CACHE * 3 / 4) {
-                g->panel = panel;
-                break;
-            }
-        g->chunk = CACHE * 3 / 4 / (g->panel * g->length * ROWS * 2);
-    } else {
-        int64_t e = g->length * ROWS * 2;
-        g->panel = most(least(2, g->filters), least(g->filters, (CACHE - x) / e));
-        g->chunk = CACHE / (x + g->panel * e);
-    }
+        g->groups = 1;
+        if (g->panel > 12)
+            g->panel = g->filters % 12 == 0 ? 12 : 8;
+        g->chunk = PANEL / (g->panel * g->length * position);
+    } else
+        g->chunk = CACHE / ((g->planes * g->tiles + g->filters) * g->length * position);
     int64_t images = over(g->x.n, g->groups);
     g->chunk = most(1, least(g->chunk, images));
-    g->chunk = over(images, over(images, g->chunk));
+    g->chunks = over(images, g->chunk);
+    g->chunk = over(images, g->chunks);
     g->direct = g->groups == 1 && g->width % ROWS == 0 && g->y.c % ROWS == 0;
+}
+
+/* Cycles: the products, the laying out of x, the transposing of e, and bringing in x for every panel from the last-level cache. */
+static double gradient_cost(const ghl_amx_gradient *g)
+{
+    double positions = (double)(g->length * g->x.n), columns = (double)(g->tiles * g->planes), filters = (double)g->filters;
+    double product = positions / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
+    double stream = g->shared ? columns * positions * ROWS * 2 / 12 * (double)over(g->filters, g->panel) : 0;
+    return product + columns * positions + filters * positions * ROWS / 6 + stream;
+}
+
+static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
+{
+    enum { AT_ONCE = 96 << 20 };
+    int64_t panels = over(g->filters, g->panel);
+    g->chunk_line = up(g->chunk * g->length, DEPTH);
+    g->tile_line = (g->chunk_line + g->margin) * ROWS + DEPTH;
+    g->plane = g->tiles * g->tile_line;
+    g->e_line = g->chunk_line + (g->chunk_line / DEPTH % 2 == 0 ? DEPTH : 0); /* an odd number of cache lines */
+    g->parts = g->shared ? most(1, least(over(4 * out->threads, panels), g->tiles / 3)) : 1;
+    g->x_bytes = ghl_scratch_round((size_t)(g->planes * g->plane) * 2);
+    g->e_bytes = ghl_scratch_round((size_t)(g->filters * ROWS * g->e_line) * 2);
+    g->at_once = g->shared ? most(1, least(g->chunks, AT_ONCE / (int64_t)(g->x_bytes + 2 * g->e_bytes))) : 1;
+    if (!g->direct)
+        g->sums_bytes = ghl_scratch_round((size_t)(g->groups * 2 * g->filters * g->taps * g->tiles * ROWS * ROWS) * sizeof(float));
+    size_t packed = (size_t)g->at_once * (g->x_bytes + (g->shared ? 2 : 1) * g->e_bytes);
+    g->x_at = g->shared ? g->sums_bytes : 0;
+    g->e_at = g->x_at + (size_t)g->at_once * g->x_bytes;
+    g->to_at = g->shared ? 0 : packed;
+    g->from_at = g->to_at + ghl_scratch_round((size_t)g->chunk_line * sizeof(int32_t));
+    g->copy_at = g->from_at + ghl_scratch_round((size_t)g->length * sizeof(int32_t));
+    out->shared_bytes = g->sums_bytes + (g->shared ? packed : 0);
+    out->own_bytes = g->copy_at;
+    if (!g->in_place)
+        out->own_bytes += ghl_scratch_round((size_t)((g->height + 1) * g->pitch * g->x.c + 4 * DEPTH) * 2);
 }
 
 static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
@@ -303,29 +326,11 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
         g = base;
         g.form = (ghl_amx_form)form;
         lay_out_line(p, &g);
+        cut_sum(&g);
         if (best->tiles == 0 || gradient_cost(&g) < gradient_cost(best))
             *best = g;
     }
-    cut_sum(best);
-    int64_t panels = over(best->filters, best->panel), chunks = best->groups * over(over(best->x.n, best->groups), best->chunk);
-    best->chunk_line = up(best->chunk * best->length, DEPTH);
-    best->tile_line = (best->chunk_line + best->margin) * ROWS + DEPTH;
-    best->plane = best->tiles * best->tile_line;
-    best->e_line = best->chunk_line;
-    if (best->e_line / DEPTH % 2 == 0)
-        best->e_line += DEPTH;
-    best->parts = best->shared ? most(1, least(over(4 * out->threads, panels), best->tiles / 2)) : 1;
-    best->x_bytes = ghl_scratch_round((size_t)(best->planes * best->plane) * 2);
-    if (!best->direct)
-        best->sums_bytes = ghl_scratch_round((size_t)(best->groups * 2 * best->filters * best->taps * best->tiles * ROWS * ROWS) * sizeof(float));
-    out->shared_bytes = best->sums_bytes + (best->shared ? best->x_bytes * (size_t)chunks : 0);
-    best->e_at = best->x_at + (best->shared ? 0 : best->x_bytes);
-    best->to_at = best->e_at + ghl_scratch_round((size_t)(best->panel * ROWS * best->e_line) * 2);
-    best->from_at = best->to_at + ghl_scratch_round((size_t)best->chunk_line * sizeof(int32_t));
-    best->copy_at = best->from_at + ghl_scratch_round((size_t)best->length * sizeof(int32_t));
-    out->own_bytes = best->copy_at;
-    if (!best->in_place)
-        out->own_bytes += ghl_scratch_round((size_t)((best->height + 1) * best->pitch * best->x.c + 4 * DEPTH) * 2);
+    place_gradient(best, out);
 }
 
 /* ---- Both ---- */

@@ -88,13 +88,16 @@ typedef struct ghl_amx_gradient {
     int64_t groups;                 /* of images with partial sums of their own; 1: straight into dw */
     int64_t chunk;                  /* images done at a time */
     int64_t chunk_line;             /* positions of a chunk, multiple of 32 */
+    int64_t chunks;                 /* of a group */
+    int64_t at_once;                /* chunks that are packed at a time */
     int64_t panel;                  /* tiles of 16 filters done at a time */
     int64_t filters, parts;         /* K / 16, rounded up; into how many parts the columns are cut for parallel work */
     int64_t tile_line, plane;       /* elements of a tile of columns of packed x, and of a plane */
     int64_t e_line;                 /* of a row of transposed e */
-    size_t sums_bytes, x_bytes;     /* shared: partial sums, then packed x, so many bytes a chunk */
-    size_t x_at, e_at, to_at, from_at, copy_at; /* a thread's own: packed x, e, the places of e and of x, the padded copy */
-    bool shared, direct;            /* x is packed once for all threads; tiles go straight into dw */
+    size_t sums_bytes, x_bytes, e_bytes; /* partial sums; packed x and transposed e of a chunk */
+    size_t x_at, e_at;              /* where these lie, in a thread's own or in the shared part of the scratch */
+    size_t to_at, from_at, copy_at; /* a thread's own: the places of e and of x, the padded copy */
+    bool shared, direct;            /* x and e are packed once for all threads; tiles go straight into dw */
 } ghl_amx_gradient;
 
 typedef struct ghl_amx {
