@@ -256,23 +256,42 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
     g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
 
+/* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk. */
+static void cut_panels(ghl_amx_gradient *g)
+{
+    enum { PANEL = 900000 };
+    double least_bytes = 0, sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
+    double x = (double)(g->planes * g->tiles * g->length * g->x.n) * ROWS * 2;
+    for (int64_t chunks = 1; chunks <= least(g->x.n, 64); chunks++) {
+        int64_t chunk = over(g->x.n, chunks), panel = least(g->filters, PANEL / (chunk * g->length * ROWS * 2) / 2 * 2);
+        double bytes = panel > 0 ? x * (double)over(g->filters, panel) + sums * (double)(2 * chunks) : 0;
+        if (panel > 0 && (least_bytes == 0 || bytes < least_bytes)) {
+            least_bytes = bytes;
+            g->chunk = chunk;
+            g->panel = over(over(g->filters, over(g->filters, panel)), 2) * 2;
+        }
+    }
+    if (least_bytes == 0) {
+        g->chunk = 1;
+        g->panel = least(g->filters, 2);
+    }
+    g->panel = least(g->panel, g->filters);
+}
+
 /* How the sum is cut: groups with sums of their own where these are small, else panels of filters; chunks that fit the cache. */
 static void cut_sum(ghl_amx_gradient *g)
 {
-    enum { SUMS = 3 << 19, GROUPS = 16, FEW = 8, LONG = 1024, CACHE = 1200000, PANEL = 850000 };
+    enum { SUMS = 3 << 19, GROUPS = 16, FEW = 8, LONG = 1024, CACHE = 1200000 };
     int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, position = ROWS * 2;
     g->groups = 1;
     while (g->groups < GROUPS && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= LONG)
         g->groups *= 2;
     g->shared = g->groups < FEW;
+    g->groups = g->shared ? 1 : g->groups;
     g->panel = g->filters;
-    if (g->shared) {
-        g->groups = 1;
-        if (g->panel > 12)
-            g->panel = g->filters % 12 == 0 ? 12 : 8;
-        g->chunk = PANEL / (g->panel * g->length * position);
-    } else
-        g->chunk = CACHE / ((g->planes * g->tiles + g->filters) * g->length * position);
+    g->chunk = CACHE / ((g->planes * g->tiles + g->filters) * g->length * position);
+    if (g->shared)
+        cut_panels(g);
     int64_t images = over(g->x.n, g->groups);
     g->chunk = most(1, least(g->chunk, images));
     g->chunks = over(images, g->chunk);
@@ -280,13 +299,14 @@ static void cut_sum(ghl_amx_gradient *g)
     g->direct = g->groups == 1 && g->width % ROWS == 0 && g->y.c % ROWS == 0;
 }
 
-/* Cycles: the products, the laying out of x, the transposing of e, and bringing in x for every panel from the last-level cache. */
+/* Cycles: the products, the laying out of x, the transposing of e, and what passes between the second-level cache and the last. */
 static double gradient_cost(const ghl_amx_gradient *g)
 {
     double positions = (double)(g->length * g->x.n), columns = (double)(g->tiles * g->planes), filters = (double)g->filters;
     double product = positions / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
-    double stream = g->shared ? columns * positions * ROWS * 2 / 12 * (double)over(g->filters, g->panel) : 0;
-    return product + columns * positions + filters * positions * ROWS / 6 + stream;
+    double sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
+    double stream = g->shared ? columns * positions * ROWS * 2 * (double)over(g->filters, g->panel) + sums * (double)(2 * g->chunks) : 0;
+    return product + columns * positions + filters * positions * ROWS / 6 + stream / 8;
 }
 
 static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)

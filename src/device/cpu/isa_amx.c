@@ -43,6 +43,8 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
             const int64_t at = t->run[r].at + block;
             for (int i = 0; i < t->ahead_lines; i++, ahead += 64)
                 _mm_prefetch(ahead, _MM_HINT_T1);
+            for (int64_t i = j * t->expect; i < (j + 1) * t->expect && i < n * AMX_ROWS; i++)
+                __builtin_prefetch((const char *)t->c[i / AMX_ROWS] + i % AMX_ROWS * c_bytes, 1);
             if (n == 6) {
                 TIMES(0, a0, 6, 1, b0, 7, 1);
                 TIMES(1, a0, 6, 0, b1, 7, 1);

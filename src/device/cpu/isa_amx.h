@@ -90,6 +90,7 @@ typedef struct amx_product {
     int runs, blocks, depth, add;
     const char *ahead;            /* what will be needed next, brought into the second-level cache meanwhile: */
     int ahead_lines;              /* so many cache lines with each tile */
+    int expect;                   /* and so many rows of the sums, which lie far apart; where runs is 1 */
     float *c[6];                  /* c[i * columns + j] */
     int64_t c_bytes;
 } amx_product;

@@ -144,14 +144,6 @@ static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter,
     return (float *)k->shared + ((((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile) * AMX_ROWS * AMX_ROWS;
 }
 
-/* Lines of the sums are brought in while the products run. */
-static void expect_sums(const amx_product *t, int count)
-{
-    for (int i = 0; i < count; i++)
-        for (int64_t row = 0; row < AMX_ROWS; row++)
-            __builtin_prefetch((const char *)t->c[i] + row * t->c_bytes, 1);
-}
-
 /* Some columns, taps after taps of a tile, for all of the panel's filters. */
 static void sum_columns(const work *k, const panel *p, amx_product *t, const int64_t *tap, const int64_t *tile, int columns)
 {
@@ -165,8 +157,7 @@ static void sum_columns(const work *k, const panel *p, amx_product *t, const int
             for (int j = 0; j < columns; j++)
                 t->c[i * columns + j] = sum_at(k, p, tap[j], p->first + filter + i, tile[j]);
         }
-        if (g->direct)
-            expect_sums(t, (int)rows * columns);
+        t->expect = g->direct ? (int)((rows * columns * AMX_ROWS + t->blocks - 1) / t->blocks) : 0;
         ghl_amx_multiply(t, (int)rows, columns);
         t->ahead += t->ahead_lines * t->blocks * 64;
     }
