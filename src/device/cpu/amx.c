@@ -86,32 +86,35 @@ static void lay_out_copy(ghl_amx_gather *g, int64_t area)
     int64_t beyond = (columns - 1) * g->in_stride[1] + g->reach[1] + 1 - front - g->columns; /* columns of padding at the right */
     g->plane_rows = over((g->band - 1) * g->in_stride[0] + g->reach[0] + 1, g->in_stride[0]);
     g->pitch = g->line = columns;
+    g->slabs = g->form < GHL_AMX_COLUMNS && g->channels % DEPTH == 0 ? g->channels / DEPTH : 1;
+    g->width = g->channels / g->slabs;
     if (g->form == GHL_AMX_PADDED) {
         g->pitch = up(g->columns + front + most(0, beyond - front), g->in_stride[1]);
         g->line = g->pitch / g->in_stride[1];
-        g->step = g->channels * g->in_stride[1];
-        g->plane = up((g->plane_rows * g->pitch + front) * g->channels, DEPTH);
-        g->image = g->plane * g->in_stride[0];
+        g->step = g->width * g->in_stride[1];
+        g->plane = up((g->plane_rows * g->pitch + front) * g->width, DEPTH);
+        g->slab = g->plane * g->in_stride[0];
     } else if (g->form == GHL_AMX_SHIFTED) {
-        g->step = g->channels;
-        g->plane = g->plane_rows * g->line * g->channels;
-        g->image = g->plane * g->in_stride[0] * (g->reach[1] + 1);
+        g->step = g->width;
+        g->plane = g->plane_rows * g->line * g->width;
+        g->slab = g->plane * g->in_stride[0] * (g->reach[1] + 1);
     } else {
         int64_t length = area * g->sources, tiles = over(length, DEPTH), even = up(over(length, tiles), 2) * tiles;
         g->step = g->form == GHL_AMX_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
-        g->image = g->band * columns * g->step;
+        g->slab = g->band * columns * g->step;
     }
+    g->image = g->slab * g->slabs;
 }
 
 static void add_runs(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int *used)
 {
-    int64_t each = g->form == GHL_AMX_SHIFTED ? 1 : columns->count, length = each * g->channels;
+    int64_t each = g->form == GHL_AMX_SHIFTED || g->slabs > 1 ? 1 : columns->count, length = each * g->channels;
     f->run = *used;
     for (int64_t i = 0; i < rows->count; i++)
         for (int64_t j = 0; j < columns->count; j += each) {
             int64_t row = rows->offset + i - g->low[0], column = columns->offset + j - g->low[1];
-            int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->channels;
-            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->channels;
+            int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->width;
+            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->width;
             g->run[(*used)++] = (ghl_amx_run){at, (int32_t)((rows->tap + i * rows->step) * width + columns->tap + j * columns->step),
                                               (int32_t)columns->step};
         }

@@ -13,6 +13,9 @@
  *   COLUMNS  every position with all of its taps: no position is in vain. A single run.
  *   DIRECT   the source as it lies: kernels of 1x1, and of the whole map (linear layers).
  *
+ * Where there are 64 channels or more, PADDED and SHIFTED copies are cut into slabs of 32 channels: then a tile is contiguous, and all taps
+ * of a slab find their rows in the first-level cache.
+ *
  * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
  *
  * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is transposed;
@@ -55,6 +58,7 @@ typedef struct ghl_amx_gather {
     int64_t low[2], reach[2];               /* of the taps' offsets: the lowest, and how much further the others reach */
     ghl_amx_form form;
     int64_t channels;                       /* of a position in the copy: sources and zeros */
+    int64_t slabs, width, slab;             /* of `width` channels each, one after the other in the copy; elements of one */
     int64_t pitch;                          /* of a row of the copy, in positions of the source */
     int64_t step, line;                     /* elements from an output position to the next; output positions from a row to the next */
     int64_t plane, image, plane_rows;       /* sizes in the copy, elements; rows of a plane */

@@ -26,20 +26,19 @@ typedef struct part {
 
 /* ---- The copy ---- */
 
-/* `count` positions, `stride` apart, with zeros behind their channels. */
+/* `count` positions, `stride` apart, of a slab; with zeros behind their channels. */
 static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t count, int64_t stride, uint16_t *to)
 {
-    int64_t c = g->sources;
-    if (c == g->channels && stride == 1)
-        amx_copy(to, from, count * c);
-    else if (c == g->channels)
+    int64_t c = ghl_cpu_min(g->sources, g->width), next = stride * g->sources;
+    if (g->slabs > 1)
         for (int64_t i = 0; i < count; i++)
-            amx_copy(to + i * c, from + i * stride * c, c);
+            _mm512_storeu_si512(to + i * AMX_DEPTH, _mm512_loadu_si512(from + i * next));
+    else if (c == g->width && stride == 1)
+        amx_copy(to, from, count * c);
     else
         for (int64_t i = 0; i < count; i++) {
-            for (int64_t j = 0; j < c; j += AMX_DEPTH)
-                amx_copy(to + i * g->channels + j, from + i * stride * c + j, ghl_cpu_min(c - j, AMX_DEPTH));
-            amx_zero(to + i * g->channels + c, g->channels - c);
+            amx_copy(to + i * g->width, from + i * next, c);
+            amx_zero(to + i * g->width + c, g->width - c);
         }
 }
 
@@ -52,27 +51,27 @@ static const uint16_t *source_row(const work *k, const part *p, int64_t image, i
     return k->source + ((p->image + image) * g->rows + row) * g->columns * g->sources;
 }
 
-static void copy_padded(const work *k, const part *p, int64_t image, uint16_t *to)
+static void copy_padded(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
     int64_t front = -g->low[1], rest = g->pitch - front - g->columns;
     for (int64_t plane = 0; plane < g->in_stride[0]; plane++) {
         uint16_t *at = to + plane * g->plane;
-        for (int64_t i = 0; i < g->plane_rows; i++, at += g->pitch * g->channels) {
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->pitch * g->width) {
             const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + plane);
             if (from == NULL) {
-                amx_zero(at, g->pitch * g->channels);
+                amx_zero(at, g->pitch * g->width);
                 continue;
             }
-            amx_zero(at, front * g->channels);
-            copy_positions(g, from, g->columns, 1, at + front * g->channels);
-            amx_zero(at + (front + g->columns) * g->channels, rest * g->channels);
+            amx_zero(at, front * g->width);
+            copy_positions(g, from + slab * AMX_DEPTH, g->columns, 1, at + front * g->width);
+            amx_zero(at + (front + g->columns) * g->width, rest * g->width);
         }
-        amx_zero(at, front * g->channels);
+        amx_zero(at, front * g->width);
     }
 }
 
-static void copy_shifted(const work *k, const part *p, int64_t image, uint16_t *to)
+static void copy_shifted(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
     int64_t stride = g->in_stride[1];
@@ -82,23 +81,25 @@ static void copy_shifted(const work *k, const part *p, int64_t image, uint16_t *
         int64_t end = g->columns > shift ? ghl_cpu_min(g->line, (g->columns - shift + stride - 1) / stride) : 0;
         end = end < begin ? begin : end;
         uint16_t *at = to + plane * g->plane;
-        for (int64_t i = 0; i < g->plane_rows; i++, at += g->line * g->channels) {
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->line * g->width) {
             const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + lower);
             if (from == NULL) {
-                amx_zero(at, g->line * g->channels);
+                amx_zero(at, g->line * g->width);
                 continue;
             }
-            amx_zero(at, begin * g->channels);
+            amx_zero(at, begin * g->width);
             if (end > begin)
-                copy_positions(g, from + (begin * stride + shift) * g->sources, end - begin, stride, at + begin * g->channels);
-            amx_zero(at + end * g->channels, (g->line - end) * g->channels);
+                copy_positions(g, from + (begin * stride + shift) * g->sources + slab * AMX_DEPTH, end - begin, stride,
+                               at + begin * g->width);
+            amx_zero(at + end * g->width, (g->line - end) * g->width);
         }
     }
 }
 
-static void copy_columns(const work *k, const part *p, int64_t image, uint16_t *to)
+static void copy_columns(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
+    (void)slab; /* one only */
     int64_t c = g->sources, wide = g->reach[1] + 1, run = wide * c, length = (g->reach[0] + 1) * run;
     for (int64_t row = p->row; row < p->row + p->rows; row++)
         for (int64_t column = 0; column < g->line; column++, to += g->step) {
@@ -122,9 +123,11 @@ static void copy_columns(const work *k, const part *p, int64_t image, uint16_t *
 
 static void copy_part(const work *k, const part *p)
 {
-    static void (*const copy[])(const work *, const part *, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
-    for (int64_t image = 0; k->g->form != GHL_AMX_DIRECT && image < p->images; image++)
-        copy[k->g->form](k, p, image, p->copy + image * k->g->image);
+    static void (*const copy[])(const work *, const part *, int64_t, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
+    const ghl_amx_gather *g = k->g;
+    for (int64_t image = 0; g->form != GHL_AMX_DIRECT && image < p->images; image++)
+        for (int64_t slab = 0; slab < g->slabs; slab++)
+            copy[g->form](k, p, image, slab, p->copy + image * g->image + slab * g->slab);
 }
 
 /* ---- Outputs ---- */
@@ -210,7 +213,7 @@ static void run_part(const work *k, const part *p, int64_t begin, int64_t end)
             continue;
         tiles = places(g, f, p, rows, &each);
         amx_begin(f->depth);
-        amx_product t = {.a_bytes = g->step * 2, .a_block = f->depth, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
+        amx_product t = {.a_bytes = g->step * 2, .a_block = g->slabs > 1 ? g->slab : f->depth, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
                      .depth = f->depth};
         for (int64_t filter = begin; filter < end; filter += 2) {
             t.b[0] = k->weights + filter * g->filter + f->weights_at;
