@@ -9,7 +9,7 @@
 
 #include "device/cpu/conv.h"
 
-enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH };
+enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH, WEIGHTS_STAY = 350000 /* elements */ };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -98,6 +98,12 @@ static void lay_out_copy(ghl_amx_gather *g, int64_t area)
         g->step = g->width;
         g->plane = g->plane_rows * g->line * g->width;
         g->slab = g->plane * g->in_stride[0] * (g->reach[1] + 1);
+    } else if (g->form == GHL_AMX_COLUMNS && g->sources % DEPTH == 0) {
+        g->slabs = area * g->sources / DEPTH;
+        g->step = DEPTH;
+        g->slab = g->group * g->band * columns * g->step;
+        g->image = g->band * columns * g->step * g->slabs;
+        return;
     } else {
         int64_t length = area * g->sources, tiles = over(length, DEPTH), even = up(over(length, tiles), 2) * tiles;
         g->step = g->form == GHL_AMX_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
@@ -154,10 +160,18 @@ static void add_phases(const ghl_conv_problem *p, ghl_amx_gather *g)
     g->filter = at;
 }
 
-/* Cycles for all images. */
+/* Bytes of the copy at a time, and whether the weights are too many to stay in the second-level cache beside it. */
+static int64_t copy_budget(const ghl_amx_gather *g)
+{
+    return g->filters * g->filter > WEIGHTS_STAY ? 1100000 : 300000;
+}
+
+/* Cycles for all images. Weights that do not stay are brought in again for every block of images. */
 static double gather_cost(const ghl_amx_gather *g)
 {
-    double tiles = 0, copy = (double)g->image / 8;
+    double tiles = 0, copy = (double)g->image / 8, weights = (double)(g->filters * g->filter) * 2;
+    if (weights > 2 * WEIGHTS_STAY)
+        copy += weights / 8 / (double)most(1, least(g->images, copy_budget(g) / (g->image * 2)));
     for (int i = 0; i < g->phases; i++) {
         const ghl_amx_phase *f = &g->phase[i];
         double all = g->form >= GHL_AMX_COLUMNS ? (double)(f->rows * f->columns) / ROWS
@@ -188,14 +202,14 @@ static bool gather_in_form(const ghl_conv_problem *p, const ghl_amx_gather *base
 /* Images, or rows of an image, that are done at a time; parts of the outputs, so that every thread has its share. */
 static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
 {
-    int64_t rows = g->band, image = most(1, g->image * 2), weights = g->filters * g->filter * 2, few = 4 * threads;
-    int64_t budget = weights > 700000 ? 1100000 : 300000, tasks;
+    int64_t rows = g->band, image = most(1, g->image * 2), few = 4 * threads, budget = copy_budget(g), tasks;
+    bool stay = g->filters * g->filter <= WEIGHTS_STAY;
     g->group = most(1, least(budget / image, g->images));
     g->bands = 1;
     if (image > budget)
         g->bands = least(over(image, budget), rows);
     if (g->images * g->bands > few)
-        g->group = most(1, least(g->group, over(g->images, weights > 700000 ? threads : few)));
+        g->group = most(1, least(g->group, over(g->images, stay ? few : threads)));
     else if (g->images == 1)
         g->bands = most(g->bands, least(few, over(rows, 64)));
     if (g->bands > 1) {
@@ -204,8 +218,9 @@ static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
         if (g->out_columns == 1)
             g->band = least(rows, up(g->band, 2 * ROWS));
         g->bands = over(rows, g->band);
-        lay_out_copy(g, area);
     }
+    g->at_once = stay ? 4 : 0;
+    lay_out_copy(g, area);
     tasks = over(g->images, g->group) * g->bands;
     g->parts = most(1, least(over(2 * threads, tasks), g->filters / 2));
 }
@@ -217,7 +232,7 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
     int64_t area = p->w.h * p->w.w;
     ghl_amx_gather base = {.images = from.n, .rows = from.h, .columns = from.w, .sources = from.c, .out_rows = to.h, .out_columns = to.w,
                            .outputs = to.c, .filters = over(to.c, ROWS), .source_step = back ? area * p->w.c : 1,
-                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c}, g, *best = &out->gather;
+                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c, .group = 1}, g, *best = &out->gather;
     for (int i = 0; i < 2; i++) {
         base.in_stride[i] = back ? 1 : p->window.stride[i];
         base.out_stride[i] = back ? p->window.stride[i] : 1;

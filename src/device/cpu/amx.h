@@ -14,7 +14,7 @@
  *   DIRECT   the source as it lies: kernels of 1x1, and of the whole map (linear layers).
  *
  * Where there are 64 channels or more, PADDED and SHIFTED copies are cut into slabs of 32 channels: then a tile is contiguous, and all taps
- * of a slab find their rows in the first-level cache.
+ * of a slab find their rows in the first-level cache. COLUMNS are cut into tiles for the same reason.
  *
  * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
  *
@@ -63,6 +63,7 @@ typedef struct ghl_amx_gather {
     int64_t step, line;                     /* elements from an output position to the next; output positions from a row to the next */
     int64_t plane, image, plane_rows;       /* sizes in the copy, elements; rows of a plane */
     int64_t group, band, bands;             /* images, or else output rows of one image, done at a time */
+    int64_t at_once;                        /* tiles of positions for which all weights are used one after the other; 0: all */
     size_t copy_bytes;                      /* the end of a thread's scratch */
     int64_t parts;                          /* into which the outputs are cut for parallel work */
     int64_t filters;                        /* 16 outputs each */

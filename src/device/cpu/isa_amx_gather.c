@@ -21,7 +21,8 @@ typedef struct work {
 typedef struct part {
     int64_t image, images, row, rows; /* rows of a phase, not of the map */
     uint16_t *copy;
-    int32_t *to; /* the output's position from the first image on, or -1, for every computed position */
+    int64_t each; /* tiles of an image */
+    int32_t *to;  /* the output's position from the first image on, or -1, for every computed position */
 } part;
 
 /* ---- The copy ---- */
@@ -96,28 +97,40 @@ static void copy_shifted(const work *k, const part *p, int64_t image, int64_t sl
     }
 }
 
+/* `count` values of a position's column, from value `at` on; NULL: zeros. */
+static void copy_column(const ghl_amx_gather *g, const uint16_t *from, int64_t at, int64_t count, uint16_t *to)
+{
+    if (g->slabs == 1 && from == NULL)
+        amx_zero(to + at, count);
+    else if (g->slabs == 1)
+        amx_copy(to + at, from, count);
+    else
+        for (int64_t i = 0; i < count; i += AMX_DEPTH)
+            _mm512_storeu_si512(to + (at + i) / AMX_DEPTH * g->slab, from == NULL ? _mm512_setzero_si512() : _mm512_loadu_si512(from + i));
+}
+
 static void copy_columns(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
-    (void)slab; /* one only */
     int64_t c = g->sources, wide = g->reach[1] + 1, run = wide * c, length = (g->reach[0] + 1) * run;
+    (void)slab; /* a position at a time, all of its slabs */
     for (int64_t row = p->row; row < p->row + p->rows; row++)
         for (int64_t column = 0; column < g->line; column++, to += g->step) {
             int64_t left = column * g->in_stride[1] + g->low[1], begin = left < 0 ? ghl_cpu_min(-left, wide) : 0;
             int64_t end = ghl_cpu_min(wide, g->columns - left);
             end = end < begin ? begin : end;
-            for (int64_t r = 0; r <= g->reach[0]; r++) {
+            for (int64_t r = 0, at = 0; r <= g->reach[0]; r++, at += run) {
                 const uint16_t *from = source_row(k, p, image, row * g->in_stride[0] + g->low[0] + r);
-                uint16_t *at = to + r * run;
                 if (from == NULL) {
-                    amx_zero(at, run);
+                    copy_column(g, NULL, at, run, to);
                     continue;
                 }
-                amx_zero(at, begin * c);
-                amx_copy(at + begin * c, from + (left + begin) * c, (end - begin) * c);
-                amx_zero(at + end * c, run - end * c);
+                copy_column(g, NULL, at, begin * c, to);
+                copy_column(g, from + (left + begin) * c, at + begin * c, (end - begin) * c, to);
+                copy_column(g, NULL, at + end * c, run - end * c, to);
             }
-            amx_zero(to + length, g->step - length);
+            if (g->slabs == 1)
+                amx_zero(to + length, g->step - length);
         }
 }
 
@@ -125,9 +138,11 @@ static void copy_part(const work *k, const part *p)
 {
     static void (*const copy[])(const work *, const part *, int64_t, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
     const ghl_amx_gather *g = k->g;
+    bool columns = g->form == GHL_AMX_COLUMNS;
+    int64_t next = columns ? g->band * g->line * g->step : g->image, slabs = columns ? 1 : g->slabs;
     for (int64_t image = 0; g->form != GHL_AMX_DIRECT && image < p->images; image++)
-        for (int64_t slab = 0; slab < g->slabs; slab++)
-            copy[g->form](k, p, image, slab, p->copy + image * g->image + slab * g->slab);
+        for (int64_t slab = 0; slab < slabs; slab++)
+            copy[g->form](k, p, image, slab, p->copy + image * next + slab * g->slab);
 }
 
 /* ---- Outputs ---- */
@@ -156,13 +171,13 @@ static inline void put_rows(const work *k, const float *sums, int rows, int pair
 }
 
 /* Which output each computed position of a phase is; returns the number of tiles. */
-static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, const part *p, int64_t rows, int64_t *each)
+static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, part *p, int64_t rows)
 {
     bool joined = g->form >= GHL_AMX_COLUMNS;
     int64_t line = joined ? f->columns : g->line, computed = (rows - 1) * line + f->columns;
-    *each = (computed + AMX_ROWS - 1) / AMX_ROWS;
-    int64_t next = joined ? rows * f->columns : *each * AMX_ROWS;
-    int64_t tiles = joined ? (p->images * next + AMX_ROWS - 1) / AMX_ROWS : p->images * *each;
+    p->each = (computed + AMX_ROWS - 1) / AMX_ROWS;
+    int64_t next = joined ? rows * f->columns : p->each * AMX_ROWS;
+    int64_t tiles = joined ? (p->images * next + AMX_ROWS - 1) / AMX_ROWS : p->images * p->each;
     for (int64_t m = 0; m < tiles * AMX_ROWS; m++)
         p->to[m] = -1;
     for (int64_t image = 0; image < p->images; image++)
@@ -173,12 +188,12 @@ static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, const par
                 to[column] = (int32_t)(at + column * g->out_stride[1]);
         }
     if (joined)
-        *each = tiles;
+        p->each = tiles;
     return tiles;
 }
 
-/* All positions of a block for one or two tiles of outputs. */
-static void multiply_filters(const work *k, const part *p, amx_product *t, int64_t tiles, int64_t each, int64_t filter, int columns)
+/* Tiles of positions from `begin` on for one or two tiles of outputs. */
+static void multiply_filters(const work *k, const part *p, amx_product *t, int64_t begin, int64_t end, int64_t filter, int columns)
 {
     const ghl_amx_gather *g = k->g;
     float sums[4 * AMX_ROWS * AMX_ROWS] __attribute__((aligned(64)));
@@ -186,15 +201,15 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     t->c_bytes = columns * 64;
     for (int i = 0; i < 4; i++)
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
-    bool streams = g->filters * g->filter > (1 << 19) && filter + 4 <= g->filters; /* weights that the cache does not hold */
-    int64_t blocks = (int64_t)t->runs * t->blocks, calls = (tiles + 4 / columns - 1) / (4 / columns), done = 0;
+    bool streams = g->at_once == 0 && filter + 4 <= g->filters; /* weights that the cache does not hold */
+    int64_t blocks = (int64_t)t->runs * t->blocks, calls = (end - begin + 4 / columns - 1) / (4 / columns), done = 0;
     t->ahead_lines = streams && blocks > 0 ? (int)((t->depth + calls - 1) / calls) : 0;
-    for (int64_t tile = 0, rows; tile < tiles; tile += rows) {
+    for (int64_t tile = begin, rows; tile < end; tile += rows) {
         t->ahead = (const char *)(t->b[0] + 2 * g->filter) + done;
         done += t->ahead_lines * blocks * 64;
-        rows = amx_next(tiles - tile, 4 / columns);
+        rows = amx_next(end - tile, 4 / columns);
         for (int64_t i = 0; i < rows; i++)
-            t->a[i] = p->copy + (tile + i) / each * g->image + (tile + i) % each * AMX_ROWS * g->step;
+            t->a[i] = p->copy + (tile + i) / p->each * g->image + (tile + i) % p->each * AMX_ROWS * g->step;
         for (int64_t i = 0; i < rows * AMX_ROWS; i++) /* bring in the lines of the outputs meanwhile */
             if (p->to[tile * AMX_ROWS + i] >= 0)
                 __builtin_prefetch(out + p->to[tile * AMX_ROWS + i] * g->outputs + filter * AMX_ROWS, 1);
@@ -203,23 +218,25 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     }
 }
 
-static void run_part(const work *k, const part *p, int64_t begin, int64_t end)
+static void run_part(const work *k, part *p, int64_t begin, int64_t end)
 {
     const ghl_amx_gather *g = k->g;
     for (int i = 0; i < g->phases; i++) {
         const ghl_amx_phase *f = &g->phase[i];
-        int64_t rows = ghl_cpu_min(p->rows, f->rows - p->row), each, tiles;
+        int64_t rows = ghl_cpu_min(p->rows, f->rows - p->row), tiles, some;
         if (rows <= 0 || f->columns <= 0)
             continue;
-        tiles = places(g, f, p, rows, &each);
+        tiles = places(g, f, p, rows);
+        some = g->at_once > 0 ? g->at_once : tiles;
         amx_begin(f->depth);
         amx_product t = {.a_bytes = g->step * 2, .a_block = g->slabs > 1 ? g->slab : f->depth, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
                      .depth = f->depth};
-        for (int64_t filter = begin; filter < end; filter += 2) {
-            t.b[0] = k->weights + filter * g->filter + f->weights_at;
-            t.b[1] = t.b[0] + g->filter;
-            multiply_filters(k, p, &t, tiles, each, filter, end - filter > 1 ? 2 : 1);
-        }
+        for (int64_t tile = 0; tile < tiles; tile += some)
+            for (int64_t filter = begin; filter < end; filter += 2) {
+                t.b[0] = k->weights + filter * g->filter + f->weights_at;
+                t.b[1] = t.b[0] + g->filter;
+                multiply_filters(k, p, &t, tile, ghl_cpu_min(tiles, tile + some), filter, end - filter > 1 ? 2 : 1);
+            }
     }
 }
 
