@@ -201,12 +201,7 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     t->c_bytes = columns * 64;
     for (int i = 0; i < 4; i++)
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
-    bool streams = g->at_once == 0 && filter + 4 <= g->filters; /* weights that the cache does not hold */
-    int64_t blocks = (int64_t)t->runs * t->blocks, calls = (end - begin + 4 / columns - 1) / (4 / columns), done = 0;
-    t->ahead_lines = streams && blocks > 0 ? (int)((t->depth + calls - 1) / calls) : 0;
     for (int64_t tile = begin, rows; tile < end; tile += rows) {
-        t->ahead = (const char *)(t->b[0] + 2 * g->filter) + done;
-        done += t->ahead_lines * blocks * 64;
         rows = amx_next(end - tile, 4 / columns);
         for (int64_t i = 0; i < rows; i++)
             t->a[i] = p->copy + (tile + i) / p->each * g->image + (tile + i) % p->each * AMX_ROWS * g->step;
@@ -214,7 +209,22 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
             if (p->to[tile * AMX_ROWS + i] >= 0)
                 __builtin_prefetch(out + p->to[tile * AMX_ROWS + i] * g->outputs + filter * AMX_ROWS, 1);
         ghl_amx_multiply(t, (int)rows, columns);
+        t->ahead += (int64_t)t->ahead_lines * t->runs * t->blocks * 64;
         put_rows(k, sums, (int)rows * AMX_ROWS, columns == 2, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
+    }
+}
+
+/* What to bring in while `tiles` of positions meet the filters [begin, end): a part of the source that lies in place, where the weights stay in the
+ * cache; for each pair of filters the next pair's weights, where they do not. */
+static void look_ahead(const work *k, const part *p, amx_product *t, int64_t tile, int64_t tiles, int64_t filters)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t calls = (tiles + 1) / 2, steps = (filters + 1) / 2 * calls * t->runs * t->blocks;
+    t->ahead = (const char *)(t->b[0] + 2 * g->filter);
+    t->ahead_lines = g->at_once > 0 ? 0 : (int)((t->depth + calls - 1) / calls);
+    if (g->at_once > 0 && g->form == GHL_AMX_DIRECT) {
+        t->ahead = (const char *)(p->copy + (tile + tiles) * AMX_ROWS * g->step);
+        t->ahead_lines = (int)((tiles * AMX_ROWS * g->step / 32 + steps - 1) / steps);
     }
 }
 
@@ -229,12 +239,14 @@ static void run_part(const work *k, part *p, int64_t begin, int64_t end)
         tiles = places(g, f, p, rows);
         some = g->at_once > 0 ? g->at_once : tiles;
         amx_begin(f->depth);
-        amx_product t = {.a_bytes = g->step * 2, .a_block = g->slabs > 1 ? g->slab : f->depth, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
-                     .depth = f->depth};
+        amx_product t = {.a_bytes = g->step * 2, .a_block = g->slabs > 1 ? g->slab : f->depth, .run = g->run + f->run, .runs = f->runs,
+                         .blocks = f->blocks, .depth = f->depth};
         for (int64_t tile = 0; tile < tiles; tile += some)
             for (int64_t filter = begin; filter < end; filter += 2) {
                 t.b[0] = k->weights + filter * g->filter + f->weights_at;
                 t.b[1] = t.b[0] + g->filter;
+                if (f->runs > 0 && (g->at_once == 0 || filter == begin))
+                    look_ahead(k, p, &t, tile, ghl_cpu_min(tiles - tile, some), end - begin);
                 multiply_filters(k, p, &t, tile, ghl_cpu_min(tiles, tile + some), filter, end - filter > 1 ? 2 : 1);
             }
     }
