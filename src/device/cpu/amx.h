@@ -18,9 +18,9 @@
  *
  * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
  *
- * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is transposed;
- * both on one line of positions that counts the padding. Two of the forms: SHIFTED (columns of x are the S C values under a row of the
- * kernel, taps are its rows, shifts of x along the line), COLUMNS (all R S C, one tap).
+ * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is
+ * transposed; both on one line of positions that counts the padding. Two of the forms: SHIFTED (columns of x are the S C values under a
+ * row of the kernel, taps are its rows, shifts of x along the line), COLUMNS (all R S C, one tap).
  */
 #ifndef GHL_DEVICE_CPU_AMX_H
 #define GHL_DEVICE_CPU_AMX_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_amx.c - the table of the convolutions on bf16 tiles, the product they are made of, and the weights' packed form: for 16 outputs, tile by tile of the phases'
- * runs, pairs of values [depth / 2][16 outputs][2], so that a tile is one load. See amx.h.
+ * isa_amx.c - the table of the convolutions on bf16 tiles, the product they are made of, and the weights' packed form: for 16 outputs,
+ * phase by phase, block by block of the runs, pairs of values [depth / 2][16 outputs][2], so that a tile is one load. See amx.h.
  */
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_amx.h"

@@ -27,6 +27,24 @@ typedef struct part {
 
 /* ---- The copy ---- */
 
+/* `count` positions of c channels become positions of four. */
+static void widen(const uint16_t *from, int64_t c, int64_t count, uint16_t *to)
+{
+    uint16_t source[AMX_DEPTH];
+    __mmask32 real = 0;
+    for (int i = 0; i < AMX_DEPTH; i++) {
+        source[i] = (uint16_t)(i / 4 * c + i % 4);
+        real |= (__mmask32)(i % 4 < c) << i;
+    }
+    const __m512i order = _mm512_loadu_si512(source);
+    for (int64_t left = count; left > 0; left -= 8, from += 8 * c, to += AMX_DEPTH) {
+        int64_t n = ghl_cpu_min(left, 8);
+        __m512i values = _mm512_maskz_loadu_epi16(((__mmask32)1 << n * c) - 1, from);
+        __mmask32 whole = n == 8 ? ~(__mmask32)0 : ((__mmask32)1 << n * 4) - 1;
+        _mm512_mask_storeu_epi16(to, whole, _mm512_maskz_permutexvar_epi16(real, order, values));
+    }
+}
+
 /* `count` positions, `stride` apart, of a slab; with zeros behind their channels. */
 static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t count, int64_t stride, uint16_t *to)
 {
@@ -36,6 +54,8 @@ static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_
             _mm512_storeu_si512(to + i * AMX_DEPTH, _mm512_loadu_si512(from + i * next));
     else if (c == g->width && stride == 1)
         amx_copy(to, from, count * c);
+    else if (g->width == 4 && stride == 1)
+        widen(from, c, count, to);
     else
         for (int64_t i = 0; i < count; i++) {
             amx_copy(to + i * g->width, from + i * next, c);
@@ -214,8 +234,8 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     }
 }
 
-/* What to bring in while `tiles` of positions meet the filters [begin, end): a part of the source that lies in place, where the weights stay in the
- * cache; for each pair of filters the next pair's weights, where they do not. */
+/* What to bring in while `tiles` of positions meet so many filters: the next part of a source that lies in place, where the weights
+ * stay in the cache; for each pair of filters the next pair's weights, where they do not. */
 static void look_ahead(const work *k, const part *p, amx_product *t, int64_t tile, int64_t tiles, int64_t filters)
 {
     const ghl_amx_gather *g = k->g;

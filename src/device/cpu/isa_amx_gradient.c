@@ -2,9 +2,9 @@
  *
  * isa_amx_gradient.c - the weight gradient on bf16 tiles, see amx.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
  *
- * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m], for a panel of filters that stays in
- * the cache. A tap is a shift of x by whole pairs. What is no output's position is 0 in e, and the padding is 0 in x. So values that are not finite reach, beside the taps
- * that met them, those taps whose window ends at the map's edge just before them.
+ * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m]; of it a panel of filters stays in
+ * the cache. A tap is a shift of x by whole pairs. What is no output's position is 0 in e, and the padding is 0 in x. So values that are
+ * not finite may reach, beside the taps whose windows they lie in, other taps of the same channel and filter at the map's edge.
  */
 #include <omp.h>
 
@@ -141,7 +141,8 @@ static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter,
     const ghl_amx_gradient *g = k->g;
     if (g->direct)
         return k->dw[p->error] + filter * AMX_ROWS * g->taps * g->width + tap * g->width + tile * AMX_ROWS;
-    return (float *)k->shared + ((((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile) * AMX_ROWS * AMX_ROWS;
+    int64_t place = (((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile;
+    return (float *)k->shared + place * AMX_ROWS * AMX_ROWS;
 }
 
 /* Some columns, taps after taps of a tile, for all of the panel's filters. */
