@@ -95,6 +95,11 @@ static const conv_case cases[] = {
     {3, 12, 12, 3, 16, 4, 4, 4, 0},   {64, 2, 2, 160, 160, 3, 3, 1, 1}, {2, 7, 7, 512, 128, 3, 3, 1, 1}, {2, 7, 7, 160, 160, 3, 3, 2, 1},
 };
 
+/* Enough positions for partial sums of groups of images, and for several chunks in a group and without groups. */
+static const conv_case long_sums[] = {
+    {130, 8, 8, 16, 16, 3, 3, 1, 1}, {96, 16, 16, 8, 512, 1, 1, 1, 0}, {66, 8, 8, 64, 256, 1, 1, 1, 0},
+};
+
 static ghl_conv_problem problem_of(const conv_case *c, int direction)
 {
     ghl_conv_problem p;
@@ -268,6 +273,13 @@ static void weights_agree(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_gradient(&cases[i]);
+    for (size_t i = 0; i < sizeof long_sums / sizeof *long_sums; i++) {
+        ghl_conv_problem p = problem_of(&long_sums[i], GHL_CONV_BACKWARD_WEIGHTS);
+        ghl_amx plan;
+        assert_true(ghl_amx_plan(&p, 2, &plan));
+        assert_true(plan.gradient.groups * plan.gradient.chunks > 1 && (i == 0 || plan.gradient.chunks > 1));
+        check_gradient(&long_sums[i]);
+    }
 }
 
 /* A NaN of x or e reaches the outputs whose windows it lies in, and no other. */
