@@ -11,14 +11,17 @@
 /* ---- Products ---- */
 
 /* For the whole reduction the sums of `rows` times `columns` tiles stay in tiles. Up to four sums leave two tiles for each operand; six
- * leave one, and b is loaded twice. */
-static inline __attribute__((always_inline)) void multiply(const amx_product *t, int rows, int columns)
+ * leave one, and b is loaded twice. In the last 16 steps the lines of the sums are brought in, a row of each at a time: else the stores
+ * would hold up the next product. `many`: there may be more than one run. */
+static inline __attribute__((always_inline)) void multiply(const amx_product *t, int rows, int columns, int many)
 {
     const uint16_t *a0 = t->a[0], *a1 = t->a[1], *a2 = t->a[2], *a3 = t->a[3];
     const uint16_t *b0 = t->b[0], *b1 = t->b[1], *b2 = t->b[2], *b3 = t->b[3];
-    const int64_t a_bytes = t->a_bytes, c_bytes = t->c_bytes, tile = (int64_t)t->depth * AMX_ROWS;
-    const int n = rows * columns;
+    const int64_t a_bytes = t->a_bytes, c_bytes = t->c_bytes, a_block = t->a_block, tile = (int64_t)t->depth * AMX_ROWS;
+    const int64_t blocks = t->blocks, late = t->expect ? (blocks > AMX_ROWS ? blocks - AMX_ROWS : 0) : blocks;
+    const int n = rows * columns, runs = many ? t->runs : 1, lines = t->ahead_lines;
     const char *ahead = t->ahead;
+    int64_t expected = 0;
 #define EACH_SUM(f) f(0) f(1) f(2) f(3) f(4) f(5)
 #define LOAD_SUM(i)                                                                                                            \
     if (n > i && t->add)                                                                                                       \
@@ -28,6 +31,9 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
 #define STORE_SUM(i)                                                                                                           \
     if (n > i)                                                                                                                 \
         _tile_stored(i, t->c[i], c_bytes);
+#define EXPECT_SUM(i)                                                                                                          \
+    if (n > i)                                                                                                                 \
+        __builtin_prefetch((const char *)t->c[i] + expected, 1);
 #define TIMES(sum, a, a_tile, load_a, b, b_tile, load_b)                                                                       \
     do {                                                                                                                       \
         if (load_a)                                                                                                            \
@@ -38,13 +44,15 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
     } while (0)
     EACH_SUM(LOAD_SUM)
     int64_t of_b = 0;
-    for (int64_t j = 0, block = 0; j < t->blocks; j++, block += t->a_block)
-        for (int r = 0; r < t->runs; r++, of_b += tile) {
-            const int64_t at = t->run[r].at + block;
-            for (int i = 0; i < t->ahead_lines; i++, ahead += 64)
+    for (int64_t j = 0, block = 0; j < blocks; j++, block += a_block) {
+        if (j >= late) {
+            EACH_SUM(EXPECT_SUM)
+            expected += c_bytes;
+        }
+        for (int r = 0; r < runs; r++, of_b += tile) {
+            const int64_t at = many ? t->run[r].at + block : block;
+            for (int i = 0; i < lines; i++, ahead += 64)
                 _mm_prefetch(ahead, _MM_HINT_T1);
-            for (int64_t i = j * t->expect; i < (j + 1) * t->expect && i < n * AMX_ROWS; i++)
-                __builtin_prefetch((const char *)t->c[i / AMX_ROWS] + i % AMX_ROWS * c_bytes, 1);
             if (n == 6) {
                 TIMES(0, a0, 6, 1, b0, 7, 1);
                 TIMES(1, a0, 6, 0, b1, 7, 1);
@@ -74,26 +82,30 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
             if (columns > 3)
                 TIMES(3, a0, 4, 0, b3, 7, 1);
         }
+    }
     EACH_SUM(STORE_SUM)
 #undef EACH_SUM
 #undef LOAD_SUM
 #undef STORE_SUM
+#undef EXPECT_SUM
 #undef TIMES
 }
 
-#define SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(1, 2) X(1, 3) X(1, 4) X(2, 2) X(2, 3)
-#define SHAPE(rows, columns)                                                                                                   \
-    static __attribute__((noinline)) void multiply_##rows##x##columns(const amx_product *t)                                    \
+#define SHAPES(X)                                                                                                              \
+    X(1, 1, 0) X(2, 1, 0) X(1, 2, 0) X(1, 3, 0) X(1, 4, 0) X(2, 2, 0) X(2, 3, 0)                                               \
+    X(1, 1, 1) X(2, 1, 1) X(3, 1, 1) X(4, 1, 1) X(1, 2, 1) X(2, 2, 1)
+#define SHAPE(rows, columns, many)                                                                                             \
+    static __attribute__((noinline)) void multiply_##rows##x##columns##_##many(const amx_product *t)                           \
     {                                                                                                                          \
-        multiply(t, rows, columns);                                                                                            \
+        multiply(t, rows, columns, many);                                                                                      \
     }
 SHAPES(SHAPE)
-#define SHAPE_ROW(rows, columns) [rows][columns] = multiply_##rows##x##columns,
+#define SHAPE_ROW(rows, columns, many) [many][rows][columns] = multiply_##rows##x##columns##_##many,
 
 void ghl_amx_multiply(const amx_product *t, int rows, int columns)
 {
-    static void (*const of[5][5])(const amx_product *) = {SHAPES(SHAPE_ROW)};
-    of[rows][columns](t);
+    static void (*const of[2][5][5])(const amx_product *) = {SHAPES(SHAPE_ROW)};
+    of[t->run != NULL][rows][columns](t);
 }
 
 /* ---- Weights ---- */

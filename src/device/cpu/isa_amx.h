@@ -86,16 +86,16 @@ static inline void amx_transpose_pairs(__m512i v[16])
 typedef struct amx_product {
     const uint16_t *a[4], *b[4];
     int64_t a_bytes, a_block;     /* bytes from a row of a to the next; elements from a block to the next */
-    const ghl_amx_run *run;       /* where in a each run begins; b has a tile for each block and, in it, each run, in order */
+    const ghl_amx_run *run;       /* where in a each run begins; b has a tile for each block and, in it, each run; NULL: one, at 0 */
     int runs, blocks, depth, add;
     const char *ahead;            /* what will be needed next, brought into the second-level cache meanwhile: */
     int ahead_lines;              /* so many cache lines with each tile */
-    int expect;                   /* and so many rows of the sums, which lie far apart; where runs is 1 */
+    int expect;                   /* the sums lie where they are not in the first-level cache */
     float *c[6];                  /* c[i * columns + j] */
     int64_t c_bytes;
 } amx_product;
 
-/* rows x columns: up to 4x1, 1x4, 2x2, and 2x3 if the depth is 32. */
+/* rows x columns: 1x1, 2x1, 1x2, 2x2; with runs up to 4x1; without up to 1x4, and, if the depth is 32, 2x3. */
 void ghl_amx_multiply(const amx_product *t, int rows, int columns);
 
 /* How many of `left` tiles to take next: `most` at a time, and never a last one alone, for a sum alone waits for itself. */

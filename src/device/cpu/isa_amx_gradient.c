@@ -158,7 +158,6 @@ static void sum_columns(const work *k, const panel *p, amx_product *t, const int
             for (int j = 0; j < columns; j++)
                 t->c[i * columns + j] = sum_at(k, p, tap[j], p->first + filter + i, tile[j]);
         }
-        t->expect = g->direct ? (int)((rows * columns * AMX_ROWS + t->blocks - 1) / t->blocks) : 0;
         ghl_amx_multiply(t, (int)rows, columns);
         t->ahead += t->ahead_lines * t->blocks * 64;
     }
@@ -167,10 +166,9 @@ static void sum_columns(const work *k, const panel *p, amx_product *t, const int
 /* Neighbouring taps of a tile read the same x but for a few rows, so they are done together. */
 static void sum_panel(const work *k, const panel *p, span tiles)
 {
-    static const ghl_amx_run run = {0, 0, 0};
     const ghl_amx_gradient *g = k->g;
     const int most = p->filters == 1 ? 4 : 3;
-    amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .run = &run, .runs = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
+    amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .runs = 1, .expect = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
                      .depth = AMX_DEPTH, .add = p->add, .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
     int64_t all = (tiles.end - tiles.begin) * g->taps, calls = (p->filters + 1) / 2;
     for (int64_t entry = 0, columns; entry < all; entry += columns) {
