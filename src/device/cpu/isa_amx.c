@@ -166,25 +166,30 @@ static void pack_back(const ghl_amx_gather *g, const place *p, const float *w, i
     }
 }
 
+/* The tile of 16 outputs, a phase, and the number of a block and run in it. */
+static void pack_tile(const ghl_amx_gather *g, const ghl_amx_phase *f, int64_t filter, int64_t tile, const float *w, uint16_t *packed)
+{
+    const place p = {g->channels, tile / f->runs * f->depth, &g->run[f->run + tile % f->runs], f};
+    const float *from = w + filter * AMX_ROWS * g->output_step;
+    uint16_t *to = packed + filter * g->filter + f->weights_at + tile * f->depth * AMX_ROWS;
+    if (g->source_step == 1)
+        pack_forward(g, &p, from, g->outputs - filter * AMX_ROWS, to);
+    else
+        pack_back(g, &p, from, g->outputs - filter * AMX_ROWS, to);
+}
+
+/* w is read along its rows in either direction. */
 void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed)
 {
     const ghl_amx_gather *g = &((const ghl_amx *)plan)->gather;
+    for (int i = 0; i < g->phases; i++) {
+        const ghl_amx_phase *f = &g->phase[i];
+        const int64_t tiles = (int64_t)f->blocks * f->runs;
+        const bool forward = g->source_step == 1;
 #pragma omp parallel for schedule(static)
-    for (int64_t filter = 0; filter < g->filters; filter++) {
-        uint16_t *to = (uint16_t *)w_packed + filter * g->filter;
-        const float *from = w + filter * AMX_ROWS * g->output_step;
-        int64_t outputs = g->outputs - filter * AMX_ROWS;
-        for (int i = 0; i < g->phases; i++) {
-            const ghl_amx_phase *f = &g->phase[i];
-            for (int block = 0; block < f->blocks; block++)
-                for (int run = 0; run < f->runs; run++, to += f->depth * AMX_ROWS) {
-                    const place p = {g->channels, (int64_t)block * f->depth, &g->run[f->run + run], f};
-                    if (g->source_step == 1)
-                        pack_forward(g, &p, from, outputs, to);
-                    else
-                        pack_back(g, &p, from, outputs, to);
-                }
-        }
+        for (int64_t outer = 0; outer < (forward ? g->filters : tiles); outer++)
+            for (int64_t inner = 0; inner < (forward ? tiles : g->filters); inner++)
+                pack_tile(g, f, forward ? outer : inner, forward ? inner : outer, w, w_packed);
     }
 }
 
