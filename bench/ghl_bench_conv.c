@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "device/cpu/conv.h"
@@ -131,6 +132,16 @@ static ghl_status measure(const bench *b, const ghl_conv_problem *p, const char 
     return GHL_OK;
 }
 
+/* Memory in huge pages, as the device's is. */
+static void *huge(size_t bytes)
+{
+    const size_t page = 2 << 20;
+    void *memory = aligned_alloc(page, (bytes + page - 1) / page * page + page);
+    if (memory != NULL)
+        (void)madvise(memory, bytes + page, MADV_HUGEPAGE);
+    return memory;
+}
+
 /* Tiles of bf16. */
 static ghl_status tiles(bench *b, const ghl_conv_problem *p)
 {
@@ -152,7 +163,7 @@ static ghl_status tiles(bench *b, const ghl_conv_problem *p)
         way single = {.plan = &amx, .kernels16 = kernels->amx, .n = 1}, pair = {.plan = &amx, .kernels16 = kernels->amx, .n = 2};
         if (kernels->amx == NULL)
             continue;
-        b->packed = aligned_alloc(4096, (amx.weights_bytes + 4095) / 4096 * 4096 + 4096);
+        b->packed = huge(amx.weights_bytes);
         if (b->packed == NULL)
             return ghl_fail(GHL_MEMORY, NULL, "no memory for weights");
         if (p->direction != GHL_CONV_BACKWARD_WEIGHTS)
@@ -208,7 +219,7 @@ static ghl_status every_way(bench *b, const ghl_conv_problem *p)
 static float *values(ghl_shape s)
 {
     int64_t n = ghl_shape_elements(s);
-    float *v = aligned_alloc(64, (size_t)(n * 4 + 63) / 64 * 64);
+    float *v = huge((size_t)n * 4);
     for (int64_t i = 0; v != NULL && i < n; i++) {
         uint32_t words[4];
         if (i % 4 == 0)
@@ -222,7 +233,7 @@ static float *values(ghl_shape s)
 static uint16_t *values16(ghl_shape s, const float *v)
 {
     int64_t n = ghl_shape_elements(s);
-    uint16_t *to = v == NULL ? NULL : aligned_alloc(64, (size_t)(n * 2 + 63) / 64 * 64);
+    uint16_t *to = v == NULL ? NULL : huge((size_t)n * 2);
     for (int64_t i = 0; to != NULL && i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &v[i], sizeof bits);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <sys/mman.h>
 
 #include "device/cpu/conv.h"
 #include "device/cpu/cpu.h"
@@ -33,10 +34,22 @@ static uint16_t to16(float f)
     return (uint16_t)(isnan(f) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* What lies behind the last byte may not be touched. Never given back: the program is short. */
 static void *memory(size_t bytes)
 {
-    void *m = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + 4096);
+    const size_t page = 4096, pages = (bytes + page - 1) / page;
+    char *m = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(m != MAP_FAILED);
+    assert_int_equal(mprotect(m + pages * page, page, PROT_NONE), 0);
+    return m + pages * page - bytes;
+}
+
+/* Working memory, which must be aligned and may be large: given back. */
+static void *working_memory(size_t bytes)
+{
+    void *m = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     assert_non_null(m);
+    memset(m, 0xff, bytes); /* NaN: what a kernel reads, it must have written */
     return m;
 }
 
@@ -80,6 +93,11 @@ static const conv_case cases[] = {
     {3, 10, 10, 8, 8, 3, 3, 1, 2},    {1, 40, 9, 10, 33, 3, 3, 1, 1},  {1, 3, 3, 5, 7, 2, 2, 1, 1},     {2, 11, 8, 16, 16, 5, 5, 2, 2},
     {1, 1, 70, 48, 16, 1, 3, 1, 0},   {2, 64, 64, 64, 32, 3, 3, 1, 1}, {16, 8, 8, 96, 384, 3, 3, 1, 1}, {2, 6, 6, 384, 288, 3, 3, 1, 1},
     {3, 12, 12, 3, 16, 4, 4, 4, 0},   {64, 2, 2, 160, 160, 3, 3, 1, 1}, {2, 7, 7, 512, 128, 3, 3, 1, 1}, {2, 7, 7, 160, 160, 3, 3, 2, 1},
+};
+
+/* Enough positions for partial sums of groups of images, and for several chunks in a group and without groups. */
+static const conv_case long_sums[] = {
+    {130, 8, 8, 16, 16, 3, 3, 1, 1}, {96, 16, 16, 8, 512, 1, 1, 1, 0}, {66, 8, 8, 64, 256, 1, 1, 1, 0},
 };
 
 static ghl_conv_problem problem_of(const conv_case *c, int direction)
@@ -154,10 +172,8 @@ static uint16_t *run_gather(const ghl_conv_problem *p, int threads, const uint16
     ghl_amx plan;
     bool forward = p->direction == GHL_CONV_FORWARD;
     assert_true(ghl_amx_plan(p, threads, &plan));
-    char *scratch = memory(plan.scratch_bytes), *packed = memory(plan.weights_bytes);
+    char *scratch = working_memory(plan.scratch_bytes), *packed = working_memory(plan.weights_bytes + 1);
     uint16_t *out = memory((size_t)ghl_shape_elements(forward ? p->y : p->x) * 2);
-    memset(scratch, 0xff, plan.scratch_bytes); /* NaN: what a kernel reads, it must have written */
-    memset(packed, 0xff, plan.weights_bytes);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->pack_weights(&plan, w, packed);
     if (forward)
@@ -192,17 +208,14 @@ static void check_gather(const conv_case *c, int direction, int64_t nan_at)
     for (int64_t i = 0; i < n; i++)
         got[i] = from16(one[i]);
     compare(text, &s, got, n, 1.0 / 256);
-    void *all[] = {rounded, unused, w, bias, from, s.sum, s.size, got, one, two};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free(all[i]);
+    free(s.sum), free(s.size), free(got);
 }
 
 static void run_gradient(const ghl_conv_problem *p, int threads, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw)
 {
     ghl_amx plan;
     assert_true(ghl_amx_plan(p, threads, &plan));
-    char *scratch = memory(plan.scratch_bytes);
-    memset(scratch, 0xff, plan.scratch_bytes);
+    char *scratch = working_memory(plan.scratch_bytes);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->backward_weights(&plan, x, n, e, dw, scratch);
     free(scratch);
@@ -232,11 +245,7 @@ static void check_gradient(const conv_case *c)
         all_products(&p, add, &s);
         compare(text, &s, dw[2 * i], n, 1e-6);
         free(s.sum), free(s.size);
-        free(e[i]);
     }
-    free(x);
-    for (int i = 0; i < 5; i++)
-        free(dw[i]);
 }
 
 static void forward_agrees(void **state)
@@ -264,6 +273,13 @@ static void weights_agree(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_gradient(&cases[i]);
+    for (size_t i = 0; i < sizeof long_sums / sizeof *long_sums; i++) {
+        ghl_conv_problem p = problem_of(&long_sums[i], GHL_CONV_BACKWARD_WEIGHTS);
+        ghl_amx plan;
+        assert_true(ghl_amx_plan(&p, 2, &plan));
+        assert_true(plan.gradient.groups * plan.gradient.chunks > 1 && (i == 0 || plan.gradient.chunks > 1));
+        check_gradient(&long_sums[i]);
+    }
 }
 
 /* A NaN of x or e reaches the outputs whose windows it lies in, and no other. */

@@ -9,7 +9,7 @@
 
 #include "device/cpu/conv.h"
 
-enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH };
+enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH, WEIGHTS_STAY = 350000 /* elements */ };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -86,32 +86,41 @@ static void lay_out_copy(ghl_amx_gather *g, int64_t area)
     int64_t beyond = (columns - 1) * g->in_stride[1] + g->reach[1] + 1 - front - g->columns; /* columns of padding at the right */
     g->plane_rows = over((g->band - 1) * g->in_stride[0] + g->reach[0] + 1, g->in_stride[0]);
     g->pitch = g->line = columns;
+    g->slabs = g->form < GHL_AMX_COLUMNS && g->channels % DEPTH == 0 ? g->channels / DEPTH : 1;
+    g->width = g->channels / g->slabs;
     if (g->form == GHL_AMX_PADDED) {
         g->pitch = up(g->columns + front + most(0, beyond - front), g->in_stride[1]);
         g->line = g->pitch / g->in_stride[1];
-        g->step = g->channels * g->in_stride[1];
-        g->plane = up((g->plane_rows * g->pitch + front) * g->channels, DEPTH);
-        g->image = g->plane * g->in_stride[0];
+        g->step = g->width * g->in_stride[1];
+        g->plane = up((g->plane_rows * g->pitch + front) * g->width, DEPTH);
+        g->slab = g->plane * g->in_stride[0];
     } else if (g->form == GHL_AMX_SHIFTED) {
-        g->step = g->channels;
-        g->plane = g->plane_rows * g->line * g->channels;
-        g->image = g->plane * g->in_stride[0] * (g->reach[1] + 1);
+        g->step = g->width;
+        g->plane = g->plane_rows * g->line * g->width;
+        g->slab = g->plane * g->in_stride[0] * (g->reach[1] + 1);
+    } else if (g->form == GHL_AMX_COLUMNS && g->sources % DEPTH == 0) {
+        g->slabs = area * g->sources / DEPTH;
+        g->step = DEPTH;
+        g->slab = g->group * g->band * columns * g->step;
+        g->image = g->band * columns * g->step * g->slabs;
+        return;
     } else {
         int64_t length = area * g->sources, tiles = over(length, DEPTH), even = up(over(length, tiles), 2) * tiles;
         g->step = g->form == GHL_AMX_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
-        g->image = g->band * columns * g->step;
+        g->slab = g->band * columns * g->step;
     }
+    g->image = g->slab * g->slabs;
 }
 
 static void add_runs(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int *used)
 {
-    int64_t each = g->form == GHL_AMX_SHIFTED ? 1 : columns->count, length = each * g->channels;
+    int64_t each = g->form == GHL_AMX_SHIFTED || g->slabs > 1 ? 1 : columns->count, length = each * g->channels;
     f->run = *used;
     for (int64_t i = 0; i < rows->count; i++)
         for (int64_t j = 0; j < columns->count; j += each) {
             int64_t row = rows->offset + i - g->low[0], column = columns->offset + j - g->low[1];
-            int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->channels;
-            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->channels;
+            int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->width;
+            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->width;
             g->run[(*used)++] = (ghl_amx_run){at, (int32_t)((rows->tap + i * rows->step) * width + columns->tap + j * columns->step),
                                               (int32_t)columns->step};
         }
@@ -151,10 +160,18 @@ static void add_phases(const ghl_conv_problem *p, ghl_amx_gather *g)
     g->filter = at;
 }
 
-/* Cycles for all images. */
+/* Bytes of the copy at a time, and whether the weights are too many to stay in the second-level cache beside it. */
+static int64_t copy_budget(const ghl_amx_gather *g)
+{
+    return g->filters * g->filter > WEIGHTS_STAY ? 1100000 : 300000;
+}
+
+/* Cycles for all images. Weights that do not stay are brought in again for every block of images. */
 static double gather_cost(const ghl_amx_gather *g)
 {
-    double tiles = 0, copy = (double)g->image / 8;
+    double tiles = 0, copy = (double)g->image / 8, weights = (double)(g->filters * g->filter) * 2;
+    if (weights > 2 * WEIGHTS_STAY)
+        copy += weights / 8 / (double)most(1, least(g->images, copy_budget(g) / (g->image * 2)));
     for (int i = 0; i < g->phases; i++) {
         const ghl_amx_phase *f = &g->phase[i];
         double all = g->form >= GHL_AMX_COLUMNS ? (double)(f->rows * f->columns) / ROWS
@@ -185,14 +202,14 @@ static bool gather_in_form(const ghl_conv_problem *p, const ghl_amx_gather *base
 /* Images, or rows of an image, that are done at a time; parts of the outputs, so that every thread has its share. */
 static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
 {
-    int64_t rows = g->band, image = most(1, g->image * 2), weights = g->filters * g->filter * 2, few = 4 * threads;
-    int64_t budget = weights > 700000 ? 1100000 : 300000, tasks;
+    int64_t rows = g->band, image = most(1, g->image * 2), few = 4 * threads, budget = copy_budget(g), tasks;
+    bool stay = g->filters * g->filter <= WEIGHTS_STAY;
     g->group = most(1, least(budget / image, g->images));
     g->bands = 1;
     if (image > budget)
         g->bands = least(over(image, budget), rows);
     if (g->images * g->bands > few)
-        g->group = most(1, least(g->group, over(g->images, weights > 700000 ? threads : few)));
+        g->group = most(1, least(g->group, over(g->images, stay ? few : threads)));
     else if (g->images == 1)
         g->bands = most(g->bands, least(few, over(rows, 64)));
     if (g->bands > 1) {
@@ -201,8 +218,9 @@ static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
         if (g->out_columns == 1)
             g->band = least(rows, up(g->band, 2 * ROWS));
         g->bands = over(rows, g->band);
-        lay_out_copy(g, area);
     }
+    g->at_once = stay ? 4 : 0;
+    lay_out_copy(g, area);
     tasks = over(g->images, g->group) * g->bands;
     g->parts = most(1, least(over(2 * threads, tasks), g->filters / 2));
 }
@@ -214,7 +232,7 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
     int64_t area = p->w.h * p->w.w;
     ghl_amx_gather base = {.images = from.n, .rows = from.h, .columns = from.w, .sources = from.c, .out_rows = to.h, .out_columns = to.w,
                            .outputs = to.c, .filters = over(to.c, ROWS), .source_step = back ? area * p->w.c : 1,
-                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c}, g, *best = &out->gather;
+                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c, .group = 1}, g, *best = &out->gather;
     for (int i = 0; i < 2; i++) {
         base.in_stride[i] = back ? 1 : p->window.stride[i];
         base.out_stride[i] = back ? p->window.stride[i] : 1;
@@ -237,78 +255,102 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
 
 static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
 {
-    int64_t front = g->padding[1], columns = g->y.w, covered = (columns - 1) * g->stride[1] + g->kernel[1];
-    int64_t below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h, rows;
-    g->top = most(g->padding[0], below);
-    if (g->form == GHL_AMX_COLUMNS)
-        g->top = g->padding[0];
-    g->height = up(g->top + g->x.h, g->stride[0]);
-    g->pitch = most(front + g->x.w, covered);
-    g->line = columns;
-    g->planes = 1;
-    g->width = g->x.c;
-    rows = g->height / g->stride[0];
-    if (g->form == GHL_AMX_PADDED) {
-        g->pitch = g->x.w + front + most(0, covered - g->x.w - 2 * front);
-        g->line = g->pitch;
-        g->taps = p->w.h * p->w.w;
-        for (int64_t t = 0; t < g->taps; t++)
-            g->tap[t] = (ghl_amx_tap){(t / p->w.w + g->top - g->padding[0]) * g->pitch + t % p->w.w, 0};
-    } else if (g->form == GHL_AMX_SHIFTED) {
-        g->width = p->w.w * g->x.c;
-        g->planes = g->stride[0];
-        g->taps = p->w.h;
-        for (int64_t t = 0; t < g->taps; t++) {
-            int64_t row = t + g->top - g->padding[0];
-            g->tap[t] = (ghl_amx_tap){row / g->stride[0] * columns, row % g->stride[0]};
-        }
-    } else {
-        g->width = p->w.h * p->w.w * g->x.c;
-        g->taps = 1;
-        g->height = most(g->height, (g->y.h - 1) * g->stride[0] + g->kernel[0]);
-        rows = g->y.h;
-    }
-    for (int64_t t = 0; t < g->taps; t++)
+    int64_t front = g->padding[1], below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h;
+    bool columns = g->form == GHL_AMX_COLUMNS;
+    g->top = columns ? g->padding[0] : most(g->padding[0], below);
+    g->height = columns ? most(g->top + g->x.h, (g->y.h - 1) * g->stride[0] + g->kernel[0]) : up(g->top + g->x.h, g->stride[0]);
+    g->pitch = most(front + g->x.w, (g->y.w - 1) * g->stride[1] + g->kernel[1]);
+    g->line = columns ? g->y.w : up(g->y.w, 2);
+    g->length = up((columns ? g->y.h : g->height / g->stride[0]) * g->line, 2);
+    g->planes = columns ? 1 : g->stride[0];
+    g->taps = columns ? 1 : p->w.h;
+    g->width = p->w.h / g->taps * p->w.w * g->x.c;
+    for (int64_t t = 0; t < g->taps; t++) {
+        int64_t row = columns ? 0 : t + g->top - g->padding[0];
+        g->tap[t] = (ghl_amx_tap){row / g->stride[0] * g->line, row % g->stride[0]};
         g->margin = most(g->margin, g->tap[t].shift);
-    g->length = up(rows * g->line, 2);
+    }
     g->tiles = over(g->width, ROWS);
     g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
 
-/* Cycles an image: the products, the laying out of x, the transposing of e. */
-static double gradient_cost(const ghl_amx_gradient *g)
+/* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk. */
+static void cut_panels(ghl_amx_gradient *g)
 {
-    double positions = (double)g->length, product = positions / DEPTH * (double)(g->taps * g->tiles * g->filters * 16);
-    return product + positions * (double)(g->tiles * g->planes) + positions * (double)g->filters * ROWS / 6;
+    enum { PANEL = 900000 };
+    double least_bytes = 0, sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
+    double x = (double)(g->planes * g->tiles * g->length * g->x.n) * ROWS * 2;
+    for (int64_t chunks = 1; chunks <= least(g->x.n, 64); chunks++) {
+        int64_t chunk = over(g->x.n, chunks), panel = least(g->filters, PANEL / (chunk * g->length * ROWS * 2) / 2 * 2);
+        double bytes = panel > 0 ? x * (double)over(g->filters, panel) + sums * (double)(2 * chunks) : 0;
+        if (panel > 0 && (least_bytes == 0 || bytes < least_bytes)) {
+            least_bytes = bytes;
+            g->chunk = chunk;
+            g->panel = over(over(g->filters, over(g->filters, panel)), 2) * 2;
+        }
+    }
+    if (least_bytes == 0) {
+        g->chunk = 1;
+        g->panel = least(g->filters, 2);
+    }
+    g->panel = least(g->panel, g->filters);
 }
 
-/* How the sum is cut: groups with sums of their own where these are small, chunks that fit the cache. */
+/* How the sum is cut: groups with sums of their own where these are small, else panels of filters; chunks that fit the cache. */
 static void cut_sum(ghl_amx_gradient *g)
 {
-    enum { SUMS = 12 << 20, SMALL = 3 << 19, CACHE = 1200000, POSITIONS = 256 };
-    int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, x = g->planes * g->tiles * g->length * ROWS * 2;
+    enum { SUMS = 3 << 19, GROUPS = 16, FEW = 8, LONG = 1024, CACHE = 1200000 };
+    int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, position = ROWS * 2;
     g->groups = 1;
-    if (sums <= SMALL)
-        while (g->groups < 16 && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= POSITIONS)
-            g->groups *= 2;
-    g->shared = g->groups == 1;
-    if (g->shared) {
-        g->panel = least(g->filters, 4);
-        for (int64_t panel = 8; panel >= 4; panel -= 2)
-            if (g->filters % panel == 0 && panel * g->length * g->x.n * ROWS * 2 <= CACHE * 3 / 4) {
-                g->panel = panel;
-                break;
-            }
-        g->chunk = CACHE * 3 / 4 / (g->panel * g->length * ROWS * 2);
-    } else {
-        int64_t e = g->length * ROWS * 2;
-        g->panel = most(least(2, g->filters), least(g->filters, (CACHE - x) / e));
-        g->chunk = CACHE / (x + g->panel * e);
-    }
+    while (g->groups < GROUPS && g->groups * 2 * sums <= SUMS && g->groups * 2 <= g->x.n && g->x.n / (g->groups * 2) * g->length >= LONG)
+        g->groups *= 2;
+    g->shared = g->groups < FEW;
+    g->groups = g->shared ? 1 : g->groups;
+    g->panel = g->filters;
+    g->chunk = CACHE / ((g->planes * g->tiles + g->filters) * g->length * position);
+    if (g->shared)
+        cut_panels(g);
     int64_t images = over(g->x.n, g->groups);
     g->chunk = most(1, least(g->chunk, images));
-    g->chunk = over(images, over(images, g->chunk));
+    g->chunks = over(images, g->chunk);
+    g->chunk = over(images, g->chunks);
     g->direct = g->groups == 1 && g->width % ROWS == 0 && g->y.c % ROWS == 0;
+}
+
+/* Cycles: the products, the laying out of x, the transposing of e, and what passes between the second-level cache and the last. */
+static double gradient_cost(const ghl_amx_gradient *g)
+{
+    double positions = (double)(g->length * g->x.n), columns = (double)(g->tiles * g->planes), filters = (double)g->filters;
+    double product = positions / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
+    double sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
+    double stream = g->shared ? columns * positions * ROWS * 2 * (double)over(g->filters, g->panel) + sums * (double)(2 * g->chunks) : 0;
+    return product + columns * positions + filters * positions * ROWS / 6 + stream / 8;
+}
+
+static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
+{
+    enum { AT_ONCE = 96 << 20 };
+    int64_t panels = over(g->filters, g->panel);
+    g->chunk_line = up(g->chunk * g->length, DEPTH);
+    g->tile_line = (g->chunk_line + g->margin) * ROWS + DEPTH;
+    g->plane = g->tiles * g->tile_line;
+    g->e_line = g->chunk_line + (g->chunk_line / DEPTH % 2 == 0 ? DEPTH : 0); /* an odd number of cache lines */
+    g->parts = g->shared ? most(1, least(over(4 * out->threads, panels), g->tiles / 3)) : 1;
+    g->x_bytes = ghl_scratch_round((size_t)(g->planes * g->plane) * 2);
+    g->e_bytes = ghl_scratch_round((size_t)(g->filters * ROWS * g->e_line) * 2);
+    g->at_once = g->shared ? most(1, least(g->chunks, AT_ONCE / (int64_t)(g->x_bytes + 2 * g->e_bytes))) : 1;
+    if (!g->direct)
+        g->sums_bytes = ghl_scratch_round((size_t)(g->groups * 2 * g->filters * g->taps * g->tiles * ROWS * ROWS) * sizeof(float));
+    size_t packed = (size_t)g->at_once * (g->x_bytes + (g->shared ? 2 : 1) * g->e_bytes);
+    g->x_at = g->shared ? g->sums_bytes : 0;
+    g->e_at = g->x_at + (size_t)g->at_once * g->x_bytes;
+    g->to_at = g->shared ? 0 : packed;
+    g->from_at = g->to_at + ghl_scratch_round((size_t)g->chunk_line * sizeof(int32_t));
+    g->copy_at = g->from_at + ghl_scratch_round((size_t)g->length * sizeof(int32_t));
+    out->shared_bytes = g->sums_bytes + (g->shared ? packed : 0);
+    out->own_bytes = g->copy_at;
+    if (!g->in_place)
+        out->own_bytes += ghl_scratch_round((size_t)((g->height + 1) * g->pitch * g->x.c + 4 * DEPTH) * 2);
 }
 
 static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
@@ -316,36 +358,17 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
     const ghl_window *v = &p->window;
     ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
                              .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS)}, g, *best = &out->gradient;
-    for (int form = 0; form <= GHL_AMX_COLUMNS; form++) {
-        if ((form == GHL_AMX_PADDED && v->stride[0] * v->stride[1] > 1) ||
-            (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0))
+    for (int form = GHL_AMX_SHIFTED; form <= GHL_AMX_COLUMNS; form++) {
+        if (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0)
             continue;
         g = base;
         g.form = (ghl_amx_form)form;
         lay_out_line(p, &g);
+        cut_sum(&g);
         if (best->tiles == 0 || gradient_cost(&g) < gradient_cost(best))
             *best = g;
     }
-    cut_sum(best);
-    int64_t panels = over(best->filters, best->panel), chunks = best->groups * over(over(best->x.n, best->groups), best->chunk);
-    best->chunk_line = up(best->chunk * best->length + best->margin, DEPTH);
-    best->tile_line = best->chunk_line * ROWS + DEPTH;
-    best->plane = best->tiles * best->tile_line;
-    best->e_line = up(best->margin, DEPTH) + best->chunk_line;
-    if (best->e_line / DEPTH % 2 == 0)
-        best->e_line += DEPTH;
-    best->parts = best->shared ? most(1, least(over(4 * out->threads, panels), best->tiles / 2)) : 1;
-    best->x_bytes = ghl_scratch_round((size_t)(best->planes * best->plane) * 2);
-    if (!best->direct)
-        best->sums_bytes = ghl_scratch_round((size_t)(best->groups * 2 * best->filters * best->taps * best->tiles * ROWS * ROWS) * sizeof(float));
-    out->shared_bytes = best->sums_bytes + (best->shared ? best->x_bytes * (size_t)chunks : 0);
-    best->e_at = best->x_at + (best->shared ? 0 : best->x_bytes);
-    best->to_at = best->e_at + ghl_scratch_round((size_t)(best->panel * ROWS * best->e_line) * 2);
-    best->from_at = best->to_at + ghl_scratch_round((size_t)best->chunk_line * sizeof(int32_t));
-    best->copy_at = best->from_at + ghl_scratch_round((size_t)best->length * sizeof(int32_t));
-    out->own_bytes = best->copy_at;
-    if (!best->in_place)
-        out->own_bytes += ghl_scratch_round((size_t)((best->height + 1) * best->pitch * best->x.c + 4 * DEPTH) * 2);
+    place_gradient(best, out);
 }
 
 /* ---- Both ---- */

@@ -13,11 +13,14 @@
  *   COLUMNS  every position with all of its taps: no position is in vain. A single run.
  *   DIRECT   the source as it lies: kernels of 1x1, and of the whole map (linear layers).
  *
+ * Where there are 64 channels or more, PADDED and SHIFTED copies are cut into slabs of 32 channels: then a tile is contiguous, and all taps
+ * of a slab find their rows in the first-level cache. COLUMNS are cut into tiles for the same reason.
+ *
  * The outputs of backward data with a stride form phases, one for each remainder of row and column; each has its own taps.
  *
- * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is transposed;
- * both on one line of positions that counts the padding, so that a tap is a shift of e. The same forms: PADDED (taps are shifts by
- * rows and columns, columns of x are its C channels), SHIFTED (taps are rows, columns of x are S C), COLUMNS (one tap, R S C).
+ * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is
+ * transposed; both on one line of positions that counts the padding. Two of the forms: SHIFTED (columns of x are the S C values under a
+ * row of the kernel, taps are its rows, shifts of x along the line), COLUMNS (all R S C, one tap).
  */
 #ifndef GHL_DEVICE_CPU_AMX_H
 #define GHL_DEVICE_CPU_AMX_H
@@ -55,10 +58,12 @@ typedef struct ghl_amx_gather {
     int64_t low[2], reach[2];               /* of the taps' offsets: the lowest, and how much further the others reach */
     ghl_amx_form form;
     int64_t channels;                       /* of a position in the copy: sources and zeros */
+    int64_t slabs, width, slab;             /* of `width` channels each, one after the other in the copy; elements of one */
     int64_t pitch;                          /* of a row of the copy, in positions of the source */
     int64_t step, line;                     /* elements from an output position to the next; output positions from a row to the next */
     int64_t plane, image, plane_rows;       /* sizes in the copy, elements; rows of a plane */
     int64_t group, band, bands;             /* images, or else output rows of one image, done at a time */
+    int64_t at_once;                        /* tiles of positions for which all weights are used one after the other; 0: all */
     size_t copy_bytes;                      /* the end of a thread's scratch */
     int64_t parts;                          /* into which the outputs are cut for parallel work */
     int64_t filters;                        /* 16 outputs each */
@@ -71,7 +76,7 @@ typedef struct ghl_amx_gather {
 } ghl_amx_gather;
 
 typedef struct ghl_amx_tap {
-    int64_t shift, plane; /* positions by which e is shifted; plane of x */
+    int64_t shift, plane; /* positions, even; plane of x */
 } ghl_amx_tap;
 
 typedef struct ghl_amx_gradient {
@@ -83,18 +88,21 @@ typedef struct ghl_amx_gradient {
     int64_t line, length;           /* positions from an output row to the next, from an image to the next; length is even */
     int64_t margin;                 /* the largest shift */
     int64_t width, tiles;           /* columns of x under a tap, and how many tiles of 16 that is */
-    int64_t planes, taps;           /* planes hold taps / planes taps each or one less, in order */
+    int64_t planes, taps;           /* a plane for each remainder of rows by the stride */
     ghl_amx_tap tap[GHL_AMX_RUNS];
     int64_t groups;                 /* of images with partial sums of their own; 1: straight into dw */
     int64_t chunk;                  /* images done at a time */
     int64_t chunk_line;             /* positions of a chunk, multiple of 32 */
+    int64_t chunks;                 /* of a group */
+    int64_t at_once;                /* chunks that are packed at a time */
     int64_t panel;                  /* tiles of 16 filters done at a time */
     int64_t filters, parts;         /* K / 16, rounded up; into how many parts the columns are cut for parallel work */
     int64_t tile_line, plane;       /* elements of a tile of columns of packed x, and of a plane */
     int64_t e_line;                 /* of a row of transposed e */
-    size_t sums_bytes, x_bytes;     /* shared: partial sums, then packed x, so many bytes a chunk */
-    size_t x_at, e_at, to_at, from_at, copy_at; /* a thread's own: packed x, e, the places of e and of x, the padded copy */
-    bool shared, direct;            /* x is packed once for all threads; tiles go straight into dw */
+    size_t sums_bytes, x_bytes, e_bytes; /* partial sums; packed x and transposed e of a chunk */
+    size_t x_at, e_at;              /* where these lie, in a thread's own or in the shared part of the scratch */
+    size_t to_at, from_at, copy_at; /* a thread's own: the places of e and of x, the padded copy */
+    bool shared, direct;            /* x and e are packed once for all threads; tiles go straight into dw */
 } ghl_amx_gradient;
 
 typedef struct ghl_amx {

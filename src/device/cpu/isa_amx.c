@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_amx.c - the table of the convolutions on bf16 tiles, the product they are made of, and the weights' packed form: for 16 outputs, tile by tile of the phases'
- * runs, pairs of values [depth / 2][16 outputs][2], so that a tile is one load. See amx.h.
+ * isa_amx.c - the table of the convolutions on bf16 tiles, the product they are made of, and the weights' packed form: for 16 outputs,
+ * phase by phase, block by block of the runs, pairs of values [depth / 2][16 outputs][2], so that a tile is one load. See amx.h.
  */
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_amx.h"
@@ -10,95 +10,102 @@
 
 /* ---- Products ---- */
 
-static inline __attribute__((always_inline)) void multiply(const amx_product *t, int rows, int columns)
+/* For the whole reduction the sums of `rows` times `columns` tiles stay in tiles. Up to four sums leave two tiles for each operand; six
+ * leave one, and b is loaded twice. In the last 16 steps the lines of the sums are brought in, a row of each at a time: else the stores
+ * would hold up the next product. `many`: there may be more than one run. */
+static inline __attribute__((always_inline)) void multiply(const amx_product *t, int rows, int columns, int many)
 {
-    const uint16_t *b = t->b;
-    const int64_t a_bytes = t->a_bytes, c_bytes = t->c_bytes, next = t->b_next, tile = (int64_t)t->depth * AMX_ROWS;
-    const int n = rows * columns;
-    if (t->add) {
-        _tile_loadd(0, t->c[0], c_bytes);
-        if (n > 1)
-            _tile_loadd(1, t->c[1], c_bytes);
-        if (n > 2)
-            _tile_loadd(2, t->c[2], c_bytes);
-        if (n > 3)
-            _tile_loadd(3, t->c[3], c_bytes);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    for (int r = 0; r < t->runs; r++)
-        for (int64_t j = 0, at = t->run[r].at; j < t->blocks; j++, at += t->depth, b += tile) {
-            _tile_loadd(6, b, 64);
-            _tile_loadd(4, t->a[0] + at, a_bytes);
-            _tile_dpbf16ps(0, 4, 6);
-            if (columns == 2) {
-                _tile_loadd(7, b + next, 64);
-                _tile_dpbf16ps(1, 4, 7);
-            }
-            if (rows > 1) {
-                _tile_loadd(5, t->a[1] + at, a_bytes);
-                if (columns == 2) {
-                    _tile_dpbf16ps(2, 5, 6);
-                    _tile_dpbf16ps(3, 5, 7);
-                } else
-                    _tile_dpbf16ps(1, 5, 6);
-            }
-            if (rows > 2) {
-                _tile_loadd(4, t->a[2] + at, a_bytes);
-                _tile_dpbf16ps(2, 4, 6);
-            }
-            if (rows > 3) {
-                _tile_loadd(5, t->a[3] + at, a_bytes);
-                _tile_dpbf16ps(3, 5, 6);
-            }
+    const uint16_t *a0 = t->a[0], *a1 = t->a[1], *a2 = t->a[2], *a3 = t->a[3];
+    const uint16_t *b0 = t->b[0], *b1 = t->b[1], *b2 = t->b[2], *b3 = t->b[3];
+    const int64_t a_bytes = t->a_bytes, c_bytes = t->c_bytes, a_block = t->a_block, tile = (int64_t)t->depth * AMX_ROWS;
+    const int64_t blocks = t->blocks, late = t->expect ? (blocks > AMX_ROWS ? blocks - AMX_ROWS : 0) : blocks;
+    const int n = rows * columns, runs = many ? t->runs : 1, lines = t->ahead_lines;
+    const char *ahead = t->ahead;
+    int64_t expected = 0;
+#define EACH_SUM(f) f(0) f(1) f(2) f(3) f(4) f(5)
+#define LOAD_SUM(i)                                                                                                            \
+    if (n > i && t->add)                                                                                                       \
+        _tile_loadd(i, t->c[i], c_bytes);                                                                                      \
+    else if (n > i)                                                                                                            \
+        _tile_zero(i);
+#define STORE_SUM(i)                                                                                                           \
+    if (n > i)                                                                                                                 \
+        _tile_stored(i, t->c[i], c_bytes);
+#define EXPECT_SUM(i)                                                                                                          \
+    if (n > i)                                                                                                                 \
+        __builtin_prefetch((const char *)t->c[i] + expected, 1);
+#define TIMES(sum, a, a_tile, load_a, b, b_tile, load_b)                                                                       \
+    do {                                                                                                                       \
+        if (load_a)                                                                                                            \
+            _tile_loadd(a_tile, a + at, a_bytes);                                                                              \
+        if (load_b)                                                                                                            \
+            _tile_loadd(b_tile, b + of_b, 64);                                                                                 \
+        _tile_dpbf16ps(sum, a_tile, b_tile);                                                                                   \
+    } while (0)
+    EACH_SUM(LOAD_SUM)
+    int64_t of_b = 0;
+    for (int64_t j = 0, block = 0; j < blocks; j++, block += a_block) {
+        if (j >= late) {
+            EACH_SUM(EXPECT_SUM)
+            expected += c_bytes;
         }
-    _tile_stored(0, t->c[0], c_bytes);
-    if (n > 1)
-        _tile_stored(1, t->c[1], c_bytes);
-    if (n > 2)
-        _tile_stored(2, t->c[2], c_bytes);
-    if (n > 3)
-        _tile_stored(3, t->c[3], c_bytes);
+        for (int r = 0; r < runs; r++, of_b += tile) {
+            const int64_t at = many ? t->run[r].at + block : block;
+            for (int i = 0; i < lines; i++, ahead += 64)
+                _mm_prefetch(ahead, _MM_HINT_T1);
+            if (n == 6) {
+                TIMES(0, a0, 6, 1, b0, 7, 1);
+                TIMES(1, a0, 6, 0, b1, 7, 1);
+                TIMES(2, a0, 6, 0, b2, 7, 1);
+                TIMES(3, a1, 6, 1, b0, 7, 1);
+                TIMES(4, a1, 6, 0, b1, 7, 1);
+                TIMES(5, a1, 6, 0, b2, 7, 1);
+                continue;
+            }
+            TIMES(0, a0, 4, 1, b0, 6, 1);
+            if (rows == 2 && columns == 2) {
+                TIMES(1, a0, 4, 0, b1, 7, 1);
+                TIMES(2, a1, 5, 1, b0, 6, 0);
+                TIMES(3, a1, 5, 0, b1, 7, 0);
+                continue;
+            }
+            if (rows > 1)
+                TIMES(1, a1, 5, 1, b0, 6, 0);
+            if (rows > 2)
+                TIMES(2, a2, 4, 1, b0, 6, 0);
+            if (rows > 3)
+                TIMES(3, a3, 5, 1, b0, 6, 0);
+            if (columns > 1)
+                TIMES(1, a0, 4, 0, b1, 7, 1);
+            if (columns > 2)
+                TIMES(2, a0, 4, 0, b2, 6, 1);
+            if (columns > 3)
+                TIMES(3, a0, 4, 0, b3, 7, 1);
+        }
+    }
+    EACH_SUM(STORE_SUM)
+#undef EACH_SUM
+#undef LOAD_SUM
+#undef STORE_SUM
+#undef EXPECT_SUM
+#undef TIMES
 }
 
-static __attribute__((noinline)) void multiply_1x1(const amx_product *t)
-{
-    multiply(t, 1, 1);
-}
-
-static __attribute__((noinline)) void multiply_2x1(const amx_product *t)
-{
-    multiply(t, 2, 1);
-}
-
-static __attribute__((noinline)) void multiply_3x1(const amx_product *t)
-{
-    multiply(t, 3, 1);
-}
-
-static __attribute__((noinline)) void multiply_4x1(const amx_product *t)
-{
-    multiply(t, 4, 1);
-}
-
-static __attribute__((noinline)) void multiply_1x2(const amx_product *t)
-{
-    multiply(t, 1, 2);
-}
-
-static __attribute__((noinline)) void multiply_2x2(const amx_product *t)
-{
-    multiply(t, 2, 2);
-}
+#define SHAPES(X)                                                                                                              \
+    X(1, 1, 0) X(2, 1, 0) X(1, 2, 0) X(1, 3, 0) X(1, 4, 0) X(2, 2, 0) X(2, 3, 0)                                               \
+    X(1, 1, 1) X(2, 1, 1) X(3, 1, 1) X(4, 1, 1) X(1, 2, 1) X(2, 2, 1)
+#define SHAPE(rows, columns, many)                                                                                             \
+    static __attribute__((noinline)) void multiply_##rows##x##columns##_##many(const amx_product *t)                           \
+    {                                                                                                                          \
+        multiply(t, rows, columns, many);                                                                                      \
+    }
+SHAPES(SHAPE)
+#define SHAPE_ROW(rows, columns, many) [many][rows][columns] = multiply_##rows##x##columns##_##many,
 
 void ghl_amx_multiply(const amx_product *t, int rows, int columns)
 {
-    static void (*const of[2][4])(const amx_product *) = {{multiply_1x1, multiply_2x1, multiply_3x1, multiply_4x1},
-                                                         {multiply_1x2, multiply_2x2, NULL, NULL}};
-    of[columns - 1][rows - 1](t);
+    static void (*const of[2][5][5])(const amx_product *) = {SHAPES(SHAPE_ROW)};
+    of[t->run != NULL][rows][columns](t);
 }
 
 /* ---- Weights ---- */
@@ -159,25 +166,30 @@ static void pack_back(const ghl_amx_gather *g, const place *p, const float *w, i
     }
 }
 
+/* The tile of 16 outputs, a phase, and the number of a block and run in it. */
+static void pack_tile(const ghl_amx_gather *g, const ghl_amx_phase *f, int64_t filter, int64_t tile, const float *w, uint16_t *packed)
+{
+    const place p = {g->channels, tile / f->runs * f->depth, &g->run[f->run + tile % f->runs], f};
+    const float *from = w + filter * AMX_ROWS * g->output_step;
+    uint16_t *to = packed + filter * g->filter + f->weights_at + tile * f->depth * AMX_ROWS;
+    if (g->source_step == 1)
+        pack_forward(g, &p, from, g->outputs - filter * AMX_ROWS, to);
+    else
+        pack_back(g, &p, from, g->outputs - filter * AMX_ROWS, to);
+}
+
+/* w is read along its rows in either direction. */
 void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed)
 {
     const ghl_amx_gather *g = &((const ghl_amx *)plan)->gather;
+    for (int i = 0; i < g->phases; i++) {
+        const ghl_amx_phase *f = &g->phase[i];
+        const int64_t tiles = (int64_t)f->blocks * f->runs;
+        const bool forward = g->source_step == 1;
 #pragma omp parallel for schedule(static)
-    for (int64_t filter = 0; filter < g->filters; filter++) {
-        uint16_t *to = (uint16_t *)w_packed + filter * g->filter;
-        const float *from = w + filter * AMX_ROWS * g->output_step;
-        int64_t outputs = g->outputs - filter * AMX_ROWS;
-        for (int i = 0; i < g->phases; i++) {
-            const ghl_amx_phase *f = &g->phase[i];
-            for (int run = 0; run < f->runs; run++)
-                for (int block = 0; block < f->blocks; block++, to += f->depth * AMX_ROWS) {
-                    const place p = {g->channels, (int64_t)block * f->depth, &g->run[f->run + run], f};
-                    if (g->source_step == 1)
-                        pack_forward(g, &p, from, outputs, to);
-                    else
-                        pack_back(g, &p, from, outputs, to);
-                }
-        }
+        for (int64_t outer = 0; outer < (forward ? g->filters : tiles); outer++)
+            for (int64_t inner = 0; inner < (forward ? tiles : g->filters); inner++)
+                pack_tile(g, f, forward ? outer : inner, forward ? inner : outer, w, w_packed);
     }
 }
 

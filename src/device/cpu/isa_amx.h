@@ -82,24 +82,26 @@ static inline void amx_transpose_pairs(__m512i v[16])
     }
 }
 
-/* c[i][j] [16][16] = (add ? c[i][j] : 0) + sum over runs and blocks of a[i] [16][depth] times b[j] [depth / 2][16][2]. */
+/* c[i][j] [16][16] = (add ? c[i][j] : 0) + sum over blocks and runs of a[i] [16][depth] times b[j] [depth / 2][16][2]. */
 typedef struct amx_product {
-    const uint16_t *a[4], *b;
-    int64_t a_bytes, b_next;      /* bytes from a row of a to the next; elements from b[0] to b[1] */
-    const ghl_amx_run *run;       /* where in a each run begins; b has the runs one after the other */
+    const uint16_t *a[4], *b[4];
+    int64_t a_bytes, a_block;     /* bytes from a row of a to the next; elements from a block to the next */
+    const ghl_amx_run *run;       /* where in a each run begins; b has a tile for each block and, in it, each run; NULL: one, at 0 */
     int runs, blocks, depth, add;
-    float *c[4];                  /* c[i * columns + j] */
+    const char *ahead;            /* what will be needed next, brought into the second-level cache meanwhile: */
+    int ahead_lines;              /* so many cache lines with each tile */
+    int expect;                   /* the sums lie where they are not in the first-level cache */
+    float *c[6];                  /* c[i * columns + j] */
     int64_t c_bytes;
 } amx_product;
 
-/* rows x columns: up to 4 x 1, 2 x 2. */
+/* rows x columns: 1x1, 2x1, 1x2, 2x2; with runs up to 4x1; without up to 1x4, and, if the depth is 32, 2x3. */
 void ghl_amx_multiply(const amx_product *t, int rows, int columns);
 
-/* How many of `left` tiles of rows to take next. */
-static inline int amx_rows_next(int64_t left, int columns)
+/* How many of `left` tiles to take next: `most` at a time, and never a last one alone, for a sum alone waits for itself. */
+static inline int amx_next(int64_t left, int most)
 {
-    int64_t most = columns == 2 ? 2 : left == 5 || left == 6 ? 3 : 4; /* a sum alone waits for itself */
-    return (int)(left < most ? left : most);
+    return (int)(left <= most ? left : left < 2 * most ? (left + 1) / 2 : most);
 }
 
 void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed);

@@ -21,25 +21,45 @@ typedef struct work {
 typedef struct part {
     int64_t image, images, row, rows; /* rows of a phase, not of the map */
     uint16_t *copy;
-    int32_t *to; /* the output's position from the first image on, or -1, for every computed position */
+    int64_t each; /* tiles of an image */
+    int32_t *to;  /* the output's position from the first image on, or -1, for every computed position */
 } part;
 
 /* ---- The copy ---- */
 
-/* `count` positions, `stride` apart, with zeros behind their channels. */
+/* `count` positions of c channels become positions of four. */
+static void widen(const uint16_t *from, int64_t c, int64_t count, uint16_t *to)
+{
+    uint16_t source[AMX_DEPTH];
+    __mmask32 real = 0;
+    for (int i = 0; i < AMX_DEPTH; i++) {
+        source[i] = (uint16_t)(i / 4 * c + i % 4);
+        real |= (__mmask32)(i % 4 < c) << i;
+    }
+    const __m512i order = _mm512_loadu_si512(source);
+    for (int64_t left = count; left > 0; left -= 8, from += 8 * c, to += AMX_DEPTH) {
+        int64_t n = ghl_cpu_min(left, 8);
+        __m512i values = _mm512_maskz_loadu_epi16(((__mmask32)1 << n * c) - 1, from);
+        __mmask32 whole = n == 8 ? ~(__mmask32)0 : ((__mmask32)1 << n * 4) - 1;
+        _mm512_mask_storeu_epi16(to, whole, _mm512_maskz_permutexvar_epi16(real, order, values));
+    }
+}
+
+/* `count` positions, `stride` apart, of a slab; with zeros behind their channels. */
 static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t count, int64_t stride, uint16_t *to)
 {
-    int64_t c = g->sources;
-    if (c == g->channels && stride == 1)
-        amx_copy(to, from, count * c);
-    else if (c == g->channels)
+    int64_t c = ghl_cpu_min(g->sources, g->width), next = stride * g->sources;
+    if (g->slabs > 1)
         for (int64_t i = 0; i < count; i++)
-            amx_copy(to + i * c, from + i * stride * c, c);
+            _mm512_storeu_si512(to + i * AMX_DEPTH, _mm512_loadu_si512(from + i * next));
+    else if (c == g->width && stride == 1)
+        amx_copy(to, from, count * c);
+    else if (g->width == 4 && stride == 1)
+        widen(from, c, count, to);
     else
         for (int64_t i = 0; i < count; i++) {
-            for (int64_t j = 0; j < c; j += AMX_DEPTH)
-                amx_copy(to + i * g->channels + j, from + i * stride * c + j, ghl_cpu_min(c - j, AMX_DEPTH));
-            amx_zero(to + i * g->channels + c, g->channels - c);
+            amx_copy(to + i * g->width, from + i * next, c);
+            amx_zero(to + i * g->width + c, g->width - c);
         }
 }
 
@@ -52,27 +72,27 @@ static const uint16_t *source_row(const work *k, const part *p, int64_t image, i
     return k->source + ((p->image + image) * g->rows + row) * g->columns * g->sources;
 }
 
-static void copy_padded(const work *k, const part *p, int64_t image, uint16_t *to)
+static void copy_padded(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
     int64_t front = -g->low[1], rest = g->pitch - front - g->columns;
     for (int64_t plane = 0; plane < g->in_stride[0]; plane++) {
         uint16_t *at = to + plane * g->plane;
-        for (int64_t i = 0; i < g->plane_rows; i++, at += g->pitch * g->channels) {
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->pitch * g->width) {
             const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + plane);
             if (from == NULL) {
-                amx_zero(at, g->pitch * g->channels);
+                amx_zero(at, g->pitch * g->width);
                 continue;
             }
-            amx_zero(at, front * g->channels);
-            copy_positions(g, from, g->columns, 1, at + front * g->channels);
-            amx_zero(at + (front + g->columns) * g->channels, rest * g->channels);
+            amx_zero(at, front * g->width);
+            copy_positions(g, from + slab * AMX_DEPTH, g->columns, 1, at + front * g->width);
+            amx_zero(at + (front + g->columns) * g->width, rest * g->width);
         }
-        amx_zero(at, front * g->channels);
+        amx_zero(at, front * g->width);
     }
 }
 
-static void copy_shifted(const work *k, const part *p, int64_t image, uint16_t *to)
+static void copy_shifted(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
     int64_t stride = g->in_stride[1];
@@ -82,49 +102,67 @@ static void copy_shifted(const work *k, const part *p, int64_t image, uint16_t *
         int64_t end = g->columns > shift ? ghl_cpu_min(g->line, (g->columns - shift + stride - 1) / stride) : 0;
         end = end < begin ? begin : end;
         uint16_t *at = to + plane * g->plane;
-        for (int64_t i = 0; i < g->plane_rows; i++, at += g->line * g->channels) {
+        for (int64_t i = 0; i < g->plane_rows; i++, at += g->line * g->width) {
             const uint16_t *from = source_row(k, p, image, (p->row + i) * g->in_stride[0] + g->low[0] + lower);
             if (from == NULL) {
-                amx_zero(at, g->line * g->channels);
+                amx_zero(at, g->line * g->width);
                 continue;
             }
-            amx_zero(at, begin * g->channels);
+            amx_zero(at, begin * g->width);
             if (end > begin)
-                copy_positions(g, from + (begin * stride + shift) * g->sources, end - begin, stride, at + begin * g->channels);
-            amx_zero(at + end * g->channels, (g->line - end) * g->channels);
+                copy_positions(g, from + (begin * stride + shift) * g->sources + slab * AMX_DEPTH, end - begin, stride,
+                               at + begin * g->width);
+            amx_zero(at + end * g->width, (g->line - end) * g->width);
         }
     }
 }
 
-static void copy_columns(const work *k, const part *p, int64_t image, uint16_t *to)
+/* `count` values of a position's column, from value `at` on; NULL: zeros. */
+static void copy_column(const ghl_amx_gather *g, const uint16_t *from, int64_t at, int64_t count, uint16_t *to)
+{
+    if (g->slabs == 1 && from == NULL)
+        amx_zero(to + at, count);
+    else if (g->slabs == 1)
+        amx_copy(to + at, from, count);
+    else
+        for (int64_t i = 0; i < count; i += AMX_DEPTH)
+            _mm512_storeu_si512(to + (at + i) / AMX_DEPTH * g->slab, from == NULL ? _mm512_setzero_si512() : _mm512_loadu_si512(from + i));
+}
+
+static void copy_columns(const work *k, const part *p, int64_t image, int64_t slab, uint16_t *to)
 {
     const ghl_amx_gather *g = k->g;
     int64_t c = g->sources, wide = g->reach[1] + 1, run = wide * c, length = (g->reach[0] + 1) * run;
+    (void)slab; /* a position at a time, all of its slabs */
     for (int64_t row = p->row; row < p->row + p->rows; row++)
         for (int64_t column = 0; column < g->line; column++, to += g->step) {
             int64_t left = column * g->in_stride[1] + g->low[1], begin = left < 0 ? ghl_cpu_min(-left, wide) : 0;
             int64_t end = ghl_cpu_min(wide, g->columns - left);
             end = end < begin ? begin : end;
-            for (int64_t r = 0; r <= g->reach[0]; r++) {
+            for (int64_t r = 0, at = 0; r <= g->reach[0]; r++, at += run) {
                 const uint16_t *from = source_row(k, p, image, row * g->in_stride[0] + g->low[0] + r);
-                uint16_t *at = to + r * run;
                 if (from == NULL) {
-                    amx_zero(at, run);
+                    copy_column(g, NULL, at, run, to);
                     continue;
                 }
-                amx_zero(at, begin * c);
-                amx_copy(at + begin * c, from + (left + begin) * c, (end - begin) * c);
-                amx_zero(at + end * c, run - end * c);
+                copy_column(g, NULL, at, begin * c, to);
+                copy_column(g, from + (left + begin) * c, at + begin * c, (end - begin) * c, to);
+                copy_column(g, NULL, at + end * c, run - end * c, to);
             }
-            amx_zero(to + length, g->step - length);
+            if (g->slabs == 1)
+                amx_zero(to + length, g->step - length);
         }
 }
 
 static void copy_part(const work *k, const part *p)
 {
-    static void (*const copy[])(const work *, const part *, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
-    for (int64_t image = 0; k->g->form != GHL_AMX_DIRECT && image < p->images; image++)
-        copy[k->g->form](k, p, image, p->copy + image * k->g->image);
+    static void (*const copy[])(const work *, const part *, int64_t, int64_t, uint16_t *) = {copy_padded, copy_shifted, copy_columns};
+    const ghl_amx_gather *g = k->g;
+    bool columns = g->form == GHL_AMX_COLUMNS;
+    int64_t next = columns ? g->band * g->line * g->step : g->image, slabs = columns ? 1 : g->slabs;
+    for (int64_t image = 0; g->form != GHL_AMX_DIRECT && image < p->images; image++)
+        for (int64_t slab = 0; slab < slabs; slab++)
+            copy[g->form](k, p, image, slab, p->copy + image * next + slab * g->slab);
 }
 
 /* ---- Outputs ---- */
@@ -153,13 +191,13 @@ static inline void put_rows(const work *k, const float *sums, int rows, int pair
 }
 
 /* Which output each computed position of a phase is; returns the number of tiles. */
-static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, const part *p, int64_t rows, int64_t *each)
+static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, part *p, int64_t rows)
 {
     bool joined = g->form >= GHL_AMX_COLUMNS;
     int64_t line = joined ? f->columns : g->line, computed = (rows - 1) * line + f->columns;
-    *each = (computed + AMX_ROWS - 1) / AMX_ROWS;
-    int64_t next = joined ? rows * f->columns : *each * AMX_ROWS;
-    int64_t tiles = joined ? (p->images * next + AMX_ROWS - 1) / AMX_ROWS : p->images * *each;
+    p->each = (computed + AMX_ROWS - 1) / AMX_ROWS;
+    int64_t next = joined ? rows * f->columns : p->each * AMX_ROWS;
+    int64_t tiles = joined ? (p->images * next + AMX_ROWS - 1) / AMX_ROWS : p->images * p->each;
     for (int64_t m = 0; m < tiles * AMX_ROWS; m++)
         p->to[m] = -1;
     for (int64_t image = 0; image < p->images; image++)
@@ -170,12 +208,12 @@ static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, const par
                 to[column] = (int32_t)(at + column * g->out_stride[1]);
         }
     if (joined)
-        *each = tiles;
+        p->each = tiles;
     return tiles;
 }
 
-/* All positions of a block for one or two tiles of outputs. */
-static void multiply_filters(const work *k, const part *p, amx_product *t, int64_t tiles, int64_t each, int64_t filter, int columns)
+/* Tiles of positions from `begin` on for one or two tiles of outputs. */
+static void multiply_filters(const work *k, const part *p, amx_product *t, int64_t begin, int64_t end, int64_t filter, int columns)
 {
     const ghl_amx_gather *g = k->g;
     float sums[4 * AMX_ROWS * AMX_ROWS] __attribute__((aligned(64)));
@@ -183,31 +221,54 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
     t->c_bytes = columns * 64;
     for (int i = 0; i < 4; i++)
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
-    for (int64_t tile = 0, rows; tile < tiles; tile += rows) {
-        rows = amx_rows_next(tiles - tile, columns);
+    for (int64_t tile = begin, rows; tile < end; tile += rows) {
+        rows = amx_next(end - tile, 4 / columns);
         for (int64_t i = 0; i < rows; i++)
-            t->a[i] = p->copy + (tile + i) / each * g->image + (tile + i) % each * AMX_ROWS * g->step;
+            t->a[i] = p->copy + (tile + i) / p->each * g->image + (tile + i) % p->each * AMX_ROWS * g->step;
+        for (int64_t i = 0; i < rows * AMX_ROWS; i++) /* bring in the lines of the outputs meanwhile */
+            if (p->to[tile * AMX_ROWS + i] >= 0)
+                __builtin_prefetch(out + p->to[tile * AMX_ROWS + i] * g->outputs + filter * AMX_ROWS, 1);
         ghl_amx_multiply(t, (int)rows, columns);
+        t->ahead += (int64_t)t->ahead_lines * t->runs * t->blocks * 64;
         put_rows(k, sums, (int)rows * AMX_ROWS, columns == 2, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
     }
 }
 
-static void run_part(const work *k, const part *p, int64_t begin, int64_t end)
+/* What to bring in while `tiles` of positions meet so many filters: the next part of a source that lies in place, where the weights
+ * stay in the cache; for each pair of filters the next pair's weights, where they do not. */
+static void look_ahead(const work *k, const part *p, amx_product *t, int64_t tile, int64_t tiles, int64_t filters)
+{
+    const ghl_amx_gather *g = k->g;
+    int64_t calls = (tiles + 1) / 2, steps = (filters + 1) / 2 * calls * t->runs * t->blocks;
+    t->ahead = (const char *)(t->b[0] + 2 * g->filter);
+    t->ahead_lines = g->at_once > 0 ? 0 : (int)((t->depth + calls - 1) / calls);
+    if (g->at_once > 0 && g->form == GHL_AMX_DIRECT) {
+        t->ahead = (const char *)(p->copy + (tile + tiles) * AMX_ROWS * g->step);
+        t->ahead_lines = (int)((tiles * AMX_ROWS * g->step / 32 + steps - 1) / steps);
+    }
+}
+
+static void run_part(const work *k, part *p, int64_t begin, int64_t end)
 {
     const ghl_amx_gather *g = k->g;
     for (int i = 0; i < g->phases; i++) {
         const ghl_amx_phase *f = &g->phase[i];
-        int64_t rows = ghl_cpu_min(p->rows, f->rows - p->row), each, tiles;
+        int64_t rows = ghl_cpu_min(p->rows, f->rows - p->row), tiles, some;
         if (rows <= 0 || f->columns <= 0)
             continue;
-        tiles = places(g, f, p, rows, &each);
+        tiles = places(g, f, p, rows);
+        some = g->at_once > 0 ? g->at_once : tiles;
         amx_begin(f->depth);
-        amx_product t = {.b_next = g->filter, .a_bytes = g->step * 2, .run = g->run + f->run, .runs = f->runs, .blocks = f->blocks,
-                     .depth = f->depth};
-        for (int64_t filter = begin; filter < end; filter += 2) {
-            t.b = k->weights + filter * g->filter + f->weights_at;
-            multiply_filters(k, p, &t, tiles, each, filter, end - filter > 1 ? 2 : 1);
-        }
+        amx_product t = {.a_bytes = g->step * 2, .a_block = g->slabs > 1 ? g->slab : f->depth, .run = g->run + f->run, .runs = f->runs,
+                         .blocks = f->blocks, .depth = f->depth};
+        for (int64_t tile = 0; tile < tiles; tile += some)
+            for (int64_t filter = begin; filter < end; filter += 2) {
+                t.b[0] = k->weights + filter * g->filter + f->weights_at;
+                t.b[1] = t.b[0] + g->filter;
+                if (f->runs > 0 && (g->at_once == 0 || filter == begin))
+                    look_ahead(k, p, &t, tile, ghl_cpu_min(tiles - tile, some), end - begin);
+                multiply_filters(k, p, &t, tile, ghl_cpu_min(tiles, tile + some), filter, end - filter > 1 ? 2 : 1);
+            }
     }
 }
 

@@ -2,9 +2,9 @@
  *
  * isa_amx_gradient.c - the weight gradient on bf16 tiles, see amx.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
  *
- * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m], for a panel of filters that stays in
- * the cache. What is no output's position is 0 in e, and the padding is 0 in x. So values that are not finite reach, beside the taps
- * that met them, those taps whose window ends at the map's edge just before them.
+ * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m]; of it a panel of filters stays in
+ * the cache. A tap is a shift of x by whole pairs. What is no output's position is 0 in e, and the padding is 0 in x. So values that are
+ * not finite may reach, beside the taps whose windows they lie in, other taps of the same channel and filter at the map's edge.
  */
 #include <omp.h>
 
@@ -14,7 +14,6 @@
 #if defined(__AMX_BF16__)
 
 typedef struct work {
-    const ghl_amx *plan;
     const ghl_amx_gradient *g;
     const uint16_t *x, *const *e;
     float *const *dw;
@@ -22,18 +21,12 @@ typedef struct work {
     char *shared;
 } work;
 
-/* What a thread has for itself. */
+/* What a thread has for itself; x and e where they are not shared. */
 typedef struct own {
     uint16_t *x, *e, *copy;
     int32_t *to;   /* [chunk_line] the position in e, from the chunk's first image on, or -1 */
     int32_t *from; /* [length] the element of the padded image */
 } own;
-
-static int64_t chunks_of_group(const ghl_amx_gradient *g)
-{
-    int64_t images = (g->x.n + g->groups - 1) / g->groups;
-    return (images + g->chunk - 1) / g->chunk;
-}
 
 typedef struct span {
     int64_t begin, end;
@@ -51,17 +44,17 @@ static span chunk_images(const ghl_amx_gradient *g, int64_t group, int64_t i)
 
 static void lay_out_places(const ghl_amx_gradient *g, const own *o)
 {
-    bool padded = g->form == GHL_AMX_PADDED;
-    int64_t map = g->y.h * g->y.w, step = padded ? 1 : g->stride[1], row_step = padded ? g->pitch : g->stride[0] * g->pitch;
+    int64_t map = g->y.h * g->y.w, rows = g->form == GHL_AMX_COLUMNS ? g->y.h : g->height / g->stride[0];
     for (int64_t m = 0; m < g->chunk_line; m++)
         o->to[m] = -1;
     for (int64_t image = 0; image < g->chunk; image++)
         for (int64_t p = 0; p < g->y.h; p++)
             for (int64_t q = 0; q < g->y.w; q++)
                 o->to[image * g->length + p * g->line + q] = (int32_t)(image * map + p * g->y.w + q);
-    int64_t rows = g->form == GHL_AMX_COLUMNS ? g->y.h : padded ? g->height : g->height / g->stride[0];
-    for (int64_t m = 0; m < g->length; m++)
-        o->from[m] = (int32_t)(m < rows * g->line ? (m / g->line * row_step + m % g->line * step) * g->x.c : 0);
+    for (int64_t m = 0; m < g->length; m++) {
+        int64_t row = ghl_cpu_min(m / g->line, rows - 1) * g->stride[0], column = ghl_cpu_min(m % g->line, g->y.w - 1) * g->stride[1];
+        o->from[m] = (int32_t)((row * g->pitch + column) * g->x.c);
+    }
 }
 
 /* An image with its padding; returns where it lies. */
@@ -107,12 +100,12 @@ static void pack_rest(const ghl_amx_gradient *g, int64_t images, uint16_t *to)
     for (int64_t plane = 0; plane < g->planes; plane++)
         for (int64_t tile = 0; tile < g->tiles; tile++)
             amx_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * AMX_ROWS,
-                     (g->chunk_line - images * g->length) * AMX_ROWS);
+                     (g->chunk_line + g->margin - images * g->length) * AMX_ROWS);
 }
 
 /* ---- e ---- */
 
-/* 16 filters, `valid` of them in e, of the images `s` -> to [16][e_line] */
+/* 16 filters of the images `s` -> to [16][e_line] */
 static void transpose_filters(const work *k, const own *o, const uint16_t *e, span s, int64_t filter, uint16_t *to)
 {
     static const uint16_t zeros[AMX_ROWS] __attribute__((aligned(32))) = {0};
@@ -148,52 +141,48 @@ static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter,
     const ghl_amx_gradient *g = k->g;
     if (g->direct)
         return k->dw[p->error] + filter * AMX_ROWS * g->taps * g->width + tap * g->width + tile * AMX_ROWS;
-    return (float *)k->shared + ((((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile) * AMX_ROWS * AMX_ROWS;
+    int64_t place = (((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile;
+    return (float *)k->shared + place * AMX_ROWS * AMX_ROWS;
 }
 
-/* All taps of a plane for one or two tiles of columns. */
-static void sum_plane(const work *k, const panel *p, amx_product *t, int64_t plane, int64_t tile, int columns)
+/* Some columns, taps after taps of a tile, for all of the panel's filters. */
+static void sum_columns(const work *k, const panel *p, amx_product *t, const int64_t *tap, const int64_t *tile, int columns)
 {
     const ghl_amx_gradient *g = k->g;
-    int64_t taps[GHL_AMX_RUNS], n = 0, margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
-    for (int64_t tap = 0; tap < g->taps; tap++)
-        if (g->tap[tap].plane == plane)
-            taps[n++] = tap;
-    t->b = p->x + plane * g->plane + tile * g->tile_line;
-    for (int64_t entry = 0, rows; entry < n * p->filters; entry += rows) {
-        rows = amx_rows_next(n * p->filters - entry, columns);
+    for (int j = 0; j < columns; j++)
+        t->b[j] = p->x + g->tap[tap[j]].plane * g->plane + tile[j] * g->tile_line + g->tap[tap[j]].shift * AMX_ROWS;
+    for (int64_t filter = 0, rows; filter < p->filters; filter += rows) {
+        rows = ghl_cpu_min(p->filters - filter, columns > 3 ? 1 : 2);
         for (int64_t i = 0; i < rows; i++) {
-            int64_t tap = taps[(entry + i) / p->filters], filter = (entry + i) % p->filters;
-            t->a[i] = p->e + filter * AMX_ROWS * g->e_line + margin - g->tap[tap].shift;
+            t->a[i] = p->e + (filter + i) * AMX_ROWS * g->e_line;
             for (int j = 0; j < columns; j++)
-                t->c[i * columns + j] = sum_at(k, p, tap, p->first + filter, tile + j);
+                t->c[i * columns + j] = sum_at(k, p, tap[j], p->first + filter + i, tile[j]);
         }
         ghl_amx_multiply(t, (int)rows, columns);
+        t->ahead += t->ahead_lines * t->blocks * 64;
     }
 }
 
+/* Neighbouring taps of a tile read the same x but for a few rows, so they are done together. */
 static void sum_panel(const work *k, const panel *p, span tiles)
 {
-    static const ghl_amx_run run = {0, 0, 0};
     const ghl_amx_gradient *g = k->g;
-    amx_product t = {.a_bytes = g->e_line * 2, .b_next = g->tile_line, .run = &run, .runs = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
+    const int most = p->filters == 1 ? 4 : 3;
+    amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .runs = 1, .expect = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
                      .depth = AMX_DEPTH, .add = p->add, .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
-    for (int64_t tile = tiles.begin; tile < tiles.end; tile += 2)
-        for (int64_t plane = 0; plane < g->planes; plane++)
-            sum_plane(k, p, &t, plane, tile, tiles.end - tile > 1 ? 2 : 1);
-}
-
-/* One chunk for a panel of filters: every error after the other. */
-static void sum_chunk(const work *k, const own *o, const uint16_t *x, int64_t group, int64_t chunk, int64_t first, span tiles)
-{
-    const ghl_amx_gradient *g = k->g;
-    span images = chunk_images(g, group, chunk);
-    panel p = {.x = x, .e = o->e, .first = first, .filters = ghl_cpu_min(g->panel, g->filters - first), .group = group, .add = chunk > 0};
-    int64_t margin = (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
-    for (p.error = 0; p.error < k->n; p.error++) {
-        for (int64_t i = 0; i < p.filters; i++)
-            transpose_filters(k, o, k->e[p.error], images, first + i, o->e + i * AMX_ROWS * g->e_line + margin);
-        sum_panel(k, &p, tiles);
+    int64_t all = (tiles.end - tiles.begin) * g->taps, calls = (p->filters + 1) / 2;
+    for (int64_t entry = 0, columns; entry < all; entry += columns) {
+        int64_t tap[4], tile[4];
+        columns = amx_next(all - entry, most);
+        for (int64_t j = 0; j < columns; j++)
+            tap[j] = (entry + j) % g->taps, tile[j] = tiles.begin + (entry + j) / g->taps;
+        if (g->shared && entry + columns < all) { /* x of the columns that come next */
+            int64_t next = tiles.begin + (entry + columns) / g->taps, count = (columns + g->taps - 1) / g->taps;
+            t.ahead = (const char *)(p->x + next * g->tile_line);
+            t.ahead_lines = (int)((count * AMX_ROWS + calls - 1) / calls);
+        } else
+            t.ahead_lines = 0;
+        sum_columns(k, p, &t, tap, tile, (int)columns);
     }
 }
 
@@ -217,43 +206,76 @@ static void finish(const work *k, int64_t error, int64_t filter)
 
 /* ---- The two ways to share the work ---- */
 
-/* x packed for all; a thread has a panel of filters and a part of the columns, for all chunks. */
-static void by_panels(const work *k, const own *o)
+/* Chunk `i` of all that are packed for all threads. */
+static uint16_t *shared_x(const work *k, int64_t i)
+{
+    return (uint16_t *)(k->shared + k->g->x_at + (size_t)i * k->g->x_bytes);
+}
+
+static uint16_t *shared_e(const work *k, int64_t i, int64_t error)
+{
+    return (uint16_t *)(k->shared + k->g->e_at + (size_t)(2 * i + error) * k->g->e_bytes);
+}
+
+/* Packs the chunks from `first` on; at the end all threads have all of it. */
+static void pack_shared(const work *k, const own *o, int64_t first, int64_t chunks)
 {
     const ghl_amx_gradient *g = k->g;
-    int64_t chunks = chunks_of_group(g), panels = (g->filters + g->panel - 1) / g->panel, pairs = (g->tiles + 1) / 2;
-    char *packed = k->shared + g->sums_bytes;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t image = 0; image < g->x.n; image++) {
-        uint16_t *to = (uint16_t *)(packed + (size_t)(image / g->chunk) * g->x_bytes);
+    int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk);
+#pragma omp for schedule(dynamic, 1) nowait
+    for (int64_t image = begin; image < end; image++) {
+        uint16_t *to = shared_x(k, (image - begin) / g->chunk);
         pack_image(k, o, padded_image(k, o, image), image % g->chunk, to);
         if (image + 1 == g->x.n || (image + 1) % g->chunk == 0)
             pack_rest(g, image % g->chunk + 1, to);
     }
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t task = 0; task < panels * g->parts; task++) {
-        int64_t part = task % g->parts;
-        span tiles = {ghl_cpu_part(pairs, g->parts, part) * 2, ghl_cpu_min(ghl_cpu_part(pairs, g->parts, part + 1) * 2, g->tiles)};
-        for (int64_t chunk = 0; chunk < chunks; chunk++)
-            sum_chunk(k, o, (const uint16_t *)(packed + (size_t)chunk * g->x_bytes), 0, chunk, task / g->parts * g->panel, tiles);
+    for (int64_t i = 0; i < chunks * k->n * g->filters; i++) {
+        int64_t filter = i % g->filters, error = i / g->filters % k->n, chunk = i / g->filters / k->n;
+        transpose_filters(k, o, k->e[error], chunk_images(g, 0, first + chunk), filter,
+                          shared_e(k, chunk, error) + filter * AMX_ROWS * g->e_line);
     }
 }
 
-/* A thread has a group of images, for all filters and columns, and packs their x for itself. */
+/* x and e packed for all; a thread has a panel of filters and a part of the columns. */
+static void by_panels(const work *k, const own *o)
+{
+    const ghl_amx_gradient *g = k->g;
+    int64_t panels = (g->filters + g->panel - 1) / g->panel, pieces = (g->tiles + 2) / 3; /* three tiles make full products */
+    for (int64_t first = 0; first < g->chunks; first += g->at_once) {
+        int64_t chunks = ghl_cpu_min(g->at_once, g->chunks - first);
+        pack_shared(k, o, first, chunks);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t task = 0; task < k->n * panels * g->parts; task++) {
+            int64_t part = task % g->parts, filter = task / g->parts % panels * g->panel, error = task / g->parts / panels;
+            span tiles = {ghl_cpu_part(pieces, g->parts, part) * 3, ghl_cpu_min(ghl_cpu_part(pieces, g->parts, part + 1) * 3, g->tiles)};
+            for (int64_t i = 0; i < chunks; i++) {
+                const panel p = {.x = shared_x(k, i), .e = shared_e(k, i, error) + filter * AMX_ROWS * g->e_line, .first = filter,
+                                 .filters = ghl_cpu_min(g->panel, g->filters - filter), .error = error, .add = first + i > 0};
+                sum_panel(k, &p, tiles);
+            }
+        }
+    }
+}
+
+/* A thread has a group of images, for all filters and columns, and packs for itself. */
 static void by_groups(const work *k, const own *o)
 {
     const ghl_amx_gradient *g = k->g;
     const span tiles = {0, g->tiles};
-    int64_t chunks = chunks_of_group(g);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t group = 0; group < g->groups; group++)
-        for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        for (int64_t chunk = 0; chunk < g->chunks; chunk++) {
             span s = chunk_images(g, group, chunk);
             for (int64_t image = s.begin; image < s.end; image++)
                 pack_image(k, o, padded_image(k, o, image), image - s.begin, o->x);
             pack_rest(g, s.end - s.begin, o->x);
-            for (int64_t first = 0; first < g->filters; first += g->panel)
-                sum_chunk(k, o, o->x, group, chunk, first, tiles);
+            for (int64_t error = 0; error < k->n; error++) {
+                const panel p = {.x = o->x, .e = o->e, .filters = g->filters, .error = error, .group = group, .add = chunk > 0};
+                for (int64_t filter = 0; filter < g->filters; filter++)
+                    transpose_filters(k, o, k->e[error], s, filter, o->e + filter * AMX_ROWS * g->e_line);
+                sum_panel(k, &p, tiles);
+            }
         }
 }
 
@@ -261,7 +283,7 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
 {
     const ghl_amx *a = plan;
     const ghl_amx_gradient *g = &a->gradient;
-    const work k = {a, g, x, e, dw, n, scratch};
+    const work k = {g, x, e, dw, n, scratch};
 #pragma omp parallel
     {
         char *mine = k.shared + a->shared_bytes + (size_t)omp_get_thread_num() * a->own_bytes;
@@ -269,8 +291,6 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
                        .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at)};
         amx_begin(AMX_DEPTH);
         lay_out_places(g, &o);
-        for (int64_t i = 0; i < g->panel * AMX_ROWS; i++)
-            amx_zero(o.e + i * g->e_line, (g->margin + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH);
         if (g->shared)
             by_panels(&k, &o);
         else
