@@ -53,10 +53,12 @@ ghl_processor ghl_processor_examine(void)
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A tile's 8 KiB of state are not part of a thread's until the process asks for them. Kernels for tiles round with AVX-512-BF16. */
 bool ghl_processor_tiles(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    return ghl_processor_examine().amx_bf16 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    const ghl_processor p = ghl_processor_examine();
+    return p.amx_bf16 && p.avx512_bf16 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 #else
 bool ghl_processor_tiles(void)

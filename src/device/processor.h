@@ -15,7 +15,7 @@ typedef struct ghl_processor {
 } ghl_processor;
 
 ghl_processor ghl_processor_examine(void);
-/* May this process use bf16 tiles? The processor must have them, and the kernel must grant their state, for which this asks: once
+/* May this process use bf16 tiles (AMX)? The processor must have them, and the system must grant their state, for which this asks: once
  * granted, that holds for all threads of the process. */
 bool ghl_processor_tiles(void);
 
