@@ -265,7 +265,8 @@ static ghl_status report_text(bench *b, bool profile, spread ms, int64_t residen
     ghl_text_add(&text, "images/s  %.1f (min %.1f, max %.1f; %lld steps)\n", images / ms.median, images / ms.max, images / ms.min,
                  (long long)b->steps);
     ghl_text_add(&text, "step      %.3f ms (min %.3f, max %.3f)\n", ms.median, ms.min, ms.max);
-    ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f\n", gflops, 100 * gflops / own_peak(b), own_peak(b));
+    ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f\n", gflops, 100 * gflops / own_peak(b),
+                 own_peak(b));
     ghl_text_add(&text, "machine   %.0f GFLOP/s fp32 (%s), %.0f bf16 (%s); copies", b->peak.gflops, b->peak.isa, b->peak.bf16_gflops,
                  b->peak.bf16_isa);
     for (int i = 0; i < GHL_PEAK_LEVELS; i++)
