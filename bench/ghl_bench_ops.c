@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ghl_bench_ops.c - the speed of single ops on a device: the cases of tests/cases_list.c, against what this machine was measured to do
- * in the same run. The share of the peak is that of the bound which the op is nearer to: arithmetic or copying. It passes 100 % where
- * operands stay in caches between the repeats, and where a convolution is done with fewer multiplications than its definition has.
+ * in the same run. The limit is the bound which the op is nearer to: arithmetic, or copying in the level of caches that its operands fit
+ * in. It passes 100 % where a convolution is done with fewer multiplications than its definition has.
  *
  *     build/bench/ghl_bench_ops [--device cpu] [--threads 2] [--op conv] [--all] [--seconds 0.3] [--json]
  *     build/bench/ghl_bench_ops --peak [--threads 2]
@@ -52,33 +52,30 @@ static ghl_status time_case(ghl_case_run *run, double seconds, timing *out)
     return GHL_OK;
 }
 
-/* Share of the roofline: the time that the nearer bound allows, over the least time measured. */
-static double share(const ghl_call *call, double ms, const ghl_peak *peak)
-{
-    double arithmetic = ghl_call_flops(call) / (peak->gflops * 1e6), copying = ghl_call_bytes(call) / (peak->copy_gbytes_s * 1e6);
-    return (arithmetic > copying ? arithmetic : copying) / ms;
-}
-
 static void print_row(const settings *s, const ghl_case_run *run, const timing *t, const ghl_peak *peak, bool first)
 {
-    char name[160];
-    const double gflops = ghl_call_flops(&run->call) / (t->least * 1e6), gbytes = ghl_call_bytes(&run->call) / (t->least * 1e6);
+    char name[160], limit[48];
+    const ghl_bound bound = ghl_peak_bound(peak, &run->call, t->least);
+    ghl_bound_print(&bound, limit);
     ghl_case_print(run->c, name);
     if (s->json)
         printf("%s\n    {\"op\": \"%s\", \"case\": \"%s\", \"kernel\": \"%s\", \"ms_min\": %.6g, \"ms_median\": %.6g, \"runs\": %d, "
-               "\"gflops_s\": %.6g, \"gbytes_s\": %.6g, \"share\": %.4g}",
+               "\"gflops_s\": %.6g, \"gbytes_s\": %.6g, \"share\": %.4g, \"limit\": \"%s\"}",
                first ? "" : ",", ghl_op_describe(run->c->op)->name, name, run->kernel.note ? run->kernel.note : "", t->least, t->median,
-               t->runs, gflops, gbytes, share(&run->call, t->least, peak));
+               t->runs, bound.gflops_s, bound.gbytes_s, ghl_bound_share(&bound), limit);
     else
-        printf("%-76s %10.3f %10.3f %9.1f %8.1f %6.1f %%  %s\n", name, t->least, t->median, gflops, gbytes,
-               100.0 * share(&run->call, t->least, peak), run->kernel.note ? run->kernel.note : "");
+        printf("%-76s %10.3f %10.3f %9.1f %8.1f  %-20s %s\n", name, t->least, t->median, bound.gflops_s, bound.gbytes_s, limit,
+               run->kernel.note ? run->kernel.note : "");
     fflush(stdout);
 }
 
 static void print_peak(const ghl_peak *peak)
 {
-    printf("{\"gflops_peak\": %.4g, \"copy_gbytes_s\": %.4g, \"threads\": %d, \"cpu\": \"%s\", \"isa\": \"%s\"}", peak->gflops,
-           peak->copy_gbytes_s, peak->threads, peak->cpu, peak->isa);
+    printf("{\"gflops_peak\": %.4g, \"bf16_gflops_peak\": %.4g, \"copy_gbytes_s\": {", peak->gflops, peak->bf16_gflops);
+    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+        printf("%s\"%s\": %.4g", i > 0 ? ", " : "", peak->level[i].name, peak->level[i].copy_gbytes_s);
+    printf("}, \"threads\": %d, \"cpu\": \"%s\", \"isa\": \"%s\", \"bf16_isa\": \"%s\"}", peak->threads, peak->cpu, peak->isa,
+           peak->bf16_isa);
 }
 
 static bool wanted(const settings *s, const ghl_case *c)
@@ -95,9 +92,9 @@ static ghl_status bench(const settings *s, const ghl_device *device, void *self,
         print_peak(peak);
         printf(",\n  \"cases\": [");
     } else {
-        printf("%s: %s\n%s, %d threads: %.1f GFLOP/s fp32 (%s), %.1f GB/s copied\n%-76s %10s %10s %9s %8s %8s\n", device->name,
-               device->describe(self), peak->cpu, peak->threads, peak->gflops, peak->isa, peak->copy_gbytes_s, "case", "ms least",
-               "median", "GFLOP/s", "GB/s", "peak");
+        printf("%s: %s\n%s, %d threads: %.1f GFLOP/s fp32 (%s), %.1f bf16 (%s)\n%-76s %10s %10s %9s %8s  %s\n", device->name,
+               device->describe(self), peak->cpu, peak->threads, peak->gflops, peak->isa, peak->bf16_gflops, peak->bf16_isa, "case",
+               "ms least", "median", "GFLOP/s", "GB/s", "limit");
     }
     for (int i = 0; i < ghl_cases_count; i++) {
         ghl_case_run run;

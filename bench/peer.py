@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One PyTorch contestant of bench/compare: a process that trains one net by one rule in one memory layout.
+"""One PyTorch contestant of bench/compare: a process that trains one net by one rule in one mode.
 
-    python bench/peer.py --net deephebb --rule ghl --layout contiguous --batch 64 --threads 2
+    python bench/peer.py --net deephebb --rule ghl --layout contiguous --dtype f32 --batch 64 --threads 2 [--compiled]
 
-It makes a batch in memory and two warm-up steps, prints a line of JSON with its versions, and then obeys lines on standard
+It makes a batch in memory and a few warm-up steps, prints a line of JSON with its versions, and then obeys lines on standard
 input: `SECONDS` runs whole steps for at least that long and answers {"images_per_s": ...} (of the median step); end of input
 ends it. So several contestants can wait, loaded and warm, and take turns. A process of its own, since jemalloc has to be
 preloaded. Rules: `backprop`; `ghl`, as published; `ghl_by_identity`, which takes Oja's decay once and not for each image.
+bf16 is autocast; --compiled is torch.compile of forward, loss and their backward (on a CPU it needs a C++ compiler, not Triton).
+The optimiser is PyTorch's fused one, the fastest it has.
 """
 import argparse
 import json
@@ -23,25 +25,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "oracl
 import nets  # noqa: E402
 import rules  # noqa: E402
 
+# A net's options, and the momentum of its backprop (GHL has none); both as the recipes of bench/compare.
+NETS = {"deephebb": ({}, 0.0), "fasthebb": ({}, 0.0), "resnet_cifar": ({"depth": 20}, 0.9), "vgg": ({"depth": 16}, 0.9)}
 BACKPROP = (rules.Row("backprop", 5e-2, 5e-4), rules.Row("backprop", 5e-2, 5e-4))
 LAYERS = {"ghl": rules.HebbConv2d, "ghl_by_identity": rules.HebbConv2dByIdentity}
+WARM_UP = 3
 
 
 class Contestant:
     def __init__(self, options: argparse.Namespace):
         torch.manual_seed(1)
         torch.set_num_threads(options.threads)
-        self.learn = dict(zip(("conv", "linear"), rules.RATES[options.net] if options.rule in LAYERS else BACKPROP))
-        layers = {"conv": LAYERS[options.rule]} if options.rule in LAYERS else {}
+        local = options.rule in LAYERS
+        shape, momentum = NETS[options.net]
+        self.learn = dict(zip(("conv", "linear"), rules.RATES[options.net] if local else BACKPROP))
         layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
-        self.model = nets.NETS[options.net](**layers).to(memory_format=layout).train()
+        self.model = nets.NETS[options.net](**shape, **({"conv": LAYERS[options.rule]} if local else {})).to(memory_format=layout).train()
         rules.prepare(self.model, self.learn)
-        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0)
+        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0, momentum=0.0 if local else momentum, fused=True)
         self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=layout)
         self.labels = torch.randint(0, 10, (options.batch,))
+        self.half = options.dtype == "bf16"
+        self.loss = torch.compile(self.forward) if options.compiled else self.forward
+
+    def forward(self) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            return F.cross_entropy(self.model(self.images), self.labels)
 
     def step(self) -> None:
-        loss = F.cross_entropy(self.model(self.images), self.labels)
+        loss = self.loss()
         self.optimiser.zero_grad()
         loss.backward()
         rules.guide(self.model, self.learn)
@@ -64,13 +76,15 @@ def mkldnn_version() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--net", required=True, choices=sorted(rules.RATES))
+    parser.add_argument("--net", required=True, choices=list(NETS))
     parser.add_argument("--rule", required=True, choices=["backprop", *LAYERS])
     parser.add_argument("--layout", default="contiguous", choices=["contiguous", "channels_last"])
+    parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     contestant = Contestant(parser.parse_args())
-    for _ in range(2):
+    for _ in range(WARM_UP):
         contestant.step()
     print(json.dumps({"torch": torch.__version__, "mkldnn": mkldnn_version()}), flush=True)
     for line in sys.stdin:

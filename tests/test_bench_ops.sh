@@ -10,13 +10,16 @@ command -v python3 >/dev/null || exit 77
 "$bench" --peak --threads 1 | python3 -c '
 import json, sys
 peak = json.load(sys.stdin)
-assert peak["gflops_peak"] > 0 and peak["copy_gbytes_s"] > 0 and peak["threads"] == 1 and peak["cpu"], peak'
+assert peak["gflops_peak"] > 0 and peak["threads"] == 1 and peak["cpu"], peak
+assert list(peak["copy_gbytes_s"]) == ["L2", "L3", "memory"] and min(peak["copy_gbytes_s"].values()) > 0, peak
+assert (peak["bf16_gflops_peak"] > 0) == (peak["bf16_isa"] != "none"), peak'
 
 for device in ref cpu; do
     "$bench" --device "$device" --threads 2 --op oja --all --seconds 0.001 --json | python3 -c '
 import json, sys
 run = json.load(sys.stdin)
 rows = run["cases"]
+assert all(row["share"] > 0 and row["limit"].split(" % of ")[1] in ("fp32 peak", "L2 copy", "L3 copy", "memory copy") for row in rows), rows
 assert run["device"] == sys.argv[1] and run["peak"]["gflops_peak"] > 0, run
 assert len(rows) > 10 and all(row["op"] == "oja_decay" and row["ms_min"] <= row["ms_median"] for row in rows), rows' "$device"
 done

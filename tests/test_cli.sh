@@ -84,14 +84,19 @@ expect 0 help recipe
 shown "epochs" "help recipe"
 
 expect 0 doctor
-for word in "device ref" "device cpu" "processor" "GFLOP/s" "gpu .*not built" "fashion-mnist"; do shown "$word" doctor; done
+for word in "device ref" "device cpu" "processor" "GFLOP/s" "GB/s in L2" "bf16  .*train.dtype=" "gpu .*not built" "fashion-mnist"; do shown "$word" doctor; done
 expect 0 doctor --json
 if command -v python3 >/dev/null; then
     python3 -c '
-import json, sys
+import json, re, sys
 report = json.load(open(sys.argv[1]))
 assert all(set(v) == {"value", "ok", "hint"} and v["ok"] == (v["hint"] is None) for v in report.values())
-assert "oneDNN" in report["device cpu"]["value"]' "$work/out" || fail "doctor --json"
+assert "oneDNN" in report["device cpu"]["value"]
+bf16, features = report["bf16"]["value"], report["features"]["value"].split("; not")[0]
+if "avx512_bf16" not in features:
+    assert bf16.startswith("refused: ") and "train.dtype=f32 is the way" in bf16, bf16
+else:
+    assert re.search(r"_bf16; .* [0-9.]+ times as fast as in f32: train.dtype=(bf16|f32) ", bf16), bf16' "$work/out" || fail "doctor --json"
 fi
 
 if [ -e /dev/full ]; then

@@ -148,7 +148,11 @@ class Commands(unittest.TestCase):
             self.assertIn(key, figures)
         for key in ("images_per_s", "step_ms"):
             self.assertEqual(set(figures[key]), {"min", "median", "max"})
-        self.assertTrue(self.ghl("bench", "tiny.yaml", "--steps", "3", "--profile").stdout)
+        self.assertEqual(list(figures["machine_copy_gbytes_s"]), ["L2", "L3", "memory"])
+        self.check_profile(json.loads(self.ghl("bench", "tiny.yaml", "--steps", "3", "--profile", "--json").stdout))
+        shown = self.ghl("bench", "tiny.yaml", "--steps", "3", "--profile").stdout
+        self.assertRegex(shown, r"(?m)^op +calls +ms +share +of what limits it$")
+        self.assertRegex(shown, r"(?m)^conv +classifier .* % of (fp32 peak|(L2|L3|memory) copy) ")
 
         plan = json.loads(self.ghl("plan", "tiny.yaml", "--json").stdout)
         self.assertEqual(plan["parameters"], 144 * 16 + 16 + 16 * 4 + 4)
@@ -161,6 +165,23 @@ class Commands(unittest.TestCase):
         names = json.loads(head[8:8 + int.from_bytes(head[:8], "little")])
         for name in ("loss", "correct", "before/classifier.weight", "grad/classifier.weight", "after/classifier.weight"):
             self.assertIn(name, names)
+
+    def check_profile(self, run):
+        rows, ops = run["profile"], run["profile_ops"]
+        for row in rows:
+            self.assertEqual(set(row), set("op node ms share gflops_s gbytes_s share_of_peak peak share_of_copy level note".split()))
+            self.assertEqual(row["peak"], "fp32")
+            self.assertAlmostEqual(row["share_of_peak"], row["gflops_s"] / run["machine_gflops_s"])
+            self.assertAlmostEqual(row["share_of_copy"], row["gbytes_s"] / run["machine_copy_gbytes_s"][row["level"]])
+        for total in (rows, ops):
+            self.assertAlmostEqual(sum(row["share"] for row in total), 1)
+            self.assertAlmostEqual(sum(row["ms"] for row in total), sum(row["ms"] for row in rows))
+        self.assertEqual([op["ms"] for op in ops], sorted((op["ms"] for op in ops), reverse=True))
+        for op in ops:
+            mine = [row for row in rows if row["op"] == op["op"]]
+            self.assertEqual(op["calls"], len(mine))
+            ideal = sum(row["ms"] * max(row["share_of_peak"], row["share_of_copy"]) for row in mine)
+            self.assertAlmostEqual(op["share_of_limit"], ideal / op["ms"], delta=1e-3 * op["share_of_limit"])
 
     def test_refusals(self):
         for command in ("train", "bench", "plan", "trace", "eval"):

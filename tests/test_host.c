@@ -3,6 +3,7 @@
  * test_host.c - the device thread: order of jobs, tickets, bindings, the bound of four, times, the first failure, functions run on the
  * thread, and the memory of host devices. Clean under the thread sanitizer.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -284,9 +285,48 @@ static void peak_is_measured(void **state)
     ghl_peak peak;
     assert_int_equal(ghl_peak_measure(2, 60, &peak), GHL_OK);
     assert_int_equal(peak.threads, 2);
-    assert_true(peak.gflops > 0.01 && peak.gflops < 1e6 && peak.copy_gbytes_s > 0.01 && peak.copy_gbytes_s < 1e5);
+    assert_true(peak.gflops > 0.01 && peak.gflops < 1e6);
+    assert_true(peak.bf16_gflops >= 0 && (peak.bf16_gflops > 0) == (strcmp(peak.bf16_isa, "none") != 0));
+    for (int i = 0; i < GHL_PEAK_LEVELS; i++) {
+        assert_true(peak.level[i].copy_gbytes_s > 0.01 && peak.level[i].copy_gbytes_s < 1e5);
+        assert_true(i == 0 || peak.level[i].bytes >= peak.level[i - 1].bytes);
+    }
     assert_true(strlen(peak.cpu) > 0 && strlen(peak.isa) > 0);
     assert_int_equal(ghl_peak_measure(100000, 1, &peak), GHL_USAGE);
+}
+
+/* A machine of round numbers: 100 GFLOP/s, 1000 in bf16; copies of 100, 10 and 1 GB/s; 1 MB and 10 MB of caches. */
+static const ghl_peak round_machine = {
+    .gflops = 100, .bf16_gflops = 1000, .level = {{"L2", 1e6, 100}, {"L3", 1e7, 10}, {"memory", 1e300, 1}}};
+
+static void calls_are_limited_by_the_nearer_bound(void **state)
+{
+    (void)state;
+    char text[48];
+    ghl_operand x = {.dtype = GHL_F32, .shape = {1, 100, 100, 64}}, w = {.dtype = GHL_F32, .shape = {64, 1, 1, 64}}, y = x, in[] = {x, w};
+    ghl_call conv = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = &y}; /* 81.92 MFLOP; 5.136 MB */
+    ghl_bound b = ghl_peak_bound(&round_machine, &conv, 1.6384);
+    assert_true(fabs(b.gflops_s - 50) < 1e-3 && fabs(b.share_of_peak - 0.5) < 1e-5 && fabs(b.share_of_copy - 0.3135) < 1e-3);
+    ghl_bound_print(&b, text);
+    assert_string_equal(text, "50 % of fp32 peak");
+    in[0].dtype = y.dtype = GHL_BF16; /* 2.576 MB */
+    b = ghl_peak_bound(&round_machine, &conv, 0.16384);
+    assert_true(fabs(b.share_of_peak - 0.5) < 1e-5);
+    ghl_bound_print(&b, text);
+    assert_string_equal(text, "157 % of L3 copy");
+
+    ghl_call relu = {.op = GHL_OP_relu, .n_in = 1, .n_out = 1, .in = in, .out = &y};
+    const struct {
+        int64_t width; /* 400 bytes each */
+        double ms;
+        const char *limit;
+    } sizes[] = {{2500, 0.1, "10 % of L2 copy"}, {25000, 10, "10 % of L3 copy"}, {250000, 1000, "10 % of memory copy"}};
+    for (int i = 0; i < 3; i++) {
+        in[0].shape = y.shape = (ghl_shape){1, 1, sizes[i].width, 100};
+        b = ghl_peak_bound(&round_machine, &relu, sizes[i].ms);
+        ghl_bound_print(&b, text);
+        assert_string_equal(text, sizes[i].limit);
+    }
 }
 
 static void devices_are_found(void **state)
@@ -312,6 +352,7 @@ int main(void)
         cmocka_unit_test(hooks_and_functions_run_on_the_thread),
         cmocka_unit_test(memory_is_zero_and_aligned),
         cmocka_unit_test(peak_is_measured),
+        cmocka_unit_test(calls_are_limited_by_the_nearer_bound),
         cmocka_unit_test(devices_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

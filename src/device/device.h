@@ -24,6 +24,9 @@ typedef struct ghl_op_operand {
 int ghl_op_operands(ghl_op op, ghl_op_operand out[GHL_OP_OPERANDS]);
 /* Of an output that the row calls an activation, or any: `activations`. */
 ghl_dtype ghl_op_output_dtype(ghl_op op, int output, ghl_dtype activations);
+/* The type that a call's products are made of: bf16 in convolutions of bf16 activations, whose copies of weights are bf16 too; f32 in all
+ * else, where bf16 is only how operands are stored. */
+ghl_dtype ghl_call_arithmetic(const ghl_call *call);
 
 extern const ghl_device ghl_device_ref;
 extern const ghl_device ghl_device_cpu;

@@ -75,12 +75,13 @@ static const struct {
     double each;
     int of;
     double (*count)(const ghl_call *call);
+    bool products; /* of matrices */
 } work[GHL_OP_COUNT] = {
     [GHL_OP_input] = {.each = 2, .of = 0},
-    [GHL_OP_conv] = {.count = conv_flops},
-    [GHL_OP_conv_backward_data] = {.count = conv_backward_data_flops},
-    [GHL_OP_conv_backward_weights] = {.count = conv_backward_weights_flops},
-    [GHL_OP_conv_backward_weights_pair] = {.count = conv_backward_weights_pair_flops},
+    [GHL_OP_conv] = {.count = conv_flops, .products = true},
+    [GHL_OP_conv_backward_data] = {.count = conv_backward_data_flops, .products = true},
+    [GHL_OP_conv_backward_weights] = {.count = conv_backward_weights_flops, .products = true},
+    [GHL_OP_conv_backward_weights_pair] = {.count = conv_backward_weights_pair_flops, .products = true},
     [GHL_OP_sum_positions] = {.each = 1, .of = 0},
     [GHL_OP_pad_reflect_backward] = {.each = 1, .of = 0},
     [GHL_OP_batch_norm_statistics] = {.each = 4, .of = 0},
@@ -122,4 +123,9 @@ double ghl_call_bytes(const ghl_call *call)
     for (int i = 0; i < call->n_out; i++)
         bytes += elements(&call->out[i]) * (double)ghl_dtype_bytes(call->out[i].dtype);
     return bytes;
+}
+
+ghl_dtype ghl_call_arithmetic(const ghl_call *call)
+{
+    return work[call->op].products && call->in[0].dtype == GHL_BF16 ? GHL_BF16 : GHL_F32;
 }

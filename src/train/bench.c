@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench.c - ghl bench: a training step on resident data, timed step by step; with a profile, a row an op beside the machine's own peak.
+ * bench.c - ghl bench: a training step on resident data, timed step by step; with a profile, a row a call beside what the machine was
+ * measured to do (device/peak.h), and a row an op.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -115,32 +116,90 @@ static void add_spread(ghl_json *json, const char *key, spread s)
     ghl_json_add_real(object, "max", s.max);
 }
 
-static double sum_of(const double *values, int n)
+/* Of one call, or of all calls of an op together. */
+typedef struct row {
+    ghl_call_info info; /* of an op: its first call's */
+    ghl_bound bound;    /* of a call */
+    int calls;
+    double ms, ideal_ms; /* of a step; what the nearer bound would allow */
+} row;
+
+static int slowest_first(const void *a, const void *b)
 {
-    double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += values[i];
-    return sum;
+    double x = ((const row *)a)->ms, y = ((const row *)b)->ms;
+    return x > y ? -1 : x < y;
 }
 
-static void add_profile(const bench *b, ghl_json *json)
+/* rows: [calls], in the order of the program; returns the sum of their times. */
+static double fill_rows(const bench *b, int calls, row *rows)
+{
+    double total = 0;
+    for (int i = 0; i < calls; i++) {
+        double ms = b->total_ms[i] / (double)b->steps;
+        rows[i] = (row){.info = ghl_program_call(b->setup.step, i), .calls = 1, .ms = ms};
+        rows[i].bound = ghl_peak_bound(&b->peak, rows[i].info.call, ms);
+        rows[i].ideal_ms = ms * ghl_bound_share(&rows[i].bound);
+        total += ms;
+    }
+    return total;
+}
+
+/* Adds up rows of the same op; the slowest first. Returns their number. */
+static int sum_ops(const row *rows, int calls, row sums[GHL_OP_COUNT])
+{
+    int n = 0;
+    for (int i = 0; i < calls; i++) {
+        int at = 0;
+        while (at < n && sums[at].info.call->op != rows[i].info.call->op)
+            at++;
+        if (at == n)
+            sums[n++] = (row){.info = rows[i].info};
+        sums[at].calls++;
+        sums[at].ms += rows[i].ms;
+        sums[at].ideal_ms += rows[i].ideal_ms;
+    }
+    qsort(sums, (size_t)n, sizeof *sums, slowest_first);
+    return n;
+}
+
+static ghl_status add_profile(const bench *b, ghl_json *json)
 {
     const int calls = ghl_program_calls(b->setup.step);
-    const double total = sum_of(b->total_ms, calls);
-    ghl_json *rows = ghl_json_add_array(json, "profile");
+    row *rows = NULL, sums[GHL_OP_COUNT];
+    GHL_TRY(GHL_NEW(rows, calls));
+    const double total = fill_rows(b, calls, rows);
+    ghl_json *profile = ghl_json_add_array(json, "profile"), *ops = ghl_json_add_array(json, "profile_ops");
     for (int i = 0; i < calls; i++) {
-        ghl_call_info info = ghl_program_call(b->setup.step, i);
-        double ms = b->total_ms[i] / (double)b->steps, gflops = ghl_call_flops(info.call) / (ms * 1e6 + 1e-9);
-        ghl_json *row = ghl_json_add_object(rows, NULL);
-        ghl_json_add_text(row, "op", info.op);
-        ghl_json_add_text(row, "node", info.node);
-        ghl_json_add_real(row, "ms", ms);
-        ghl_json_add_real(row, "share", b->total_ms[i] / total);
-        ghl_json_add_real(row, "gflops_s", gflops);
-        ghl_json_add_real(row, "gbytes_s", ghl_call_bytes(info.call) / (ms * 1e6 + 1e-9));
-        ghl_json_add_real(row, "share_of_peak", gflops / b->peak.gflops);
-        ghl_json_add_text(row, "note", info.note);
+        ghl_json *o = ghl_json_add_object(profile, NULL);
+        ghl_json_add_text(o, "op", rows[i].info.op);
+        ghl_json_add_text(o, "node", rows[i].info.node);
+        ghl_json_add_real(o, "ms", rows[i].ms);
+        ghl_json_add_real(o, "share", rows[i].ms / total);
+        ghl_json_add_real(o, "gflops_s", rows[i].bound.gflops_s);
+        ghl_json_add_real(o, "gbytes_s", rows[i].bound.gbytes_s);
+        ghl_json_add_real(o, "share_of_peak", rows[i].bound.share_of_peak);
+        ghl_json_add_text(o, "peak", rows[i].bound.peak);
+        ghl_json_add_real(o, "share_of_copy", rows[i].bound.share_of_copy);
+        ghl_json_add_text(o, "level", rows[i].bound.level);
+        ghl_json_add_text(o, "note", rows[i].info.note);
     }
+    const int n = sum_ops(rows, calls, sums);
+    for (int i = 0; i < n; i++) {
+        ghl_json *o = ghl_json_add_object(ops, NULL);
+        ghl_json_add_text(o, "op", sums[i].info.op);
+        ghl_json_add_integer(o, "calls", sums[i].calls);
+        ghl_json_add_real(o, "ms", sums[i].ms);
+        ghl_json_add_real(o, "share", sums[i].ms / total);
+        ghl_json_add_real(o, "share_of_limit", sums[i].ideal_ms / (sums[i].ms + 1e-9));
+    }
+    free(rows);
+    return GHL_OK;
+}
+
+/* What the multiply-adds of the program's own type are measured to reach. */
+static double own_peak(const bench *b)
+{
+    return ghl_plan_dtype(b->setup.plan) == GHL_BF16 && b->peak.bf16_gflops > 0 ? b->peak.bf16_gflops : b->peak.gflops;
 }
 
 static ghl_status report_json(bench *b, bool profile, spread ms, int64_t resident, const ghl_host *host)
@@ -160,41 +219,35 @@ static ghl_status report_json(bench *b, bool profile, spread ms, int64_t residen
     add_spread(json, "images_per_s", (spread){images / ms.max, images / ms.median, images / ms.min});
     add_spread(json, "step_ms", ms);
     ghl_json_add_real(json, "flops_per_step", flops);
-    ghl_json_add_real(json, "flops_share_of_peak", flops / (ms.median * 1e6) / b->peak.gflops);
+    ghl_json_add_real(json, "flops_share_of_peak", flops / (ms.median * 1e6) / own_peak(b));
     ghl_json_add_integer(json, "peak_bytes", resident);
     ghl_json_add_real(json, "machine_gflops_s", b->peak.gflops);
-    ghl_json_add_real(json, "machine_gbytes_s", b->peak.copy_gbytes_s);
-    if (profile)
-        add_profile(b, json);
-    return ghl_inspect_json(GHL_OK, host, json);
-}
-
-typedef struct row {
-    double ms;
-    int call;
-} row;
-
-static int slowest_first(const void *a, const void *b)
-{
-    double x = ((const row *)a)->ms, y = ((const row *)b)->ms;
-    return x > y ? -1 : x < y;
+    ghl_json_add_real(json, "machine_bf16_gflops_s", b->peak.bf16_gflops);
+    ghl_json_add_real(json, "machine_gbytes_s", b->peak.level[GHL_PEAK_MEMORY].copy_gbytes_s);
+    ghl_json *copies = ghl_json_add_object(json, "machine_copy_gbytes_s");
+    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+        ghl_json_add_real(copies, b->peak.level[i].name, b->peak.level[i].copy_gbytes_s);
+    return ghl_inspect_json(profile ? add_profile(b, json) : GHL_OK, host, json);
 }
 
 static ghl_status print_profile(const bench *b, ghl_text *text)
 {
     const int calls = ghl_program_calls(b->setup.step);
-    const double total = sum_of(b->total_ms, calls);
-    row *rows = NULL;
+    row *rows = NULL, sums[GHL_OP_COUNT];
     GHL_TRY(GHL_NEW(rows, calls));
-    for (int i = 0; i < calls; i++)
-        rows[i] = (row){b->total_ms[i], i};
+    const double total = fill_rows(b, calls, rows);
+    const int n = sum_ops(rows, calls, sums);
+    ghl_text_add(text, "\n%-28s %5s %9s %7s  %s\n", "op", "calls", "ms", "share", "of what limits it");
+    for (int i = 0; i < n; i++)
+        ghl_text_add(text, "%-28s %5d %9.3f %6.1f%%  %.0f %%\n", sums[i].info.op, sums[i].calls, sums[i].ms, 100 * sums[i].ms / total,
+                     100 * sums[i].ideal_ms / (sums[i].ms + 1e-9));
     qsort(rows, (size_t)calls, sizeof *rows, slowest_first);
-    ghl_text_add(text, "\n%-28s %-14s %9s %7s %9s %8s %8s  %s\n", "op", "layer", "ms", "share", "GFLOP/s", "GB/s", "of peak", "runs as");
+    ghl_text_add(text, "\n%-28s %-14s %9s %7s %9s %8s  %-20s %s\n", "op", "layer", "ms", "share", "GFLOP/s", "GB/s", "limit", "runs as");
     for (int i = 0; i < calls; i++) {
-        ghl_call_info info = ghl_program_call(b->setup.step, rows[i].call);
-        double ms = rows[i].ms / (double)b->steps, gflops = ghl_call_flops(info.call) / (ms * 1e6 + 1e-9);
-        ghl_text_add(text, "%-28s %-14s %9.3f %6.1f%% %9.1f %8.1f %7.1f%%  %s\n", info.op, info.node, ms, 100 * rows[i].ms / total, gflops,
-                     ghl_call_bytes(info.call) / (ms * 1e6 + 1e-9), 100 * gflops / b->peak.gflops, info.note);
+        char limit[48];
+        ghl_bound_print(&rows[i].bound, limit);
+        ghl_text_add(text, "%-28s %-14s %9.3f %6.1f%% %9.1f %8.1f  %-20s %s\n", rows[i].info.op, rows[i].info.node, rows[i].ms,
+                     100 * rows[i].ms / total, rows[i].bound.gflops_s, rows[i].bound.gbytes_s, limit, rows[i].info.note);
     }
     free(rows);
     return GHL_OK;
@@ -212,8 +265,13 @@ static ghl_status report_text(bench *b, bool profile, spread ms, int64_t residen
     ghl_text_add(&text, "images/s  %.1f (min %.1f, max %.1f; %lld steps)\n", images / ms.median, images / ms.max, images / ms.min,
                  (long long)b->steps);
     ghl_text_add(&text, "step      %.3f ms (min %.3f, max %.3f)\n", ms.median, ms.min, ms.max);
-    ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f; copy bandwidth %.1f GB/s\n", gflops,
-                 100 * gflops / b->peak.gflops, b->peak.gflops, b->peak.copy_gbytes_s);
+    ghl_text_add(&text, "compute   %.1f GFLOP/s, %.1f %% of this machine's measured %.1f\n", gflops, 100 * gflops / own_peak(b),
+                 own_peak(b));
+    ghl_text_add(&text, "machine   %.0f GFLOP/s fp32 (%s), %.0f bf16 (%s); copies", b->peak.gflops, b->peak.isa, b->peak.bf16_gflops,
+                 b->peak.bf16_isa);
+    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+        ghl_text_add(&text, "%s %.0f GB/s in %s", i > 0 ? "," : "", b->peak.level[i].copy_gbytes_s, b->peak.level[i].name);
+    ghl_text_add(&text, "\n");
     ghl_text_add(&text, "memory    %.1f MB resident at most, arena %.1f MB\n", (double)resident / 1e6,
                  (double)ghl_plan_bytes(s->plan) / 1e6);
     ghl_status status = profile ? print_profile(b, &text) : GHL_OK;

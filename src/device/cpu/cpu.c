@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "device/cpu/cpu.h"
+#include "device/processor.h"
 #include "device/ref/ref.h"
 
 size_t ghl_cpu_op_scratch(const ghl_call *call)
@@ -45,7 +46,7 @@ const ghl_cpu_kernels *ghl_cpu_kernels_at(int i)
         return &ghl_cpu_kernels_v4;
 #endif
 #ifdef GHL_ISA_AMX
-    if (i == 3 && has_v4() && ghl_cpu_tiles_allowed())
+    if (i == 3 && has_v4() && ghl_processor_tiles())
         return &ghl_cpu_kernels_amx;
 #endif
     return i == 0 ? &ghl_cpu_kernels_base : NULL;

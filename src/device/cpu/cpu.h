@@ -26,8 +26,6 @@ ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *
 
 /* The kernels that this processor can run, from the plainest to the best; NULL past the end. */
 const ghl_cpu_kernels *ghl_cpu_kernels_at(int i);
-/* The processor has bf16 tiles, and the system lets this process use them; asks for them where needed. */
-bool ghl_cpu_tiles_allowed(void);
 /* The number of processors this process may use. */
 int ghl_cpu_processors(void);
 /* On the device thread: asks OpenMP for teams of `threads` and counts what a region really gets; GHL_DEVICE when it is fewer. */

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bench/compare measures, each thing when a row first asks for it, and once."""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from contestants import MODES, NETS, ROOT, Mode, Ours, Peer, PeerFailed, take_turns
+from table import OUR_BP, OUR_GHL, PEER_BP, PEER_GHL, PEER_IDENTITY, TITLES, Figures, weight_gradients
+
+DEEP_BATCH = 32
+SCOUT_SECONDS = 1.5
+
+
+def note(text: str) -> None:
+    print(f"compare: {text}", file=sys.stderr, flush=True)
+
+
+def run_json(*command: str | Path) -> dict:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise SystemExit(f"compare: {command[0]} failed: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+class Lab:
+    """A net trains in "f32" and in "bf16", where the machine takes that; each has its own turns."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path):
+        self.options, self.folder = options, folder
+        self.programs = options.ghl.parent / "bench"
+        self.doctor = run_json(options.ghl, "doctor", "--json")
+        self.half = not self.doctor["bf16"]["value"].startswith("refused")
+        self.peak = run_json(self.programs / "ghl_bench_ops", "--peak", "--threads", str(options.threads))
+        self.raced: dict[tuple[str, str], dict[str, Figures]] = {}
+        self.scouted: dict[tuple[str, str], dict[str, float | None]] = {}
+        self.profiles: dict[tuple[str, str, str], dict] = {}
+        self.gradients: dict[str, float] = {}
+        self.versions: dict[str, str] = {}
+
+    def ours(self, net: str, rule: str, *settings: str) -> Ours:
+        return Ours(self.options, self.folder, net, rule, *settings)
+
+    def scout(self, net: str, rule: str, mode: Mode) -> float | None:
+        """Images a second of one short block; None where PyTorch cannot."""
+        found = self.scouted.setdefault((net, rule), {})
+        if str(mode) not in found:
+            note(f"{TITLES[net]}, {rule}: PyTorch, {mode}")
+            found[str(mode)] = None
+            try:
+                peer = Peer(self.options, self.folder, net, rule, mode)
+                found[str(mode)] = peer.block(min(SCOUT_SECONDS, self.options.seconds))
+                self.versions = peer.versions
+                peer.close()
+            except PeerFailed as failure:
+                note(f"{failure}: {(self.folder / 'peer.err').read_text().strip()[-500:]}")
+        return found[str(mode)]
+
+    def fastest(self, net: str, rule: str, dtypes: list[str]) -> Peer | None:
+        """PyTorch in its fastest mode of these types, as a contestant."""
+        modes = [mode for mode in MODES if mode.dtype in dtypes]
+        best = max(modes, key=lambda mode: self.scout(net, rule, mode) or 0)
+        if self.scout(net, rule, best) is None:
+            raise SystemExit(f"compare: PyTorch trains {net} by {rule} in no mode")
+        return Peer(self.options, self.folder, net, rule, best)
+
+    @cache
+    def turns(self, net: str, dtype: str) -> dict[str, Figures]:
+        """The published way takes part in its faster type beside our faster one; for the first two nets also f32 beside f32."""
+        if dtype == "bf16" and not self.half:
+            return {}
+        dtypes = ["f32", "bf16"] if dtype == "bf16" else ["f32"]
+        setting = f"train.dtype={dtype}"
+        running: dict[str, Ours | Peer] = {OUR_BP: self.ours(net, "backprop", setting), OUR_GHL: self.ours(net, "ghl", setting)}
+        running[PEER_BP] = self.fastest(net, "backprop", dtypes)
+        if net != "vgg" and (dtype == "bf16" or not self.half or net != "resnet_cifar"):
+            running[PEER_GHL] = self.fastest(net, "ghl", dtypes)
+        if dtype == "f32" and net in ("deephebb", "fasthebb"):
+            running[PEER_IDENTITY] = Peer(self.options, self.folder, net, "ghl_by_identity", MODES[0])
+        note(f"{TITLES[net]}, {dtype}: {len(running)} contestants in turn")
+        found = take_turns(running, self.options.repeats)
+        for name, contestant in running.items():
+            found[name].mode = str(contestant.mode) if isinstance(contestant, Peer) else ""
+        self.raced[net, dtype] = found
+        return found
+
+    @cache
+    def profile(self, net: str, rule: str, dtype: str) -> dict:
+        note(f"{TITLES[net]}, {rule}, {dtype}: profile")
+        self.profiles[net, rule, dtype] = self.ours(net, rule, f"train.dtype={dtype}").bench("--profile")
+        return self.profiles[net, rule, dtype]
+
+    @cache
+    def arena(self, net: str) -> float:
+        return self.ours(net, "ghl").ask("plan")["arena_bytes"] / self.ours(net, "backprop").ask("plan")["arena_bytes"]
+
+    @cache
+    def depth(self) -> float:
+        """By GHL, in the faster type, a batch that fits any machine."""
+        note("ResNet-110 and ResNet-1202")
+        settings = (f"train.dtype={'bf16' if self.half else 'f32'}", f"train.batch={self.options.batch or DEEP_BATCH}")
+        shallow, deep = (self.ours("resnet_cifar", "ghl", f"model.depth={depth}", *settings) for depth in (110, 1202))
+        found = take_turns({"110": shallow, "1202": deep}, min(self.options.repeats, 3))
+        return found["110"].over(found["1202"])
+
+    def weight_gradient(self) -> float | None:
+        """GFLOP/s of our best way for one gradient."""
+        if self.half:
+            note("weight gradients")
+            command = [self.programs / "ghl_bench_conv", str(self.options.threads), "1000", "deephebb conv3", "16"]
+            self.gradients = weight_gradients(subprocess.run(command, capture_output=True, text=True, timeout=300).stdout)
+        return max((speed for way, speed in self.gradients.items() if not way.startswith("onednn") and not way.endswith("pair")), default=None)
+
+    @cache
+    def first_step(self) -> float | None:
+        """Seconds from the start of `ghl train` on Fashion-MNIST to the end of its first step, saved; None without the data set."""
+        times = []
+        for i in range(self.options.repeats):
+            start = time.perf_counter()
+            done = subprocess.run([self.options.ghl, "train", ROOT / "recipes" / "quickstart.yaml", "--run", self.folder / f"run{i}",
+                                   "--stop-after", "1"], capture_output=True, text=True, timeout=60)
+            times.append(time.perf_counter() - start)
+            if done.returncode == 3:
+                return None
+            if done.returncode != 75:
+                raise SystemExit(f"compare: ghl train gave status {done.returncode}: {done.stderr.strip()}")
+        return statistics.median(times)

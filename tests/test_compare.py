@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# bench/compare without PyTorch and without a measurement: rows follow from figures, what was not measured is "not run", the output of
+# ghl_bench_conv is read, a real profile makes a section, and what stands by hand in the report outlives it.
+# ghl-test: timeout=60
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = os.environ.get("SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import contestants  # noqa: E402
+import table  # noqa: E402
+
+CONV = """Some CPU, 2 threads, measured fp32 peak 450 GFLOP/s; GFLOP/s of each way:
+deephebb conv3: n64 8x8 384->1536 k3/1+1
+  forward   onednn16 2256  amx tiles16 3000
+  data      onednn16 1531  amx tiles16 2900
+  weights   onednn16 890  amx tiles16 2400  amx tiles16 pair 2600.5
+deephebb conv3: n16 8x8 384->1536 k3/1+1
+  weights   onednn16 1
+"""
+
+
+def call(op, node, ms, peak, copy, level="L3"):
+    return {"op": op, "node": node, "ms": ms, "share": ms / 10, "gflops_s": 100.0, "gbytes_s": 10.0, "share_of_peak": peak, "peak": "bf16",
+            "share_of_copy": copy, "level": level, "note": "v4"}
+
+
+PROFILE = {"dtype": "bf16", "batch": 64, "step_ms": {"median": 10.0}, "machine_gflops_s": 200.0,
+           "profile": [call("relu", "relu1", 1.0, 0.01, 0.9), call("conv", "conv1", 6.0, 0.5, 0.2), call("batch_norm", "bn1", 3.0, 0.1, 0.5)],
+           "profile_ops": [{"op": "conv", "calls": 1, "ms": 6.0, "share": 0.6, "share_of_limit": 0.5},
+                           {"op": "vote", "calls": 1, "ms": 0.01, "share": 0.001, "share_of_limit": 0.1}]}
+
+
+class Bench:
+    """A lab that has measured already."""
+
+    def __init__(self, half=True):
+        self.half = half
+
+    def turns(self, net, dtype):
+        if dtype == "bf16" and not self.half:
+            return {}
+        return {table.OUR_BP: table.Figures([100.0, 130.0, 120.0]), table.OUR_GHL: table.Figures([80.0, 100.0, 100.0]),
+                table.PEER_BP: table.Figures([50.0, 100.0, 60.0], "f32 contiguous"), table.PEER_GHL: table.Figures([20.0, 20.0, 20.0])}
+
+    def profile(self, net, rule, dtype):
+        return PROFILE
+
+    def arena(self, net):
+        return 1.19
+
+    def depth(self):
+        return 12.5
+
+    def weight_gradient(self):
+        return table.weight_gradients(CONV)["amx tiles16"] if self.half else None
+
+    def first_step(self):
+        return None
+
+
+def lines(lab):
+    return {row.title: row.line(row.measure(lab)) for row in table.all_rows()}
+
+
+class Table(unittest.TestCase):
+    def test_rows(self):
+        found = lines(Bench())
+        self.assertEqual(found["BP ResNet-20, bf16"], "| BP ResNet-20, bf16 | >= 1.40 | 2.30 | 2.00 | met |")        # ratios 2, 1.3, 2
+        self.assertTrue(found["GHL step / own BP step, VGG-16, bf16"].endswith("| <= 1.40 | 1.28 | 1.25 | met |"))   # 1.25, 1.3, 1.2
+        self.assertTrue(found["GHL ResNet-20 against the published way, each in its faster dtype"].endswith("| >= 4.50 | 8.00 | 5.00 | met |"))
+        self.assertTrue(found["ResNet-1202 / ResNet-110, time of an image"].endswith("| <= 12.00 | 11.40 | 12.50 | missed |"))
+        self.assertTrue(found["weight gradient 384->1536 at 8x8, batch 64, bf16"].endswith("| 2400 GFLOP/s | met |"))
+        own = found["own kernels (BN, ReLU, add, softmax, pools, direction), share of copy bandwidth"]
+        self.assertTrue(own.endswith("| >= 80 % | 95 % | 60 % | missed |"), own)                                      # (0.9 + 3 * 0.5) / 4
+        convolutions = found["convolutions of DeepHebb and FastHebb, share of measured fp32 peak"]
+        self.assertTrue(convolutions.endswith("| 50 % | missed |"), convolutions)
+        self.assertTrue(found["start of `ghl train` to the end of its first step, Fashion-MNIST"].endswith("| - | not run |"))
+
+    def test_without_bf16(self):
+        found = lines(Bench(half=False))
+        for title, line in found.items():
+            if title.endswith(", bf16"):
+                self.assertTrue(line.endswith("| - | not run |"), line)
+        self.assertIn("| 5.00 | met |", found["GHL ResNet-20 against the published way, each in its faster dtype"])
+        self.assertIn("| 2.00 | met |", found["BP ResNet-20 batch 128, fp32"])
+
+    def test_weight_gradients(self):
+        self.assertEqual(table.weight_gradients(CONV), {"onednn16": 890, "amx tiles16": 2400, "amx tiles16 pair": 2600.5})
+        self.assertEqual(table.weight_gradients("nothing\n"), {})
+
+    def test_report(self):
+        lab = Bench()
+        measured = [(row, row.measure(lab)) for row in table.all_rows()]
+        turns = {("vgg", "f32"): lab.turns("vgg", "f32"), ("vgg", "bf16"): {}}
+        scouted = {("vgg", "backprop"): {"f32 contiguous": 1.0, "bf16 contiguous": None}, ("vgg", "ghl"): {"f32 contiguous": 2.0}}
+        text = table.report(measured, {"date": "today"}, turns, scouted, {("vgg", "ghl", "bf16"): PROFILE})
+        for part in ("- date: today", "| fp32 | VGG-16 |", "| PyTorch backprop | 50.0 / **60.0** / 100.0 (f32 contiguous) |",
+                     "| bf16 contiguous | fails | - |", "VGG-16, ghl, bf16, batch 64: 10.00 ms a step.", "| conv | 1 | 6.000 | 60.0 % | 50 % |",
+                     "| conv | conv1 | 6.000 | 50 % of bf16 peak | v4 |", "| relu | relu1 | 1.000 | 90 % of L3 copy | v4 |"):
+            self.assertIn(part, text.splitlines() if part.startswith("|") else text)
+        self.assertNotIn("| bf16 | VGG-16 |", text)
+        self.assertNotIn("| vote |", text)
+
+    def test_hand_part_is_kept(self):
+        first = table.with_hand_part("# Performance\n\nold\n", "")
+        self.assertEqual(first.count(table.HAND_BEGIN), 1)
+        written = first + "\nAn own kernel gained much.\n"
+        again = table.with_hand_part("# Performance\n\nnew\n", written)
+        self.assertIn("new", again)
+        self.assertNotIn("old", again)
+        self.assertTrue(again.endswith("An own kernel gained much.\n"))
+        self.assertEqual(again, table.with_hand_part("# Performance\n\nnew\n", again))
+
+    @unittest.skipUnless(os.environ.get("GHL"), "no command is built")
+    def test_recipes_and_a_real_profile(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "net.yaml")
+
+            def ask(net, rule, *words):
+                with open(path, "w") as f:
+                    f.write(contestants.NETS[net].recipe(rule, 1, 2))
+                done = subprocess.run([os.environ["GHL"], words[0], path, *words[1:], "--json"], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return json.loads(done.stdout)
+
+            parameters = {net: {ask(net, rule, "plan", "model.width=0.25")["parameters"] for rule in ("backprop", "ghl")}
+                          for net in contestants.NETS}
+            self.assertEqual([len(found) for found in parameters.values()], [1] * len(contestants.NETS), parameters)
+            profile = ask("resnet_cifar", "ghl", "bench", "--steps", "2", "--profile", "model.width=0.25")
+            section = table.profile_section("resnet_cifar", "ghl", profile)
+            self.assertEqual(sum(" copy | " in line or " peak | " in line for line in section), 6, section)
+            share = table.own_kernels_share(type("Lab", (Bench,), {"profile": lambda *_: profile})())
+            self.assertGreater(share, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
