@@ -12,6 +12,10 @@
 #include "device/cpu/winograd.h"
 #include "tensor/bf16.h"
 
+#ifdef GHL_ISA
+#include <omp.h>
+#endif
+
 /* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
 typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
 
@@ -79,13 +83,23 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
 extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
 #endif
 
-/* Activations are f32 or bf16. A kernel is one body, inlined once for each: `half` is a constant in either, so that the loops become
- * vector code. GHL_CPU_ACTIVATIONS(op, call->in[0]) defines the op from static GHL_CPU_BODY ghl_status op_body(call, scratch, half). */
+/* Activations are f32 or bf16. GHL_CPU_RANGES(op, operand, items, each) makes an op of static GHL_CPU_BODY void op_range(call, scratch,
+ * begin, end, half), which does items [begin, end): one range a thread. It is inlined once for each dtype, so that `half` is a constant
+ * in its loops; a parallel loop inside it would be cut out before. each: how much work an item is, in elements of plain copying. */
 #define GHL_CPU_BODY inline __attribute__((always_inline))
-#define GHL_CPU_ACTIVATIONS(op, operand)                                                      \
-    ghl_status GHL_CPU_OP(op)(const ghl_call *call, void *scratch)                            \
-    {                                                                                         \
-        return (operand).dtype == GHL_BF16 ? op##_body(call, scratch, 1) : op##_body(call, scratch, 0); \
+#define GHL_CPU_RANGES(op, operand, items, each)                                                      \
+    static void op##_single(const ghl_call *call, void *scratch, int64_t begin, int64_t end)          \
+    {                                                                                                 \
+        op##_range(call, scratch, begin, end, 0);                                                     \
+    }                                                                                                 \
+    static void op##_half(const ghl_call *call, void *scratch, int64_t begin, int64_t end)            \
+    {                                                                                                 \
+        op##_range(call, scratch, begin, end, 1);                                                     \
+    }                                                                                                 \
+    ghl_status GHL_CPU_OP(op)(const ghl_call *call, void *scratch)                                    \
+    {                                                                                                 \
+        ghl_cpu_cut(call, scratch, (operand).dtype == GHL_BF16 ? op##_half : op##_single, items, each); \
+        return GHL_OK;                                                                                \
     }
 
 /* Element i of an array of activations, and its writing. */
@@ -119,6 +133,18 @@ static inline int64_t ghl_cpu_min(int64_t a, int64_t b)
 static inline int64_t ghl_cpu_part(int64_t count, int64_t parts, int64_t i)
 {
     return count * i / parts;
+}
+
+typedef void ghl_cpu_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end);
+
+static inline __attribute__((unused)) void ghl_cpu_cut(const ghl_call *call, void *scratch, ghl_cpu_range *range, int64_t items,
+                                                       int64_t each)
+{
+#pragma omp parallel if (items * each > GHL_CPU_SMALL)
+    {
+        int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
+        range(call, scratch, ghl_cpu_part(items, threads, thread), ghl_cpu_part(items, threads, thread + 1));
+    }
 }
 #endif
 

@@ -7,48 +7,42 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_math.h"
 
-static GHL_CPU_BODY ghl_status relu_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void relu_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     const void *x = call->in[0].data;
     void *y = call->out[0].data;
-    int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
-#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < n; i++) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; i++) {
         float v = ghl_get(x, i, half);
         ghl_put(y, i, v <= 0.0f ? 0.0f : v, half);
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(relu, call->in[0])
+GHL_CPU_RANGES(relu, call->in[0], ghl_shape_elements(call->in[0].shape), 1)
 
-static GHL_CPU_BODY ghl_status relu_backward_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void relu_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     const void *e = call->in[0].data, *x = call->in[1].data;
     void *dx = call->out[0].data;
-    int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
-#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < n; i++) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; i++) {
         float error = ghl_get(e, i, half);
         ghl_put(dx, i, ghl_get(x, i, half) <= 0.0f ? 0.0f : error, half);
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(relu_backward, call->in[0])
+GHL_CPU_RANGES(relu_backward, call->in[0], ghl_shape_elements(call->in[0].shape), 1)
 
-static GHL_CPU_BODY ghl_status add_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void add_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     const void *a = call->in[0].data, *b = call->in[1].data;
     void *y = call->out[0].data;
-    int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
-#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < n; i++)
+#pragma omp simd
+    for (int64_t i = begin; i < end; i++)
         ghl_put(y, i, ghl_get(a, i, half) + ghl_get(b, i, half), half);
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(add, call->in[0])
+GHL_CPU_RANGES(add, call->in[0], ghl_shape_elements(call->in[0].shape), 1)
 
 ghl_status GHL_CPU_OP(moving_average)(const ghl_call *call, void *scratch)
 {

@@ -86,25 +86,22 @@ static GHL_CPU_BODY void max_pool_place(const geometry *g, const void *x, int64_
     }
 }
 
-static GHL_CPU_BODY ghl_status max_pool_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void max_pool_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
     const void *x = call->in[0].data;
     void *y = call->out[0].data;
     uint8_t *index = call->out[1].data;
-    int64_t rows = g.y.n * g.y.h;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (rows * g.y.w * g.y.c > GHL_CPU_SMALL / 8)
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = begin; row < end; row++) {
         const void *image = ghl_at(x, row / g.y.h * g.x.h * g.x.w * g.x.c, half);
         for (int64_t q = 0; q < g.y.w; q++) {
             int64_t at = (row * g.y.w + q) * g.y.c;
             max_pool_place(&g, image, row % g.y.h, q, call->attr.pool.relu != 0, ghl_at(y, at, half), index + at, half);
         }
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(max_pool, call->in[0])
+GHL_CPU_RANGES(max_pool, call->in[0], call->out[0].shape.n * call->out[0].shape.h, 8 * call->out[0].shape.w * call->out[0].shape.c)
 
 static GHL_CPU_BODY void add_where(const void *e, const uint8_t *index, uint8_t tap, int64_t n, float *sum, int half)
 {
@@ -152,24 +149,22 @@ static GHL_CPU_BODY void gather_place(const geometry *g, const void *e, const ui
     }
 }
 
-static GHL_CPU_BODY ghl_status max_pool_backward_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void max_pool_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
     const void *e = call->in[0].data;
     const uint8_t *index = call->in[1].data;
     void *dx = call->out[0].data;
-    int64_t rows = g.x.n * g.x.h, image = g.y.h * g.y.w * g.y.c;
+    int64_t image = g.y.h * g.y.w * g.y.c;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (rows * g.x.w * g.x.c > GHL_CPU_SMALL / 2)
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = begin; row < end; row++) {
         int64_t from = row / g.x.h * image;
         for (int64_t w = 0; w < g.x.w; w++)
             gather_place(&g, ghl_at(e, from, half), index + from, row % g.x.h, w, 1.0f, NULL,
                          ghl_at(dx, (row * g.x.w + w) * g.x.c, half), half);
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(max_pool_backward, call->in[0])
+GHL_CPU_RANGES(max_pool_backward, call->in[0], call->out[0].shape.n * call->out[0].shape.h, 2 * call->out[0].shape.w * call->out[0].shape.c)
 
 static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, int64_t p, int64_t q, int relu, void *y, int half)
 {
@@ -197,36 +192,30 @@ static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, in
     }
 }
 
-static GHL_CPU_BODY ghl_status average_pool_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void average_pool_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
-    const void *x = call->in[0].data;
-    void *y = call->out[0].data;
-    int64_t places = g.y.n * g.y.h * g.y.w, map = g.y.h * g.y.w;
+    int64_t map = g.y.h * g.y.w;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (places * g.y.c > GHL_CPU_SMALL / 8)
-    for (int64_t i = 0; i < places; i++)
-        average_pool_place(&g, ghl_at(x, i / map * g.x.h * g.x.w * g.x.c, half), i % map / g.y.w, i % g.y.w, call->attr.pool.relu != 0,
-                           ghl_at(y, i * g.y.c, half), half);
-    return GHL_OK;
+    for (int64_t i = begin; i < end; i++)
+        average_pool_place(&g, ghl_at(call->in[0].data, i / map * g.x.h * g.x.w * g.x.c, half), i % map / g.y.w, i % g.y.w,
+                           call->attr.pool.relu != 0, ghl_at(call->out[0].data, i * g.y.c, half), half);
 }
-GHL_CPU_ACTIVATIONS(average_pool, call->in[0])
+GHL_CPU_RANGES(average_pool, call->in[0], ghl_shape_elements(call->out[0].shape) / call->out[0].shape.c, 8 * call->out[0].shape.c)
 
-static GHL_CPU_BODY ghl_status average_pool_backward_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void average_pool_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
     const void *e = call->in[0].data, *u = call->n_in > 1 ? call->in[1].data : NULL;
-    void *dx = call->out[0].data;
     float factor = 1.0f / (float)(g.kernel[0] * g.kernel[1]);
-    int64_t rows = g.x.n * g.x.h, image = g.y.h * g.y.w * g.y.c;
+    int64_t image = g.y.h * g.y.w * g.y.c;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (rows * g.x.w * g.x.c > GHL_CPU_SMALL / 2)
-    for (int64_t row = 0; row < rows; row++)
+    for (int64_t row = begin; row < end; row++)
         for (int64_t w = 0; w < g.x.w; w++) {
             int64_t at = (row * g.x.w + w) * g.x.c;
             gather_place(&g, ghl_at(e, row / g.x.h * image, half), NULL, row % g.x.h, w, factor, u != NULL ? ghl_at(u, at, half) : NULL,
-                         ghl_at(dx, at, half), half);
+                         ghl_at(call->out[0].data, at, half), half);
         }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(average_pool_backward, call->in[0])
+GHL_CPU_RANGES(average_pool_backward, call->in[0], call->out[0].shape.n * call->out[0].shape.h,
+               2 * call->out[0].shape.w * call->out[0].shape.c)

@@ -62,27 +62,23 @@ static GHL_CPU_BODY void dropout_block(const void *x, void *y, int64_t n, uint32
         ghl_put(y, i, ghl_get(x, i, half) * gain[i], half);
 }
 
-static GHL_CPU_BODY ghl_status dropout_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void dropout_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    const void *x = call->in[0].data;
     const int64_t *clock = call->in[1].data;
-    void *y = call->out[0].data;
     double rate = (double)call->attr.dropout.rate, threshold = rate * 4294967296.0;
     uint64_t key = philox_key(call->attr.seed, GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node);
     uint64_t moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP];
-    int64_t n = ghl_shape_elements(call->out[0].shape), blocks = (n + 4 * DRAWS - 1) / (4 * DRAWS);
+    int64_t n = ghl_shape_elements(call->out[0].shape);
     (void)scratch;
-#pragma omp parallel for schedule(static) if (n > GHL_CPU_SMALL / 4)
-    for (int64_t block = 0; block < blocks; block++) {
+    for (int64_t block = begin; block < end; block++) {
         uint32_t word[4][DRAWS];
-        int64_t begin = block * 4 * DRAWS;
-        philox(key, (uint64_t)begin / 4, moment, word);
-        dropout_block(ghl_at(x, begin, half), ghl_at(y, begin, half), ghl_cpu_min(4 * DRAWS, n - begin), word, threshold,
-                      (float)(1.0 / (1.0 - rate)), half);
+        int64_t at = block * 4 * DRAWS;
+        philox(key, (uint64_t)at / 4, moment, word);
+        dropout_block(ghl_at(call->in[0].data, at, half), ghl_at(call->out[0].data, at, half), ghl_cpu_min(4 * DRAWS, n - at), word,
+                      threshold, (float)(1.0 / (1.0 - rate)), half);
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(dropout, call->in[0])
+GHL_CPU_RANGES(dropout, call->in[0], (ghl_shape_elements(call->in[0].shape) + 4 * DRAWS - 1) / (4 * DRAWS), 16 * DRAWS)
 
 typedef struct augmentation {
     int64_t dy, dx;
@@ -118,20 +114,17 @@ static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentat
     }
 }
 
-static GHL_CPU_BODY ghl_status input_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void input_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     ghl_shape s = call->in[0].shape;
     const uint8_t *images = call->in[0].data;
     const int64_t *samples = call->in[1].data;
-    void *x = call->out[0].data;
     int64_t image = s.h * s.w * s.c;
     (void)scratch;
-#pragma omp parallel for schedule(static) if (s.n * image > GHL_CPU_SMALL / 2)
-    for (int64_t n = 0; n < s.n; n++) {
+    for (int64_t n = begin; n < end; n++) {
         augmentation a = draw(call, samples[n]);
         for (int64_t h = 0; h < s.h; h++)
-            input_row(images + n * image, s, a, h, call->in[3].data, ghl_at(x, n * image + h * s.w * s.c, half), half);
+            input_row(images + n * image, s, a, h, call->in[3].data, ghl_at(call->out[0].data, n * image + h * s.w * s.c, half), half);
     }
-    return GHL_OK;
 }
-GHL_CPU_ACTIVATIONS(input, call->out[0])
+GHL_CPU_RANGES(input, call->out[0], call->in[0].shape.n, 2 * ghl_shape_elements(call->in[0].shape) / call->in[0].shape.n)

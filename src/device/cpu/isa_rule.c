@@ -46,32 +46,27 @@ static GHL_CPU_BODY void row_softmax(const void *u, int64_t n, float t, void *r,
 }
 
 /* Rows of `n` channels, a constant where the compiler shall unroll them. */
-static GHL_CPU_BODY void rows_softmax(const void *u, int64_t rows, int64_t n, float t, void *r, float *scratch, int half)
+static GHL_CPU_BODY void rows_softmax(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int64_t n, int half)
 {
-#pragma omp parallel for schedule(static) if (rows * n > GHL_CPU_SMALL / 4)
-    for (int64_t row = 0; row < rows; row++) {
-        float *own = half ? scratch + omp_get_thread_num() * ((n + 15) / 16 * 16) : (float *)r + row * n;
-        row_softmax(ghl_at(u, row * n, half), n, t, ghl_at(r, row * n, half), own, half);
-    }
+    const void *u = call->in[0].data;
+    void *r = call->out[0].data;
+    float t = call->attr.softmax.inverse_temperature, *own = (float *)scratch + omp_get_thread_num() * ((n + 15) / 16 * 16);
+    for (int64_t row = begin; row < end; row++)
+        row_softmax(ghl_at(u, row * n, half), n, t, ghl_at(r, row * n, half), half ? own : (float *)r + row * n, half);
 }
 
 /* scratch: a row of each thread, for bf16. */
-static GHL_CPU_BODY ghl_status softmax_channels_body(const ghl_call *call, void *scratch, int half)
+static GHL_CPU_BODY void softmax_channels_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    ghl_shape s = call->in[0].shape;
-    int64_t rows = s.n * s.h * s.w;
-    const void *u = call->in[0].data;
-    void *r = call->out[0].data;
-    float t = call->attr.softmax.inverse_temperature;
-    if (s.c == 16)
-        rows_softmax(u, rows, 16, t, r, scratch, half);
-    else if (s.c == 32)
-        rows_softmax(u, rows, 32, t, r, scratch, half);
+    int64_t n = call->in[0].shape.c;
+    if (n == 16)
+        rows_softmax(call, scratch, begin, end, 16, half);
+    else if (n == 32)
+        rows_softmax(call, scratch, begin, end, 32, half);
     else
-        rows_softmax(u, rows, s.c, t, r, scratch, half);
-    return GHL_OK;
+        rows_softmax(call, scratch, begin, end, n, half);
 }
-GHL_CPU_ACTIVATIONS(softmax_channels, call->in[0])
+GHL_CPU_RANGES(softmax_channels, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, 4 * call->in[0].shape.c)
 
 /* <a, b> */
 static double dot(const float *a, const float *b, int64_t n)
