@@ -46,6 +46,8 @@ NETS = {
 class Ours:
     """`ghl` with a recipe on synthetic data; `settings` are key=value words."""
 
+    mode = ""
+
     def __init__(self, options: argparse.Namespace, folder: Path, net: str, rule: str, *settings: str):
         self.ghl, self.seconds, self.settings = options.ghl, options.seconds, settings
         self.recipe = folder / f"{net}-{rule}.yaml"
@@ -70,8 +72,8 @@ class Ours:
         pass
 
 
-class PeerFailed(Exception):
-    """PyTorch's process ended."""
+class PeerFailed(SystemExit):
+    """PyTorch's process ended: the end of the comparison, unless somebody can do without."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ class Peer:
     """A process of peer.py that waits between its turns."""
 
     def __init__(self, options: argparse.Namespace, folder: Path, net: str, rule: str, mode: Mode):
-        self.seconds = options.seconds
-        environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TORCHINDUCTOR_CACHE_DIR=str(folder / "inductor"))
+        self.seconds, self.mode = options.seconds, str(mode)
+        environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TORCHINDUCTOR_CACHE_DIR=str(folder / "inductor"),
+                           TORCHINDUCTOR_COMPILE_THREADS="1")    # no pool of workers that outlives its parent
         if options.jemalloc:
             environment |= {"LD_PRELOAD": options.jemalloc, "MALLOC_CONF": JEMALLOC[mode.dtype]}
         command = [options.python, ROOT / "bench" / "peer.py", "--net", net, "--rule", rule, "--layout", mode.layout, "--dtype", mode.dtype,
@@ -109,7 +112,7 @@ class Peer:
     def answer(self) -> dict:
         line = self.process.stdout.readline()
         if not line:
-            raise PeerFailed(f"PyTorch's process ended with status {self.process.wait()}")
+            raise PeerFailed(f"compare: PyTorch's process ended with status {self.process.wait()}")
         return json.loads(line)
 
     def block(self, seconds: float | None = None) -> float:
@@ -124,7 +127,7 @@ class Peer:
 
 def take_turns(running: dict[str, Ours | Peer], repeats: int) -> dict[str, Figures]:
     """Lets the contestants run block by block in turn, and ends them."""
-    found = {name: Figures() for name in running}
+    found = {name: Figures(mode=contestant.mode) for name, contestant in running.items()}
     try:
         for _ in range(repeats):
             for name, contestant in running.items():
