@@ -76,12 +76,6 @@ else
 fi
 grep -q '"kernels"' whole/env.json || fail "env.json does not say which kernels ran"
 
-# --- the same where the first half computed activations again, which is no other training
-run whole2 train.threads=2 && run cut3 train.threads=2 train.recompute=auto --stop-after 90
-[ $? = 75 ] || fail "--stop-after with train.recompute"
-run cut3 train.threads=2 || fail "without train.recompute, continued"
-same whole2 cut3
-
 # --- SIGTERM and SIGINT: status 75, soon, and saved
 for signal in TERM INT; do
     "$GHL" train r.yaml --run stopped$signal >out 2>err &

@@ -61,7 +61,7 @@ static const ghl_option train_rows[] = {
     {.name = "nan", .type = GHL_OPTION_CHOICE, .offset = TRAIN(nan), .fallback = "stop", .choices = nan_names,
      .help = "when a step is not finite: stop the training, or skip the step so that it changes nothing"},
     {.name = "recompute", .type = GHL_OPTION_CHOICE, .offset = TRAIN(recompute), .fallback = "none", .choices = recompute_names,
-     .help = "auto: less memory for about a quarter more time; activations are computed again in the backward pass, to the same bits"},
+     .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {0}};
 
 const ghl_section ghl_recipe_sections[] = {
