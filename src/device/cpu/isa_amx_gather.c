@@ -167,8 +167,25 @@ static void copy_part(const work *k, const part *p)
 
 /* ---- Outputs ---- */
 
-/* Rounds `rows` rows of 32 or 16 sums to their places; n outputs from `first` on. */
-static inline void put_rows(const work *k, const float *sums, int rows, int pair, const int32_t *to, uint16_t *out, int64_t first)
+/* The 16 positions of a tile are 16 neighbouring outputs. */
+static inline bool is_whole(const int32_t *to)
+{
+    return to[0] >= 0 && to[AMX_ROWS - 1] - to[0] == AMX_ROWS - 1;
+}
+
+/* A row of 32 or 16 sums. */
+static inline void put_row(const float *sums, int pair, __mmask32 mask, __m512 low, __m512 high, uint16_t *to)
+{
+    if (pair) {
+        __m512 a = _mm512_add_ps(_mm512_load_ps(sums), low), b = _mm512_add_ps(_mm512_load_ps(sums + 16), high);
+        _mm512_mask_storeu_epi16(to, mask, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    } else
+        _mm256_mask_storeu_epi16(to, (__mmask16)mask, (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(_mm512_load_ps(sums), low)));
+}
+
+/* Rounds `tiles` tiles of rows to their places; outputs from `first` on. */
+static inline __attribute__((always_inline)) void put_tiles(const work *k, const float *sums, int64_t tiles, int pair, const int32_t *to,
+                                                            uint16_t *out, int64_t first)
 {
     int64_t pitch = k->g->outputs, n = pitch - first;
     __mmask32 mask = n >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
@@ -177,17 +194,26 @@ static inline void put_rows(const work *k, const float *sums, int rows, int pair
         low = _mm512_maskz_loadu_ps((__mmask16)mask, k->bias + first);
         high = pair ? _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), k->bias + first + 16) : high;
     }
-    for (int i = 0; i < rows; i++) {
-        if (to[i] < 0)
+    const int64_t wide = pair ? 32 : 16;
+    for (int64_t tile = 0; tile < tiles; tile++, to += AMX_ROWS, sums += AMX_ROWS * wide) {
+        if (is_whole(to)) {
+            uint16_t *at = out + to[0] * pitch + first;
+            for (int i = 0; i < AMX_ROWS; i++, at += pitch)
+                put_row(sums + i * wide, pair, mask, low, high, at);
             continue;
-        uint16_t *at = out + to[i] * pitch + first;
-        if (pair) {
-            __m512 a = _mm512_add_ps(_mm512_load_ps(sums + i * 32), low), b = _mm512_add_ps(_mm512_load_ps(sums + i * 32 + 16), high);
-            _mm512_mask_storeu_epi16(at, mask, (__m512i)_mm512_cvtne2ps_pbh(b, a));
-        } else
-            _mm256_mask_storeu_epi16(at, (__mmask16)mask,
-                                     (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(_mm512_load_ps(sums + i * 16), low)));
+        }
+        for (int i = 0; i < AMX_ROWS; i++)
+            if (to[i] >= 0)
+                put_row(sums + i * wide, pair, mask, low, high, out + to[i] * pitch + first);
     }
+}
+
+/* Brings in the lines of outputs. */
+static inline void expect_tile(const int32_t *to, const uint16_t *out, int64_t pitch)
+{
+    for (int i = 0; i < AMX_ROWS; i++)
+        if (to[i] >= 0)
+            __builtin_prefetch(out + to[i] * pitch, 1);
 }
 
 /* Which output each computed position of a phase is; returns the number of tiles. */
@@ -223,14 +249,16 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
     for (int64_t tile = begin, rows; tile < end; tile += rows) {
         rows = amx_next(end - tile, 4 / columns);
-        for (int64_t i = 0; i < rows; i++)
+        for (int64_t i = 0; i < rows; i++) {
+            expect_tile(p->to + (tile + i) * AMX_ROWS, out + filter * AMX_ROWS, g->outputs);
             t->a[i] = p->copy + (tile + i) / p->each * g->image + (tile + i) % p->each * AMX_ROWS * g->step;
-        for (int64_t i = 0; i < rows * AMX_ROWS; i++) /* bring in the lines of the outputs meanwhile */
-            if (p->to[tile * AMX_ROWS + i] >= 0)
-                __builtin_prefetch(out + p->to[tile * AMX_ROWS + i] * g->outputs + filter * AMX_ROWS, 1);
+        }
         ghl_amx_multiply(t, (int)rows, columns);
         t->ahead += (int64_t)t->ahead_lines * t->runs * t->blocks * 64;
-        put_rows(k, sums, (int)rows * AMX_ROWS, columns == 2, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
+        if (columns == 2)
+            put_tiles(k, sums, rows, 1, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
+        else
+            put_tiles(k, sums, rows, 0, p->to + tile * AMX_ROWS, out, filter * AMX_ROWS);
     }
 }
 
