@@ -208,14 +208,6 @@ static inline __attribute__((always_inline)) void put_tiles(const work *k, const
     }
 }
 
-/* Brings in the lines of outputs. */
-static inline void expect_tile(const int32_t *to, const uint16_t *out, int64_t pitch)
-{
-    for (int i = 0; i < AMX_ROWS; i++)
-        if (to[i] >= 0)
-            __builtin_prefetch(out + to[i] * pitch, 1);
-}
-
 /* Which output each computed position of a phase is; returns the number of tiles. */
 static int64_t places(const ghl_amx_gather *g, const ghl_amx_phase *f, part *p, int64_t rows)
 {
@@ -249,10 +241,8 @@ static void multiply_filters(const work *k, const part *p, amx_product *t, int64
         t->c[i] = sums + i / columns * columns * AMX_ROWS * AMX_ROWS + i % columns * AMX_ROWS;
     for (int64_t tile = begin, rows; tile < end; tile += rows) {
         rows = amx_next(end - tile, 4 / columns);
-        for (int64_t i = 0; i < rows; i++) {
-            expect_tile(p->to + (tile + i) * AMX_ROWS, out + filter * AMX_ROWS, g->outputs);
+        for (int64_t i = 0; i < rows; i++)
             t->a[i] = p->copy + (tile + i) / p->each * g->image + (tile + i) % p->each * AMX_ROWS * g->step;
-        }
         ghl_amx_multiply(t, (int)rows, columns);
         t->ahead += (int64_t)t->ahead_lines * t->runs * t->blocks * 64;
         if (columns == 2)
