@@ -167,10 +167,10 @@ static void copy_part(const work *k, const part *p)
 
 /* ---- Outputs ---- */
 
-/* The 16 positions of a tile are 16 neighbouring outputs. */
-static inline bool is_whole(const int32_t *to)
+/* The 16 positions of a tile are 16 neighbouring outputs: places grow along a tile, and with a stride they may leap. */
+static inline bool is_whole(const ghl_amx_gather *g, const int32_t *to)
 {
-    return to[0] >= 0 && to[AMX_ROWS - 1] - to[0] == AMX_ROWS - 1;
+    return g->phases == 1 && to[0] >= 0 && to[AMX_ROWS - 1] - to[0] == AMX_ROWS - 1;
 }
 
 /* A row of 32 or 16 sums. */
@@ -196,7 +196,7 @@ static inline __attribute__((always_inline)) void put_tiles(const work *k, const
     }
     const int64_t wide = pair ? 32 : 16;
     for (int64_t tile = 0; tile < tiles; tile++, to += AMX_ROWS, sums += AMX_ROWS * wide) {
-        if (is_whole(to)) {
+        if (is_whole(k->g, to)) {
             uint16_t *at = out + to[0] * pitch + first;
             for (int i = 0; i < AMX_ROWS; i++, at += pitch)
                 put_row(sums + i * wide, pair, mask, low, high, at);

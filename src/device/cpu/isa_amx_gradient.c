@@ -114,9 +114,15 @@ static void transpose_filters(const work *k, const own *o, const uint16_t *e, sp
     __mmask16 mask = valid >= AMX_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1);
     e += s.begin * g->y.h * g->y.w * pitch + filter * AMX_ROWS;
     for (int64_t m = 0; m < g->chunk_line; m += AMX_DEPTH) {
+        const int32_t *at = o->to + m;
+        const bool whole = at[0] >= 0 && at[AMX_DEPTH - 1] - at[0] == AMX_DEPTH - 1 && at[AMX_DEPTH - 1] < limit && mask == 0xffff;
         __m512i v[16];
-        for (int i = 0; i < 16; i++) {
-            int64_t a = o->to[m + 2 * i], b = o->to[m + 2 * i + 1];
+        for (int i = 0; i < 16 && whole; i++) {
+            const uint16_t *pair = e + (at[0] + 2 * i) * pitch;
+            v[i] = amx_pair(_mm256_loadu_si256((const __m256i *)pair), _mm256_loadu_si256((const __m256i *)(pair + pitch)));
+        }
+        for (int i = 0; i < 16 && !whole; i++) {
+            int64_t a = at[2 * i], b = at[2 * i + 1];
             const uint16_t *pa = a < 0 || a >= limit ? zeros : e + a * pitch, *pb = b < 0 || b >= limit ? zeros : e + b * pitch;
             v[i] = amx_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
         }
