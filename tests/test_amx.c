@@ -34,23 +34,31 @@ static uint16_t to16(float f)
     return (uint16_t)(isnan(f) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* What lies behind the last byte may not be touched. Never given back: the program is short. */
-static void *memory(size_t bytes)
+enum { PAGE = 4096 };
+
+static size_t pages(size_t bytes)
 {
-    const size_t page = 4096, pages = (bytes + page - 1) / page;
-    char *m = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(m != MAP_FAILED);
-    assert_int_equal(mprotect(m + pages * page, page, PROT_NONE), 0);
-    return m + pages * page - bytes;
+    return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
-/* Working memory, which must be aligned and may be large: given back. */
+/* What lies behind the last byte may not be touched. */
+static void *memory(size_t bytes)
+{
+    char *m = mmap(NULL, pages(bytes) + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(m != MAP_FAILED);
+    assert_int_equal(mprotect(m + pages(bytes), PAGE, PROT_NONE), 0);
+    return m + pages(bytes) - bytes;
+}
+
+static void release(void *m, size_t bytes)
+{
+    assert_int_equal(munmap((char *)m + bytes - pages(bytes), pages(bytes) + PAGE), 0);
+}
+
+/* The same, full of NaN: what a kernel reads, it must have written. */
 static void *working_memory(size_t bytes)
 {
-    void *m = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-    assert_non_null(m);
-    memset(m, 0xff, bytes); /* NaN: what a kernel reads, it must have written */
-    return m;
+    return memset(memory(bytes), 0xff, bytes);
 }
 
 static uint16_t *values16(ghl_shape s, uint64_t seed)
@@ -172,7 +180,7 @@ static uint16_t *run_gather(const ghl_conv_problem *p, int threads, const uint16
     ghl_amx plan;
     bool forward = p->direction == GHL_CONV_FORWARD;
     assert_true(ghl_amx_plan(p, threads, &plan));
-    char *scratch = working_memory(plan.scratch_bytes), *packed = working_memory(plan.weights_bytes + 1);
+    char *scratch = working_memory(plan.scratch_bytes), *packed = working_memory(plan.weights_bytes);
     uint16_t *out = memory((size_t)ghl_shape_elements(forward ? p->y : p->x) * 2);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->pack_weights(&plan, w, packed);
@@ -180,8 +188,8 @@ static uint16_t *run_gather(const ghl_conv_problem *p, int threads, const uint16
         way->forward(&plan, in, packed, bias, out, scratch);
     else
         way->backward_data(&plan, in, packed, out, scratch);
-    free(scratch);
-    free(packed);
+    release(scratch, plan.scratch_bytes);
+    release(packed, plan.weights_bytes);
     return out;
 }
 
@@ -218,7 +226,7 @@ static void run_gradient(const ghl_conv_problem *p, int threads, const uint16_t 
     char *scratch = working_memory(plan.scratch_bytes);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->backward_weights(&plan, x, n, e, dw, scratch);
-    free(scratch);
+    release(scratch, plan.scratch_bytes);
 }
 
 static void check_gradient(const conv_case *c)

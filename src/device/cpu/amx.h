@@ -21,6 +21,9 @@
  * The weight gradient sums over positions, dw[k][tap][c] = sum_m e[m][k] x[m + tap][c]. x is laid out in pairs of positions, e is
  * transposed; both on one line of positions that counts the padding. Two of the forms: SHIFTED (columns of x are the S C values under a
  * row of the kernel, taps are its rows, shifts of x along the line), COLUMNS (all R S C, one tap).
+ *
+ * Tiles take denormal numbers for 0. NaN and infinities are kept; in forward and backward data they reach only the outputs whose windows
+ * they lie in.
  */
 #ifndef GHL_DEVICE_CPU_AMX_H
 #define GHL_DEVICE_CPU_AMX_H
