@@ -255,10 +255,15 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
 
 static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
 {
-    int64_t front = g->padding[1], below = (g->y.h - 1) * g->stride[0] + g->kernel[0] - g->padding[0] - g->x.h;
+    int64_t front = g->padding[1];
+    int64_t covered = (g->y.h - 1) * g->stride[0] + g->kernel[0];
     bool columns = g->form == GHL_AMX_COLUMNS;
-    g->top = columns ? g->padding[0] : most(g->padding[0], below);
-    g->height = columns ? most(g->top + g->x.h, (g->y.h - 1) * g->stride[0] + g->kernel[0]) : up(g->top + g->x.h, g->stride[0]);
+    g->top = columns ? g->padding[0] : most(g->padding[0], covered - g->padding[0] - g->x.h);
+    g->height = columns ? most(g->top + g->x.h, covered) : up(g->top + g->x.h, g->stride[0]);
+    if (g->bands > 1) {
+        g->top = g->padding[0];
+        g->height = columns ? covered : up(covered, g->stride[0]);
+    }
     g->pitch = most(front + g->x.w, (g->y.w - 1) * g->stride[1] + g->kernel[1]);
     g->line = columns ? g->y.w : up(g->y.w, 2);
     g->length = up((columns ? g->y.h : g->height / g->stride[0]) * g->line, 2);
@@ -271,7 +276,7 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
         g->margin = most(g->margin, g->tap[t].shift);
     }
     g->tiles = over(g->width, ROWS);
-    g->in_place = front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
+    g->in_place = g->bands == 1 && front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
 
 /* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk. */
@@ -353,11 +358,25 @@ static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
         out->own_bytes += ghl_scratch_round((size_t)((g->height + 1) * g->pitch * g->x.c + 4 * DEPTH) * 2);
 }
 
+/* Into how many equal bands an image is cut: a panel of filters' e for one should stay in the cache. */
+static int64_t bands_of(ghl_shape y)
+{
+    enum { POSITIONS = 4096, ROWS_AT_LEAST = 4 };
+    int64_t best = 1;
+    for (int64_t bands = 2; y.h / best * y.w > POSITIONS && y.h / bands >= ROWS_AT_LEAST; bands++)
+        best = y.h % bands == 0 ? bands : best;
+    return best;
+}
+
 static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
 {
     const ghl_window *v = &p->window;
     ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
-                             .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS)}, g, *best = &out->gradient;
+                             .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS), .bands = bands_of(p->y)}, g;
+    ghl_amx_gradient *best = &out->gradient;
+    base.x.n *= base.bands;
+    base.y.n *= base.bands;
+    base.y.h /= base.bands;
     for (int form = GHL_AMX_SHIFTED; form <= GHL_AMX_COLUMNS; form++) {
         if (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0)
             continue;

@@ -83,7 +83,8 @@ typedef struct ghl_amx_tap {
 } ghl_amx_tap;
 
 typedef struct ghl_amx_gradient {
-    ghl_shape x, y;                 /* [N,H,W,C], [N,P,Q,K] */
+    ghl_shape x, y;                 /* [N,H,W,C], [N,P,Q,K]; of large images a band of P rows counts as an image of y */
+    int64_t bands;                  /* in an image */
     int64_t kernel[2], stride[2], padding[2];
     ghl_amx_form form;
     int64_t pitch, top, height;     /* of the padded copy of an image: positions in a row, rows of padding above, all rows */

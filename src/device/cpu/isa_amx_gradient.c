@@ -57,22 +57,26 @@ static void lay_out_places(const ghl_amx_gradient *g, const own *o)
     }
 }
 
-/* An image with its padding; returns where it lies. */
+/* An image, or a band of it, with its padding; returns where it lies. */
 static const uint16_t *padded_image(const work *k, const own *o, int64_t image)
 {
     const ghl_amx_gradient *g = k->g;
     int64_t row = g->x.w * g->x.c, front = g->padding[1] * g->x.c, pitch = g->pitch * g->x.c;
-    const uint16_t *from = k->x + image * g->x.h * row;
+    int64_t first = image % g->bands * g->y.h * g->stride[0] - g->top;
+    const uint16_t *from = k->x + image / g->bands * g->x.h * row;
     if (g->in_place)
         return from;
-    amx_zero(o->copy, g->top * pitch);
-    for (int64_t i = 0; i < g->x.h; i++) {
-        uint16_t *to = o->copy + (g->top + i) * pitch;
+    for (int64_t i = 0; i < g->height; i++) {
+        uint16_t *to = o->copy + i * pitch;
+        if (first + i < 0 || first + i >= g->x.h) {
+            amx_zero(to, pitch);
+            continue;
+        }
         amx_zero(to, front);
-        amx_copy(to + front, from + i * row, row);
+        amx_copy(to + front, from + (first + i) * row, row);
         amx_zero(to + front + row, pitch - front - row);
     }
-    amx_zero(o->copy + (g->top + g->x.h) * pitch, (g->height + 1 - g->top - g->x.h) * pitch + 4 * AMX_DEPTH);
+    amx_zero(o->copy + g->height * pitch, pitch + 4 * AMX_DEPTH);
     return o->copy;
 }
 
