@@ -2,6 +2,9 @@
  *
  * team.c - the OpenMP team of the device thread. A team that turns out smaller than promised must be found here: kernels that cut
  * their work for n threads and meet at barriers, oneDNN's weight gradient among them, would wait for ever.
+ *
+ * A team that takes all processors keeps to them, a thread to each: two that wait for each other on one processor, which a scheduler may
+ * well arrange, cost a time slice a barrier, and a step has hundreds.
  */
 #include <omp.h>
 #include <sched.h>
@@ -21,15 +24,39 @@ int ghl_cpu_processors(void)
     return online > 0 ? (int)online : 1;
 }
 
+/* Keeps the calling thread, number i of the team, on the i-th processor of the process. */
+static void keep_to_processor(int i)
+{
+#if defined(__linux__)
+    static _Thread_local cpu_set_t all; /* before the first time */
+    cpu_set_t one;
+    if (CPU_COUNT(&all) == 0 && sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    CPU_ZERO(&one);
+    for (int cpu = 0, n = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && n++ == i)
+            CPU_SET(cpu, &one);
+    if (CPU_COUNT(&one) == 1)
+        (void)sched_setaffinity(0, sizeof one, &one); /* a wish */
+#else
+    (void)i;
+#endif
+}
+
 ghl_status ghl_cpu_team_start(int threads)
 {
     int found = 0;
+    const bool whole = threads > 1 && threads == ghl_cpu_processors();
     omp_set_dynamic(0);
     omp_set_max_active_levels(1);
     omp_set_num_threads(threads);
 #pragma omp parallel
+    {
 #pragma omp atomic
-    found++;
+        found++;
+        if (whole)
+            keep_to_processor(omp_get_thread_num());
+    }
     if (found < threads)
         return ghl_fail(GHL_DEVICE, "unset OMP_THREAD_LIMIT and OMP_DYNAMIC, or ask for fewer with train.threads",
                         "device cpu asked for %d threads and got %d", threads, found);
