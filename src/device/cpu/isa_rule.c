@@ -7,7 +7,6 @@
  * Sums run in f32 over short blocks in several lanes, and in f64 over the blocks.
  */
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 #include "device/cpu/isa.h"
@@ -23,50 +22,6 @@ static double lanes_sum(const float *lane)
         sum += (double)lane[i];
     return sum;
 }
-
-/* The exponentials wait in f32 until their sum is known: so bf16 is rounded once. NaN passes the maximum by and meets it in the sum. */
-static GHL_CPU_BODY void row_softmax(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
-{
-    float highest = t * ghl_get(u, 0, half), sum = 0;
-#pragma omp simd reduction(max : highest)
-    for (int64_t i = 0; i < n; i++) {
-        float v = t * ghl_get(u, i, half);
-        highest = v > highest ? v : highest;
-    }
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
-        float e = ghl_exp(t * ghl_get(u, i, half) - highest);
-        exponentials[i] = e;
-        sum += e;
-    }
-    float factor = 1.0f / sum;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        ghl_put(r, i, exponentials[i] * factor, half);
-}
-
-/* Rows of `n` channels, a constant where the compiler shall unroll them. */
-static GHL_CPU_BODY void rows_softmax(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int64_t n, int half)
-{
-    const void *u = call->in[0].data;
-    void *r = call->out[0].data;
-    float t = call->attr.softmax.inverse_temperature, *own = (float *)scratch + omp_get_thread_num() * ((n + 15) / 16 * 16);
-    for (int64_t row = begin; row < end; row++)
-        row_softmax(ghl_at(u, row * n, half), n, t, ghl_at(r, row * n, half), half ? own : (float *)r + row * n, half);
-}
-
-/* scratch: a row of each thread, for bf16. */
-static GHL_CPU_BODY void softmax_channels_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
-{
-    int64_t n = call->in[0].shape.c;
-    if (n == 16)
-        rows_softmax(call, scratch, begin, end, 16, half);
-    else if (n == 32)
-        rows_softmax(call, scratch, begin, end, 32, half);
-    else
-        rows_softmax(call, scratch, begin, end, n, half);
-}
-GHL_CPU_RANGES(softmax_channels, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, 4 * call->in[0].shape.c)
 
 /* <a, b> */
 static double dot(const float *a, const float *b, int64_t n)
