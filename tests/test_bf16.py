@@ -4,6 +4,7 @@ changes its sign, and it differs by at most 0.3 (relative L2), a local update by
 device ref, train.dtype=bf16 is refused with the alternative named.
 ghl-test: timeout=300
 """
+import json
 import math
 import os
 import subprocess
@@ -70,6 +71,16 @@ class Bf16(unittest.TestCase):
         done = ghl("plan", self.folder, "deephebb", "bf16", "train.device=ref")
         self.assertEqual(done.returncode, 5)
         self.assertIn("f32", done.stderr)
+
+    def test_no_reorders(self) -> None:
+        """A step copies no activation into another order: the layout of all is channels last, oneDNN's and own kernels' alike."""
+        for dtype in ("f32", "bf16") if self.taken() else ("f32",):
+            for net in NETS:
+                done = ghl("plan", self.folder, net, dtype, "--json")
+                calls = json.loads(done.stdout)["calls"]
+                self.assertGreater(len(calls), 50)
+                copied = [call for call in calls if call["op"] in ("copy", "reorder") and call["bytes"] > 64]
+                self.assertEqual(copied, [], f"{net} in {dtype}")
 
     def test_one_step(self) -> None:
         if not self.taken():

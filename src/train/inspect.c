@@ -187,6 +187,7 @@ static ghl_status plan_json(const ghl_setup *s, const peaks *p, const ghl_host *
         ghl_json_add_text(row, "op", info.op);
         ghl_json_add_text(row, "node", info.node);
         ghl_json_add_real(row, "flops", ghl_call_flops(info.call));
+        ghl_json_add_real(row, "bytes", ghl_call_bytes(info.call));
         ghl_json_add_text(row, "note", info.note);
     }
     return ghl_inspect_json(GHL_OK, host, json);
