@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DeepHebb, FastHebb, ResNet-20 and VGG-16 in full size, one step by GHL: `ghl trace` against PyTorch, same weights and batch.
 
-    .venv/bin/python tests/oracle/trace_compare.py build/ghl [--data FOLDER] [--net NAME] [--batch 16] [--device cpu]
+    .venv/bin/python tests/oracle/trace_compare.py build/ghl [--data FOLDER] [--net NAME] [--batch 16] [--device cpu] [--bf16]
 
 FOLDER holds CIFAR-10's binary files; without it the images are random. Needs bench/venv's environment. Per tensor it prints the
 relative L2 difference of ghl (float32) from PyTorch in float32, and of both from PyTorch in float64, the third witness: two
@@ -10,6 +10,9 @@ float32 programs differ where a ReLU or a maximum is nearly tied. Fails over: lo
 differs hold at most 1e-3 of the gradient's absolute mass; and where |g| is above a thousandth of its maximum and both signs
 agree, which must be nearly everywhere, the weight makes the same step. (At batch 16 one tie in VGG's last maps, which hold 8192
 errors that are not 0, weighs 1.1e-2 in grad/: a larger batch or another seed tells it from a mistake.)
+
+--bf16: how far a step in bf16 is from the same step in float32, ghl's beside that of PyTorch's bf16 autocast. Fails where ghl's is over
+local/ 3e-2, grad/ 0.3 or 3 % of the gradient's absolute mass with another sign, and over 1.1 times PyTorch's too.
 """
 import argparse
 import subprocess
@@ -27,6 +30,8 @@ import tensors
 LIMIT = {"local": 1e-4, "grad": 1e-2}
 FLIPPED_MASS = 1e-3
 LARGE = 1e-3              # of the largest |g|
+HALF_LIMIT = {"local": 3e-2, "grad": 0.3}
+HALF_FLIPPED_MASS = 0.03
 STEP = 1e-3               # relative L2 difference of the steps where the gradient is large
 
 
@@ -40,11 +45,11 @@ def batch_of(folder: Path | None, count: int) -> tuple[torch.Tensor, torch.Tenso
     return (records[:, 1:].float() / 255 - 0.5).div(0.5).view(count, 3, 32, 32), records[:, 0].long()
 
 
-def recipe_of(net: str, count: int, device: str) -> str:
+def recipe_of(net: str, count: int, device: str, dtype: str = "f32") -> str:
     rows = "\n".join(f"  {kind}: {{rule: {row.rule}, lr: {row.lr}, weight_decay: {row.weight_decay}}}"
                      for kind, row in zip(("conv", "linear"), rules.RATES[net]))
     return (f"name: trace-{net}\nmodel: {{kind: {net}}}\ndata: {{kind: synthetic, size: 64}}\n"
-            f"train: {{epochs: 1, batch: {count}, device: {device}}}\nlearn:\n{rows}\n"
+            f"train: {{epochs: 1, batch: {count}, device: {device}, dtype: {dtype}}}\nlearn:\n{rows}\n"
             "optimiser: {kind: sgd}\nschedule: {kind: constant}\n")
 
 
@@ -60,11 +65,13 @@ def ours(ghl: str, recipe: str, images: torch.Tensor, labels: torch.Tensor, stat
         return {key: step.from_file(value) for key, value in tensors.read(folder / "output.safetensors")[0].items()}
 
 
-def pytorch(net: str, dtype: torch.dtype, images: torch.Tensor, labels: torch.Tensor, state: dict) -> dict[str, torch.Tensor]:
+def pytorch(net: str, dtype: torch.dtype, images: torch.Tensor, labels: torch.Tensor, state: dict,
+            autocast: bool = False) -> dict[str, torch.Tensor]:
     model = nets.NETS[net](conv=rules.HebbConv2d)
     model.load_state_dict(state)
     learn = dict(zip(("conv", "linear"), rules.RATES[net]))
-    return step.traced_step(model.to(dtype), images.to(dtype), labels, learn, {"kind": "sgd"})
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        return step.traced_step(model.to(dtype), images.to(dtype), labels, learn, {"kind": "sgd"})
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -92,6 +99,26 @@ def compare(got: dict, single: dict, double: dict, state: dict) -> int:
     return wrong
 
 
+def flipped(got: torch.Tensor, want: torch.Tensor) -> float:
+    """The share of the absolute mass of `want` whose sign is another in `got`."""
+    return float(want.double().abs()[got.sign() != want.sign()].sum() / want.double().abs().sum())
+
+
+def compare_half(ghl: dict, ghl_half: dict, torch32: dict, torch_half: dict) -> int:
+    """Prints a line a tensor, bf16 against float32 in either program; returns the number of ghl's over a limit."""
+    wrong = 0
+    print(f"  {'bf16 - float32':28s} {'ghl':>9s} {'flips':>9s} {'autocast':>9s} {'flips':>9s}")
+    for name in sorted(key for key in torch32 if key.split("/")[0] in HALF_LIMIT and key in ghl and torch32[key].dim() > 1):
+        columns = []
+        for half, single in ((ghl_half[name], ghl[name]), (torch_half[name], torch32[name])):
+            columns += [relative(half, single), flipped(half, single)]
+        bad = not columns[0] <= max(HALF_LIMIT[name.split("/")[0]], 1.1 * columns[2])
+        bad |= name.startswith("grad/") and not columns[1] <= max(HALF_FLIPPED_MASS, 1.1 * columns[3])
+        print("!" if bad else " ", f"{name:28s}", *(f"{value:9.1e}" for value in columns))
+        wrong += bad
+    return wrong
+
+
 def follow(weight: str, got: dict, single: dict, state: dict) -> tuple[float, float]:
     """(share of |g| whose sign differs, relative difference of the steps where |g| is large in both)."""
     g, h = single[f"grad/{weight}"].double(), got[f"grad/{weight}"].double()
@@ -113,6 +140,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="a step in bf16 against the same in float32")
     options = parser.parse_args()
     wrong = 0
     for net in options.net or sorted(rules.RATES):
@@ -122,6 +150,10 @@ def main() -> int:
         print(f"{net}, batch {options.batch}, {options.data or 'random images'}, PyTorch {torch.__version__}")
         got = ours(options.ghl, recipe_of(net, options.batch, options.device), images, labels, state)
         single = pytorch(net, torch.float32, images, labels, state)
+        if options.bf16:
+            half = ours(options.ghl, recipe_of(net, options.batch, options.device, "bf16"), images, labels, state)
+            wrong += compare_half(got, half, single, pytorch(net, torch.float32, images, labels, state, autocast=True))
+            continue
         wrong += compare(got, single, pytorch(net, torch.float64, images, labels, state), state)
     print("all tensors agree" if not wrong else f"{wrong} tensors are over a limit")
     return 1 if wrong else 0
