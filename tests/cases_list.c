@@ -158,6 +158,16 @@
     {.op = GHL_OP_direction, .attr = {.direction = {.power = exponent, .clip = limit}}, .tolerance = 2e-6, .n = __VA_ARGS__},
 #define AVERAGE(...) {.op = GHL_OP_moving_average, .attr = {.average = {0.9f}}, .tolerance = 1e-6, .n = __VA_ARGS__},
 #define SGD(...) CLOSE(sgd, 1e-6, __VA_ARGS__)
+/* N, H, W, C, K */
+#define SGD_PRODUCT(...) CLOSE(sgd_product, 1e-5, __VA_ARGS__)
+#define SGD_PRODUCTS(...)                                                                                                  \
+    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}}, .without = "buffer")                    \
+    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .momentum = 0.9f, .nesterov = 1, .decoupled = 1}})    \
+    SGD_PRODUCT(__VA_ARGS__, .without = "buffer", NOT_OK)                                                                  \
+    CASE(finite_product, __VA_ARGS__)                                                                                      \
+    CASE(finite_product, __VA_ARGS__, IS_NAN("x"))                                                                         \
+    CASE(finite_product, __VA_ARGS__, IS_NAN("e"))                                                                         \
+    CASE(finite_product, __VA_ARGS__, INFINITE("e"))
 #define ADAM(decay, apart, ...)                                                                                                    \
     {.op = GHL_OP_adam, .tolerance = 2e-6,                                                                                         \
      .attr = {.adam = {.group = 1, .weight_decay = decay, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decoupled = apart}}, \
@@ -309,6 +319,15 @@ const ghl_case ghl_cases[] = {
     PAD(pad_reflect_backward, 1, 0, 2, 8, 8, 19, 1)
     PAD(pad_reflect_backward, 3, 3, 2, 4, 4, 5, 1, IS_NAN("e"))
 
+    SGD_PRODUCTS(1, 1, 1, 1, 1)
+    SGD_PRODUCTS(5, 3, 2, 20, 19)
+    SGD_PRODUCTS(16, 1, 1, 130, 65)
+    SGD_PRODUCTS(7, 2, 2, 64, 48)
+    SGD_PRODUCTS(40, 1, 1, 160, 80)
+    SGD_PRODUCTS(130, 3, 3, 16, 272)
+    SGD_PRODUCTS(1200, 1, 1, 64, 96)
+    SGD_PRODUCT(5, 3, 2, 20, 19, IS_NAN("x"), .without = "buffer")
+
     WEIGHTS(1, 1, 1, 1, 1)
     WEIGHTS(1, 3, 3, 3, 5)
     WEIGHTS(1, 5, 5, 4, 16)
@@ -379,6 +398,11 @@ const ghl_case ghl_cases[] = {
     CONVS_FAST(64, 5, 5, 192, 256, 3, 3, 1, 0)
     CONVS_FAST(64, 3, 3, 256, 4096, 3, 3, 1, 0)
     CONVS_FAST(64, 1, 1, 4096, 10, 1, 1, 1, 0)
+    CASE(finite_product, 64, 3, 3, 256, 4096, FAST)
+    CASE(finite, 1, 1, 1, 9437184, 1, FAST)
+    SGD(1, 3, 3, 256, 4096, .without = "buffer", FAST)
+    SGD_PRODUCT(64, 3, 3, 256, 4096, .without = "buffer", FAST)
+    SGD_PRODUCT(64, 3, 3, 256, 4096, .without = "buffer", .half = true, FAST)
     POOL_RELU(max_pool, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
     POOL(max_pool_backward, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)
     NORM(batch_norm_statistics, 64, 14, 14, 96, FAST)

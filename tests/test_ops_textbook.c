@@ -328,6 +328,31 @@ static void sgd(void)
     }
 }
 
+/* Two images, two inputs, one output: e^T x = (7, 10), then w - 0.1 (d + 0.5 w). */
+static void sgd_product(void)
+{
+    const ghl_attributes attr = {.sgd = {.weight_decay = 0.5f}};
+    ghl_operand x = VECTOR(1, 2, 3, 4), e = VECTOR(1, 2), w = VECTOR(2, -4), rates = VECTOR(0.1), ok = flag(7);
+    x.shape = (ghl_shape){2, 1, 1, 2};
+    e.shape = (ghl_shape){2, 1, 1, 1};
+    RUN_OP(sgd_product, &attr, IN(flag(0), rates, x, e), OUT(w));
+    EXPECT(w, 0, 2, -4);
+    RUN_OP(sgd_product, &attr, IN(flag(1), rates, x, e), OUT(w));
+    EXPECT(w, 1e-6, 1.2, -4.8);
+    const struct {
+        double x, e;
+        int finite;
+    } kinds[] = {{4, 2, 1}, {1e20, 1e17, 1}, {1e20, 1e18, 0}, {-1e20, 1e18, 0}, {1e20, -1e18, 0}, {INFINITY, 0, 0}, {0, -INFINITY, 0},
+                 {NAN, 0, 0}, {0, NAN, 0}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        floats(x)[3] = (float)kinds[i].x;
+        floats(e)[1] = (float)kinds[i].e;
+        floats(e)[0] = 0.0f;
+        RUN_OP(finite_product, NULL, IN(x, e), OUT(ok));
+        assert_int_equal(*(int32_t *)ok.data, kinds[i].finite);
+    }
+}
+
 static void adam(void)
 {
     for (int decoupled = 0; decoupled < 2; decoupled++) {
@@ -422,6 +447,7 @@ TEST(softmax_channels)
 TEST(scales_and_directions)
 TEST(moving_average)
 TEST(sgd)
+TEST(sgd_product)
 TEST(adam)
 TEST(votes_and_counters)
 TEST(relu_and_add)
@@ -433,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_input),                 cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_loss_and_hits), cmocka_unit_test(test_softmax_channels),     cmocka_unit_test(test_scales_and_directions),
         cmocka_unit_test(test_moving_average), cmocka_unit_test(test_sgd),                 cmocka_unit_test(test_adam),
+        cmocka_unit_test(test_sgd_product),
         cmocka_unit_test(test_votes_and_counters), cmocka_unit_test(test_relu_and_add),
         cmocka_unit_test(test_subsample_pad),
     };

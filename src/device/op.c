@@ -50,6 +50,16 @@ static double conv_backward_weights_pair_flops(const ghl_call *call)
     return 2.0 * products(&call->in[1], &call->out[0]);
 }
 
+static double finite_product_flops(const ghl_call *call)
+{
+    return elements(&call->in[0]) + elements(&call->in[1]);
+}
+
+static double sgd_product_flops(const ghl_call *call)
+{
+    return products(&call->in[3], &call->out[0]) + 6.0 * elements(&call->out[0]);
+}
+
 static double window_size(const ghl_call *call)
 {
     return (double)call->attr.window.kernel[0] * call->attr.window.kernel[1];
@@ -70,7 +80,7 @@ static double direction_flops(const ghl_call *call)
     return elements(&call->in[0]) * (call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0 ? 6.0 : 1.0);
 }
 
-/* Operations an element of input number `of`, or a function where that does not say it. Ops without a row do no arithmetic. */
+/* Operations an element of input number `of`, the first activation, or a function where that does not say it. Ops without a row do no arithmetic. */
 static const struct {
     double each;
     int of;
@@ -103,8 +113,10 @@ static const struct {
     [GHL_OP_direction] = {.count = direction_flops},
     [GHL_OP_moving_average] = {.each = 3, .of = 1},
     [GHL_OP_finite] = {.each = 1, .of = 0},
+    [GHL_OP_finite_product] = {.count = finite_product_flops},
     [GHL_OP_running_average] = {.each = 4, .of = 1},
     [GHL_OP_sgd] = {.each = 6, .of = 2},
+    [GHL_OP_sgd_product] = {.of = 2, .count = sgd_product_flops, .products = true},
     [GHL_OP_adam] = {.each = 14, .of = 2},
 };
 
@@ -127,5 +139,5 @@ double ghl_call_bytes(const ghl_call *call)
 
 ghl_dtype ghl_call_arithmetic(const ghl_call *call)
 {
-    return work[call->op].products && call->in[0].dtype == GHL_BF16 ? GHL_BF16 : GHL_F32;
+    return work[call->op].products && call->in[work[call->op].of].dtype == GHL_BF16 ? GHL_BF16 : GHL_F32;
 }

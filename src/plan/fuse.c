@@ -91,7 +91,7 @@ bool ghl_fuse_rewrite(ghl_fusing *f, ghl_emitted *call, ghl_op op, int n_in, con
     }
     for (int k = 0; k < outputs; k++) {
         block[n_in + k] = k < n_out ? out[k] : -1;
-        if (block[n_in + k] >= 0)
+        if (block[n_in + k] >= 0 && call->stage != GHL_STAGE_COMMIT) /* state has no producer */
             f->em->records[block[n_in + k]].producer = number;
     }
     free(call->in);

@@ -75,7 +75,8 @@ static uint64_t choices(const ghl_program *step)
         ghl_call_info info = ghl_program_call(step, i);
         uint64_t hash = text_hash(UINT64_C(0xcbf29ce484222325), info.op, sizeof products - 1);
         hash = text_hash(text_hash(hash, info.node, SIZE_MAX), info.note, SIZE_MAX);
-        if (strncmp(info.op, "conv", 4) == 0 && strcmp(info.stage, "recompute") != 0)
+        bool makes = strncmp(info.op, "conv", 4) == 0 || info.call->op == GHL_OP_sgd_product;
+        if (makes && strcmp(info.stage, "recompute") != 0)
             sum += info.call->op == GHL_OP_conv_backward_weights_pair ? 2 * hash : hash;
     }
     return sum;

@@ -36,6 +36,7 @@ enum {
     GHL_AMX_RUNS = 64,       /* taps of a kernel at most */
     GHL_AMX_STRIDE = 4,      /* at most */
     GHL_AMX_PHASES = 4,      /* of backward data */
+    GHL_AMX_STEP = 2,        /* tiles of filters whose gradient sgd_product makes at a time */
 };
 typedef enum ghl_amx_form { GHL_AMX_PADDED, GHL_AMX_SHIFTED, GHL_AMX_COLUMNS, GHL_AMX_DIRECT, GHL_AMX_FORMS } ghl_amx_form;
 
@@ -105,7 +106,8 @@ typedef struct ghl_amx_gradient {
     int64_t e_line;                 /* of a row of transposed e */
     size_t sums_bytes, x_bytes, e_bytes; /* partial sums; packed x and transposed e of a chunk */
     size_t x_at, e_at;              /* where these lie, in a thread's own or in the shared part of the scratch */
-    size_t to_at, from_at, copy_at; /* a thread's own: the places of e and of x, the padded copy */
+    size_t to_at, from_at, rows_at, copy_at; /* a thread's own: the places of e and of x, a few rows of dw, the padded copy */
+    bool by_rows;                   /* sgd_product may take dw a few rows at a time */
     bool shared, direct;            /* x and e are packed once for all threads; tiles go straight into dw */
 } ghl_amx_gradient;
 

@@ -25,7 +25,7 @@ typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
     X(relu_backward) X(max_pool) X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add)               \
     X(subsample_pad) X(subsample_pad_backward)                                                                                 \
     X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
-    X(commit) X(sgd) X(adam)
+    X(finite_product) X(commit) X(sgd) X(adam)
 
 /* A convolution in one way; `plan` is the sizes that the way was prepared with. */
 typedef struct ghl_conv_kernels {
@@ -34,6 +34,7 @@ typedef struct ghl_conv_kernels {
     void (*backward_weights)(const void *plan, const float *x, const float *e, float *dw, float *scratch);
     /* Two errors, x read once; NULL: do the one above twice. Equal bits either way. */
     void (*backward_weights_pair)(const void *plan, const float *x, const float *const e[2], float *const dw[2], float *scratch);
+    void (*sgd_product)(const void *plan, const ghl_call *call, float *scratch); /* linear layers; x and e f32 or bf16 */
 } ghl_conv_kernels;
 
 /* The same on bf16 activations: x [N,H,W,C], e and y [N,P,Q,K] dense bf16; gradients f32 [K,R,S,C]; sums in f32, outputs rounded once
@@ -43,6 +44,7 @@ typedef struct ghl_conv16_kernels {
     void (*backward_data)(const void *plan, const uint16_t *e, const void *w_packed, uint16_t *dx, void *scratch);
     /* n, 1 or 2, errors and gradients; x is packed once. Equal bits for any n. */
     void (*backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
+    void (*sgd_product)(const void *plan, const ghl_call *call, void *scratch); /* where the gradient's plan says by_rows */
     void (*pack_weights)(const void *plan, const float *w, void *w_packed); /* forward or backward data, as the plan says */
 } ghl_conv16_kernels;
 
@@ -82,6 +84,15 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
 #if defined(__AMX_BF16__)
 extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
 #endif
+
+/* SGD's step on a part of a weight: elements [begin, begin + n) with the direction d [n]. */
+typedef struct ghl_sgd {
+    float *w, *buffer; /* buffer: NULL without momentum */
+    float rate, coupled, decoupled, momentum;
+    bool nesterov;
+} ghl_sgd;
+ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call); /* sgd, sgd_product */
+void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n);
 
 /* Activations are f32 or bf16. GHL_CPU_RANGES(op, operand, items, each) makes an op of static GHL_CPU_BODY void op_range(call, scratch,
  * begin, end, half), which does items [begin, end): one range a thread. It is inlined once for each dtype, so that `half` is a constant

@@ -197,6 +197,7 @@ const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx) = {
     .forward = ghl_amx_forward,
     .backward_data = ghl_amx_backward_data,
     .backward_weights = ghl_amx_backward_weights,
+    .sgd_product = ghl_amx_sgd_product,
     .pack_weights = ghl_amx_pack_weights,
 };
 

@@ -26,6 +26,7 @@ typedef struct own {
     uint16_t *x, *e, *copy;
     int32_t *to;   /* [chunk_line] the position in e, from the chunk's first image on, or -1 */
     int32_t *from; /* [length] the element of the padded image */
+    float *rows;   /* [GHL_AMX_STEP * 16][width] of dw */
 } own;
 
 typedef struct span {
@@ -289,6 +290,14 @@ static void by_groups(const work *k, const own *o)
         }
 }
 
+static own own_of(const ghl_amx *a, void *scratch)
+{
+    const ghl_amx_gradient *g = &a->gradient;
+    char *mine = (char *)scratch + a->shared_bytes + (size_t)omp_get_thread_num() * a->own_bytes;
+    return (own){.x = (uint16_t *)(mine + g->x_at), .e = (uint16_t *)(mine + g->e_at), .copy = (uint16_t *)(mine + g->copy_at),
+                 .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at), .rows = (float *)(mine + g->rows_at)};
+}
+
 void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch)
 {
     const ghl_amx *a = plan;
@@ -296,9 +305,7 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
     const work k = {g, x, e, dw, n, scratch};
 #pragma omp parallel
     {
-        char *mine = k.shared + a->shared_bytes + (size_t)omp_get_thread_num() * a->own_bytes;
-        const own o = {.x = (uint16_t *)(mine + g->x_at), .e = (uint16_t *)(mine + g->e_at), .copy = (uint16_t *)(mine + g->copy_at),
-                       .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at)};
+        const own o = own_of(a, scratch);
         amx_begin(AMX_DEPTH);
         lay_out_places(g, &o);
         if (g->shared)
@@ -309,6 +316,35 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < n * g->y.c; i++)
                 finish(&k, i / g->y.c, i % g->y.c);
+        }
+        amx_end();
+    }
+}
+
+/* The sums in the same order as above, so of equal bits. */
+void ghl_amx_sgd_product(const void *plan, const ghl_call *call, void *scratch)
+{
+    const ghl_amx *a = plan;
+    const ghl_amx_gradient *g = &a->gradient;
+    const ghl_sgd step = GHL_ISA_NAME(ghl_sgd_of)(call);
+    const uint16_t *const e = call->in[3].data;
+    const span tiles = {0, g->tiles};
+#pragma omp parallel
+    {
+        const own o = own_of(a, scratch);
+        const work k = {g, call->in[2].data, &e, &o.rows, 1, scratch};
+        amx_begin(AMX_DEPTH);
+        lay_out_places(g, &o);
+        pack_shared(&k, &o, 0, g->chunks);
+#pragma omp for schedule(static)
+        for (int64_t first = 0; first < g->filters; first += GHL_AMX_STEP) {
+            int64_t filters = ghl_cpu_min(GHL_AMX_STEP, g->filters - first);
+            for (int64_t i = 0; i < g->chunks; i++) {
+                const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i, 0) + first * AMX_ROWS * g->e_line, .filters = filters,
+                                 .add = i > 0};
+                sum_panel(&k, &p, tiles);
+            }
+            GHL_ISA_NAME(ghl_sgd_step)(&step, o.rows, first * AMX_ROWS * g->width, filters * AMX_ROWS * g->width);
         }
         amx_end();
     }

@@ -5,6 +5,7 @@
  *   forward           y_nk = <x_n, w_k>: dot products of a few rows with a few filters, vectors along the inputs, nothing is copied
  *   backward data     dx = e w: a strip of inputs at a time, the filters' part under it laid out for the register tile
  *   backward weights  dw = e' x: x and e, which are small, are laid out once
+ *   sgd_product       the same, a few rows of dw at a time, by which w steps while they are in the cache: dw is nowhere as a whole
  */
 #include <omp.h>
 #include <string.h>
@@ -118,17 +119,17 @@ static void forward(const void *plan, const float *x, const float *w, const floa
 
 /* ---- Backward data ---- */
 
-/* from[rows][columns] of pitch `pitch` -> blocks [columns / 16][depth][16], zero past rows and columns. */
-static void lay_out(const float *from, int64_t pitch, int64_t rows, int64_t columns, int64_t depth, float *to)
+/* from[rows][columns] of pitch `pitch`, f32 or bf16 -> blocks [columns / 16][depth][16], zero past rows and columns. */
+static void lay_out(const void *from, int half, int64_t pitch, int64_t rows, int64_t columns, int64_t depth, float *to)
 {
     for (int64_t at = 0; at < columns; at += GHL_LANES) {
         int64_t n = ghl_cpu_min(GHL_LANES, columns - at);
         for (int64_t i = 0; i < rows; i++, to += GHL_LANES) {
-            if (n == GHL_LANES)
-                ghl_block_copy(to, from + i * pitch + at);
+            if (n == GHL_LANES && !half)
+                ghl_block_copy(to, (const float *)from + i * pitch + at);
             else
                 for (int64_t j = 0; j < GHL_LANES; j++)
-                    to[j] = j < n ? from[i * pitch + at + j] : 0.0f;
+                    to[j] = j < n ? ghl_get(from, i * pitch + at + j, half) : 0.0f;
         }
         memset(to, 0, (size_t)((depth - rows) * GHL_LANES) * sizeof *to);
         to += (depth - rows) * GHL_LANES;
@@ -167,7 +168,7 @@ static void strip_multiply(const strip_part *p, int64_t at, int64_t n)
     int64_t blocks = (n + GHL_LANES - 1) / GHL_LANES, whole = n / GHL_LANES;
     for (int64_t k = 0; k < p->l->outputs; k += DEPTH) {
         int64_t depth = ghl_cpu_min(DEPTH, p->outputs - k);
-        lay_out(p->w + k * p->l->inputs + at, p->l->inputs, ghl_cpu_min(depth, p->l->outputs - k), n, DEPTH, p->filters);
+        lay_out(p->w + k * p->l->inputs + at, 0, p->l->inputs, ghl_cpu_min(depth, p->l->outputs - k), n, DEPTH, p->filters);
         for (int64_t block = 0, count; block < blocks; block += count) {
             count = block < whole ? ghl_tile_blocks(whole - block) : 1;
             for (int64_t row = 0; row < p->l->rows; row += GHL_TILE_ROWS) {
@@ -200,7 +201,7 @@ static void backward_data(const void *plan, const float *e, const float *w, floa
 
 /* ---- Backward weights ---- */
 
-/* Filters [k, k + GHL_TILE_ROWS): x and e in blocks of 16 with `depth` rows. */
+/* Filters [k, k + GHL_TILE_ROWS): x and e in blocks of 16 with `depth` rows, dw from filter k on. */
 static void gradient_rows(const ghl_linear *l, const float *x, const float *e, int64_t depth, int64_t k, float *dw)
 {
     int64_t blocks = l->inputs / GHL_LANES, tail = l->inputs % GHL_LANES, rows = ghl_cpu_min(GHL_TILE_ROWS, l->outputs - k);
@@ -212,38 +213,56 @@ static void gradient_rows(const ghl_linear *l, const float *x, const float *e, i
         bool whole = rows == GHL_TILE_ROWS && block < blocks;
         count = whole ? ghl_tile_blocks(blocks - block) : 1;
         t.b = x + block * depth * GHL_LANES;
-        t.c = whole ? dw + k * l->inputs + block * GHL_LANES : edge;
+        t.c = whole ? dw + block * GHL_LANES : edge;
         t.c_row = whole ? l->inputs : GHL_LANES;
         ghl_tile_channels(&t, count, 0);
         for (int64_t i = 0; !whole && i < rows; i++)
-            memcpy(dw + (k + i) * l->inputs + block * GHL_LANES, edge + i * GHL_LANES,
+            memcpy(dw + i * l->inputs + block * GHL_LANES, edge + i * GHL_LANES,
                    (size_t)(block < blocks ? GHL_LANES : tail) * sizeof *dw);
     }
 }
 
-static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
+/* With `step` the rows of dw go to a block of the thread's own and are used up there. */
+static void gradient(const ghl_linear *l, const void *x, const void *e, int half, float *dw, const ghl_sgd *step, float *scratch)
 {
-    const ghl_linear *l = plan;
     int64_t depth = round_up(l->rows, GHL_LANES), x_blocks = (l->inputs + GHL_LANES - 1) / GHL_LANES;
     int64_t e_blocks = (l->outputs + GHL_LANES - 1) / GHL_LANES, groups = (l->outputs + GHL_TILE_ROWS - 1) / GHL_TILE_ROWS;
-    float *laid_x = scratch, *laid_e = scratch + x_blocks * depth * GHL_LANES;
+    float *laid_x = scratch, *laid_e = scratch + x_blocks * depth * GHL_LANES, *blocks = laid_e + e_blocks * depth * GHL_LANES;
 #pragma omp parallel if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
     {
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < x_blocks + e_blocks; i++) {
             bool of_x = i < x_blocks;
             int64_t block = of_x ? i : i - x_blocks, pitch = of_x ? l->inputs : l->outputs, at = block * GHL_LANES;
-            lay_out((of_x ? x : e) + at, pitch, l->rows, ghl_cpu_min(GHL_LANES, pitch - at), depth,
+            lay_out(ghl_at(of_x ? x : e, at, half), half, pitch, l->rows, ghl_cpu_min(GHL_LANES, pitch - at), depth,
                     (of_x ? laid_x : laid_e) + block * depth * GHL_LANES);
         }
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < groups; i++)
-            gradient_rows(l, laid_x, laid_e, depth, i * GHL_TILE_ROWS, dw);
+        for (int64_t i = 0; i < groups; i++) {
+            int64_t k = i * GHL_TILE_ROWS, rows = ghl_cpu_min(GHL_TILE_ROWS, l->outputs - k);
+            float *to = step == NULL ? dw + k * l->inputs : blocks + omp_get_thread_num() * GHL_LINEAR_ROWS * l->inputs;
+            gradient_rows(l, laid_x, laid_e, depth, k, to);
+            if (step != NULL)
+                GHL_ISA_NAME(ghl_sgd_step)(step, to, k * l->inputs, rows * l->inputs);
+        }
     }
+}
+_Static_assert((int)GHL_TILE_ROWS <= (int)GHL_LINEAR_ROWS, "a block of rows holds a tile's");
+
+static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
+{
+    gradient(plan, x, e, 0, dw, NULL, scratch);
+}
+
+static void sgd_product(const void *plan, const ghl_call *call, float *scratch)
+{
+    const ghl_sgd step = GHL_ISA_NAME(ghl_sgd_of)(call);
+    gradient(plan, call->in[2].data, call->in[3].data, call->in[2].dtype == GHL_BF16, NULL, &step, scratch);
 }
 
 const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear) = {
     .forward = forward,
     .backward_data = backward_data,
     .backward_weights = backward_weights,
+    .sgd_product = sgd_product,
 };

@@ -6,54 +6,58 @@
 
 #include "device/cpu/isa.h"
 
-typedef struct sgd_step {
-    const float *d;
-    float *w, *buffer;
-    float rate, coupled, decoupled, momentum;
-    int64_t n;
-} sgd_step;
-
-static void sgd_plain(const sgd_step *s)
+ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call)
 {
-    const float *d = s->d;
-    float *w = s->w;
-#pragma omp parallel for simd schedule(static) if (s->n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < s->n; i++)
+    float decay = call->attr.sgd.weight_decay;
+    bool decoupled = call->attr.sgd.decoupled != 0;
+    return (ghl_sgd){
+        .w = call->out[0].data,
+        .buffer = call->attr.sgd.momentum != 0.0f ? call->out[1].data : NULL,
+        .rate = ((const float *)call->in[1].data)[call->attr.sgd.group],
+        .coupled = decoupled ? 0.0f : decay,
+        .decoupled = decoupled ? decay : 0.0f,
+        .momentum = call->attr.sgd.momentum,
+        .nesterov = call->attr.sgd.nesterov != 0,
+    };
+}
+
+static void plain(const ghl_sgd *s, const float *d, float *w, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
         w[i] -= s->rate * (d[i] + (s->coupled + s->decoupled) * w[i]);
 }
 
-static void sgd_momentum(const sgd_step *s, int nesterov)
+static void with_momentum(const ghl_sgd *s, const float *d, float *w, float *buffer, int64_t n)
 {
-    const float *d = s->d, ahead = nesterov ? s->momentum : 1.0f, now = nesterov ? 1.0f : 0.0f;
-    float *w = s->w, *buffer = s->buffer;
-#pragma omp parallel for simd schedule(static) if (s->n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < s->n; i++) {
+    const float ahead = s->nesterov ? s->momentum : 1.0f, now = s->nesterov ? 1.0f : 0.0f;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
         float a = d[i] + s->coupled * w[i], average = s->momentum * buffer[i] + a;
         buffer[i] = average;
         w[i] -= s->rate * (now * a + ahead * average + s->decoupled * w[i]);
     }
 }
 
+void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
+{
+    if (s->buffer == NULL)
+        plain(s, d, s->w + begin, n);
+    else
+        with_momentum(s, d, s->w + begin, s->buffer + begin, n);
+}
+
+static void sgd_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
+{
+    const ghl_sgd s = GHL_ISA_NAME(ghl_sgd_of)(call);
+    (void)scratch;
+    GHL_ISA_NAME(ghl_sgd_step)(&s, (const float *)call->in[2].data + begin, begin, end - begin);
+}
+
 ghl_status GHL_CPU_OP(sgd)(const ghl_call *call, void *scratch)
 {
-    float decay = call->attr.sgd.weight_decay;
-    sgd_step s = {
-        .d = call->in[2].data,
-        .w = call->out[0].data,
-        .buffer = call->out[1].data,
-        .rate = ((const float *)call->in[1].data)[call->attr.sgd.group],
-        .coupled = call->attr.sgd.decoupled ? 0.0f : decay,
-        .decoupled = call->attr.sgd.decoupled ? decay : 0.0f,
-        .momentum = call->attr.sgd.momentum,
-        .n = ghl_shape_elements(call->out[0].shape),
-    };
-    (void)scratch;
-    if (*(const int32_t *)call->in[0].data == 0)
-        return GHL_OK;
-    if (s.momentum == 0.0f || s.buffer == NULL)
-        sgd_plain(&s);
-    else
-        sgd_momentum(&s, call->attr.sgd.nesterov);
+    if (*(const int32_t *)call->in[0].data != 0)
+        ghl_cpu_cut(call, scratch, sgd_range, ghl_shape_elements(call->out[0].shape), 1);
     return GHL_OK;
 }
 

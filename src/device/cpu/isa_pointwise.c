@@ -2,6 +2,7 @@
  *
  * isa_pointwise.c - ops that treat every element by itself. Comparisons are written so that NaN goes through: x <= 0 is false for it.
  */
+#include <float.h>
 #include <string.h>
 
 #include "device/cpu/isa.h"
@@ -58,42 +59,59 @@ ghl_status GHL_CPU_OP(moving_average)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
-/* 1 where any of n elements is infinite or not a number: its exponent is all ones. */
-static uint32_t odd_f32(const float *t, int64_t n)
+enum { NOT_FINITE = 0x7F800000 }; /* the bits of infinity; those of a NaN are larger still */
+
+/* Magnitudes are ordered like their bits. */
+static GHL_CPU_BODY uint32_t largest_of(const void *t, int64_t n, int half)
 {
-    uint32_t odd = 0;
-#pragma omp simd reduction(| : odd)
+    uint32_t most = 0;
+#pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < n; i++) {
-        uint32_t size = (ghl_float_bits){.value = t[i]}.bits & 0x7FFFFFFFu;
-        odd |= (uint32_t)(size >= 0x7F800000u);
+        uint32_t size = (ghl_float_bits){.value = ghl_get(t, i, half)}.bits & 0x7FFFFFFFu;
+        most = size > most ? size : most;
     }
-    return odd;
+    return most;
 }
 
 static uint32_t odd_f64(const double *t, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         if (!(t[i] - t[i] == 0.0))
-            return 1;
+            return NOT_FINITE;
     return 0;
 }
 
-ghl_status GHL_CPU_OP(finite)(const ghl_call *call, void *scratch)
+/* The bits of the largest magnitude in t; of f64 whether one is not finite. */
+static uint32_t largest(const ghl_operand *t, void *scratch)
 {
-    const ghl_operand *t = &call->in[0];
     int64_t n = ghl_shape_elements(t->shape), parts = n > GHL_CPU_SMALL ? GHL_CPU_CHUNKS : 1;
-    uint32_t *flags = scratch, odd = 0;
+    uint32_t *each = scratch, most = 0;
 #pragma omp parallel for schedule(static) if (parts > 1)
     for (int64_t part = 0; part < parts; part++) {
         int64_t begin = ghl_cpu_part(n, parts, part), count = ghl_cpu_part(n, parts, part + 1) - begin;
         if (t->dtype == GHL_F64)
-            flags[part] = odd_f64((const double *)t->data + begin, count);
+            each[part] = odd_f64((const double *)t->data + begin, count);
+        else if (t->dtype == GHL_BF16)
+            each[part] = largest_of((const ghl_bf16 *)t->data + begin, count, 1);
         else
-            flags[part] = odd_f32((const float *)t->data + begin, count);
+            each[part] = largest_of((const float *)t->data + begin, count, 0);
     }
     for (int64_t part = 0; part < parts; part++)
-        odd |= flags[part];
-    *(int32_t *)call->out[0].data = odd == 0;
+        most = each[part] > most ? each[part] : most;
+    return most;
+}
+
+ghl_status GHL_CPU_OP(finite)(const ghl_call *call, void *scratch)
+{
+    *(int32_t *)call->out[0].data = largest(&call->in[0], scratch) < NOT_FINITE;
+    return GHL_OK;
+}
+
+/* Every sum of products is at most N max|x| max|e| before rounding; half of FLT_MAX leaves room for that. */
+ghl_status GHL_CPU_OP(finite_product)(const ghl_call *call, void *scratch)
+{
+    ghl_float_bits x = {.bits = largest(&call->in[0], scratch)}, e = {.bits = largest(&call->in[1], scratch)};
+    *(int32_t *)call->out[0].data = 2.0 * (double)call->in[0].shape.n * (double)x.value * (double)e.value <= (double)FLT_MAX;
     return GHL_OK;
 }
 

@@ -19,7 +19,7 @@ bool ghl_linear_plan(const ghl_conv_problem *p, int threads, ghl_linear *out)
     if (p->direction == GHL_CONV_BACKWARD_DATA)
         floats = round_up(l.rows) * round_up(l.outputs) + (size_t)threads * GHL_LINEAR_STRIP * GHL_LINEAR_DEPTH;
     else if (p->direction == GHL_CONV_BACKWARD_WEIGHTS)
-        floats = round_up(l.rows) * (round_up(l.inputs) + round_up(l.outputs));
+        floats = round_up(l.rows) * (round_up(l.inputs) + round_up(l.outputs)) + (size_t)(threads * GHL_LINEAR_ROWS * l.inputs);
     l.scratch_bytes = floats * sizeof(float);
     *out = l;
     return true;

@@ -14,6 +14,6 @@ typedef struct ghl_linear {
 } ghl_linear;
 
 /* Sizes of what the backward passes lay out anew. */
-enum { GHL_LINEAR_STRIP = 192, GHL_LINEAR_DEPTH = 128 };
+enum { GHL_LINEAR_STRIP = 192, GHL_LINEAR_DEPTH = 128, GHL_LINEAR_ROWS = 8 /* of a gradient, a thread's */ };
 
 #endif

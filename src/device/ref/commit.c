@@ -39,21 +39,39 @@ ghl_status ghl_ref_running_average(const ghl_call *call)
     return GHL_OK;
 }
 
-ghl_status ghl_ref_sgd(const ghl_call *call)
+/* The step of element i with direction d. */
+static void sgd_step(const ghl_call *call, int64_t i, double d)
 {
-    const float *d = ghl_ref_in(call, 2);
     const double lr = ghl_ref_in(call, 1)[call->attr.sgd.group], decay = call->attr.sgd.weight_decay, momentum = call->attr.sgd.momentum;
     float *w = ghl_ref_out(call, 0), *buffer = ghl_ref_out(call, 1);
-    for (int64_t i = 0; ok(call) && i < ghl_shape_elements(call->out[0].shape); i++) {
-        double a = call->attr.sgd.decoupled ? d[i] : d[i] + decay * w[i];
-        if (momentum != 0.0) {
-            double average = momentum * buffer[i] + a;
-            buffer[i] = (float)average;
-            a = call->attr.sgd.nesterov ? a + momentum * average : average;
-        }
-        if (call->attr.sgd.decoupled)
-            a += decay * w[i];
-        w[i] = (float)(w[i] - lr * a);
+    double a = call->attr.sgd.decoupled ? d : d + decay * w[i];
+    if (momentum != 0.0) {
+        double average = momentum * buffer[i] + a;
+        buffer[i] = (float)average;
+        a = call->attr.sgd.nesterov ? a + momentum * average : average;
+    }
+    if (call->attr.sgd.decoupled)
+        a += decay * w[i];
+    w[i] = (float)(w[i] - lr * a);
+}
+
+ghl_status ghl_ref_sgd(const ghl_call *call)
+{
+    for (int64_t i = 0; ok(call) && i < ghl_shape_elements(call->out[0].shape); i++)
+        sgd_step(call, i, ghl_ref_in(call, 2)[i]);
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_sgd_product(const ghl_call *call)
+{
+    const ghl_shape ws = call->out[0].shape;
+    const float *x = ghl_ref_in(call, 2), *e = ghl_ref_in(call, 3);
+    const int64_t inputs = ws.h * ws.w * ws.c;
+    for (int64_t i = 0; ok(call) && i < ws.n * inputs; i++) {
+        double d = 0.0;
+        for (int64_t n = 0; n < call->in[2].shape.n; n++)
+            d += (double)e[n * ws.n + i / inputs] * x[n * inputs + i % inputs];
+        sgd_step(call, i, (float)d);
     }
     return GHL_OK;
 }

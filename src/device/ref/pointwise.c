@@ -2,6 +2,7 @@
  *
  * pointwise.c - ops that treat every element by itself. Comparisons are written so that NaN goes through.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -73,6 +74,25 @@ ghl_status ghl_ref_finite(const ghl_call *call)
             finite = 0;
     }
     *(int32_t *)call->out[0].data = finite;
+    return GHL_OK;
+}
+
+static double largest(const ghl_operand *t)
+{
+    double most = 0.0;
+    for (int64_t i = 0; i < ghl_shape_elements(t->shape); i++) {
+        const double size = fabs((double)((const float *)t->data)[i]);
+        most = size <= most ? most : size;
+        if (isnan(size))
+            return size;
+    }
+    return most;
+}
+
+ghl_status ghl_ref_finite_product(const ghl_call *call)
+{
+    const double bound = 2.0 * (double)call->in[0].shape.n * largest(&call->in[0]) * largest(&call->in[1]);
+    *(int32_t *)call->out[0].data = bound <= FLT_MAX;
     return GHL_OK;
 }
 

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sgd_product.c - gradient and step of a large linear layer in one pass over its weights. A layer of 2304 to 4096 has 38 MB of them: as
+ * much of gradient written, read to be checked, and read again to step costs more than the products do. A few rows of the gradient are
+ * made at a time, and w steps by them while they are in the second-level cache.
+ *
+ * Equal bits to conv_backward_weights and sgd, but for sizes in bf16 that fill no whole tiles: there the products are made in f32.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "device/cpu/conv.h"
+#include "device/cpu/cpu.h"
+
+typedef struct sgd_product {
+    ghl_linear linear;
+    ghl_amx tiles;
+    const ghl_cpu_kernels *kernels;
+    ghl_scratch *scratch;
+    char note[32];
+} sgd_product;
+
+static bool ok(const ghl_call *call)
+{
+    return *(const int32_t *)call->in[0].data != 0;
+}
+
+static ghl_status run_linear(void *state, const ghl_call *call)
+{
+    const sgd_product *k = state;
+    if (ok(call))
+        k->kernels->linear->sgd_product(&k->linear, call, ghl_scratch_data(k->scratch));
+    return GHL_OK;
+}
+
+static ghl_status run_tiles(void *state, const ghl_call *call)
+{
+    const sgd_product *k = state;
+    if (ok(call))
+        k->kernels->amx->sgd_product(&k->tiles, call, ghl_scratch_data(k->scratch));
+    return GHL_OK;
+}
+
+static ghl_conv_problem problem_of(const ghl_call *call)
+{
+    const ghl_shape w = call->out[0].shape;
+    return (ghl_conv_problem){.direction = GHL_CONV_BACKWARD_WEIGHTS,
+                              .x = call->in[2].shape,
+                              .w = w,
+                              .y = call->in[3].shape,
+                              .window = {.kernel = {(int32_t)w.h, (int32_t)w.w}, .stride = {1, 1}},
+                              .half = call->in[2].dtype == GHL_BF16};
+}
+
+ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+{
+    const ghl_conv_problem problem = problem_of(call);
+    sgd_product *k = NULL;
+    GHL_TRY(GHL_NEW(k, 1));
+    k->kernels = cpu->kernels;
+    k->scratch = cpu->scratch;
+    const bool tiles = problem.half && cpu->kernels->amx != NULL && ghl_amx_plan(&problem, cpu->threads, &k->tiles) &&
+                       k->tiles.gradient.by_rows;
+    if (!tiles)
+        ghl_linear_plan(&problem, cpu->threads, &k->linear); /* ghl_ops.def: all are linear layers */
+    snprintf(k->note, sizeof k->note, "%s %s", tiles ? "amx" : cpu->kernels->name, tiles ? "tiles" : "linear");
+    const ghl_status status = ghl_scratch_reserve(cpu->scratch, tiles ? k->tiles.scratch_bytes : k->linear.scratch_bytes);
+    if (status != GHL_OK) {
+        free(k);
+        return status;
+    }
+    *kernel = (ghl_kernel){.run = tiles ? run_tiles : run_linear, .state = k, .release = free, .note = k->note};
+    return GHL_OK;
+}
