@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_fusions.c - batch norm, relu and residual sums: what is left of a residual net's calls, and that a fused program has the meaning
- * of the unfused one: gradients, local terms and weights of two steps, on each device, by each rule.
+ * of the unfused one: gradients, local terms and weights of two steps, on each device, by each rule. And large linear layers, whose
+ * gradient is not stored: weights, what is not fused, and that no state changes where the gradient would not be finite.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -192,12 +193,164 @@ static void test_what_is_left(void **state)
         }
 }
 
+/* ---- Large linear layers ---- */
+
+/* 256 inputs, `features` outputs, from 1 MiB of weights on fused; no relu, so that its error is the head's weights times the loss's. */
+static ghl_status open_linear(rig *r, int features, const rig_settings *settings, ghl_program **train)
+{
+    char options[32];
+    rig_settings s = *settings;
+    snprintf(options, sizeof options, "features: %d", features);
+    ghl_net *net = rig_net(4, 4, 16, NULL);
+    rig_add(net, "head", "linear", rig_add(net, "fc", "linear", 0, -1, options), -1, "features: 5");
+    s.batch = s.batch > 0 ? s.batch : BATCH;
+    s.lr = s.head_lr = 0.05;
+    ghl_status status = rig_try(r, net, &s);
+    if (status == GHL_OK)
+        status = ghl_plan_compile(r->plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = s.batch, .float_images = true}, train);
+    if (status == GHL_OK)
+        status = ghl_plan_seal(r->plan);
+    rig_random(r, 5);
+    return status;
+}
+
+/* Steps of the trace, which names and so stores the gradient, against those of the program that trains. */
+static void linear_agrees(int features, const rig_settings *s, double tolerance)
+{
+    rig fused, plain;
+    ghl_program *train = NULL, *unused = NULL;
+    if (open_linear(&fused, features, s, &train) != GHL_OK || open_linear(&plain, features, s, &unused) != GHL_OK)
+        fail_msg("%s", ghl_error_message());
+    assert_int_equal(count(train, "sgd_product"), 1);
+    assert_int_equal(count(train, "finite_product"), 1);
+    assert_int_equal(count(train, "conv_backward_weights"), 1); /* the head's */
+    assert_int_equal(count(plain.step, "sgd_product"), 0);
+    for (int step = 0; step < 3; step++)
+        assert_true(fabs(rig_run(&fused, train) - rig_run(&plain, plain.step)) <= tolerance);
+    states_agree(&fused, &plain, tolerance);
+    rig_close(&fused);
+    rig_close(&plain);
+}
+
+static bool takes_bf16(void)
+{
+    rig r;
+    ghl_program *train = NULL;
+    const ghl_status status = open_linear(&r, 8, &(rig_settings){.device = "cpu", .dtype = GHL_BF16}, &train);
+    rig_close(&r);
+    return status == GHL_OK;
+}
+
+static void test_linear_step(void **state)
+{
+    static const char *const optimisers[] = {NULL, "momentum: 0.9", "momentum: 0.9, nesterov: true, decoupled: true"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        rig_settings s = {.weight_decay = 0.05, .optimiser_options = optimisers[i]};
+        for (int device = 0; rig_device(device); device++) {
+            s.device = rig_device(device);
+            linear_agrees(1088, &s, 0.0);
+            linear_agrees(1103, &s, 0.0);
+        }
+        if (!takes_bf16())
+            continue;
+        s.device = "cpu";
+        s.dtype = GHL_BF16;
+        linear_agrees(1088, &s, 1e-5);
+        linear_agrees(1103, &s, 1e-5);
+    }
+}
+
+static void test_linear_steps_that_are_not_fused(void **state)
+{
+    static const struct {
+        int features;
+        rig_settings s;
+    } kinds[] = {{1000, {.rule = "backprop"}}, {1088, {.rule = "sign"}}, {1088, {.rule = "frozen"}}, {1088, {.optimiser = "adam"}},
+                 {1088, {.batch = 300}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        rig r;
+        ghl_program *train = NULL;
+        assert_int_equal(open_linear(&r, kinds[i].features, &kinds[i].s, &train), GHL_OK);
+        assert_int_equal(count(train, "sgd_product") + count(train, "finite_product"), 0);
+        rig_close(&r);
+    }
+}
+
+/* All 0 but the weights of the head's first output, so that an error of their size comes down. */
+static void write_states(rig *r, double head)
+{
+    for (int i = 0; i < ghl_plan_states(r->plan); i++) {
+        const char *name = ghl_plan_state(r->plan, i).name;
+        const int64_t n = rig_elements(r, name);
+        double *values = calloc((size_t)n, sizeof *values);
+        for (int64_t k = 0; strcmp(name, "head.weight") == 0 && k < n / 5; k++)
+            values[k] = head;
+        rig_write(r, name, values);
+        free(values);
+    }
+}
+
+static bool states_are(rig *r, double head)
+{
+    bool equal = true;
+    for (int i = 0; i < ghl_plan_states(r->plan); i++) {
+        const char *name = ghl_plan_state(r->plan, i).name;
+        const int64_t n = rig_elements(r, name);
+        double *values = malloc((size_t)n * sizeof *values);
+        rig_read(r, name, values);
+        for (int64_t k = 0; k < n; k++)
+            equal = equal && values[k] == (strcmp(name, "head.weight") == 0 && k < n / 5 ? head : 0.0);
+        free(values);
+    }
+    return equal;
+}
+
+/* Inputs of 1e20 and errors of some 1e19: all is finite but their products. Then a NaN; then a step that could be taken. */
+static void check_guard(const rig_settings *s)
+{
+    const double large = (double)1e21f;
+    rig r;
+    ghl_program *train = NULL;
+    assert_int_equal(open_linear(&r, 1088, s, &train), GHL_OK);
+    assert_int_equal(count(train, "finite_product"), 1);
+    write_states(&r, large);
+    for (int i = 0; i < BATCH * 256; i++)
+        r.images[i] = 1e20f;
+    assert_true(isfinite(rig_run(&r, train)));
+    assert_true(r.result[GHL_RESULT_OK] == 0.0 && states_are(&r, large));
+    write_states(&r, 0.5);
+    rig_random(&r, 5);
+    r.images[7] = NAN;
+    rig_run(&r, train);
+    assert_true(r.result[GHL_RESULT_OK] == 0.0 && states_are(&r, 0.5));
+    rig_random(&r, 5);
+    rig_run(&r, train);
+    assert_true((r.result[GHL_RESULT_OK] != 0.0) == (s->nan == GHL_NAN_SKIP) && states_are(&r, 0.5) == (s->nan == GHL_NAN_STOP));
+    rig_close(&r);
+}
+
+static void test_linear_guard(void **state)
+{
+    (void)state;
+    for (int nan = GHL_NAN_STOP; nan <= GHL_NAN_SKIP; nan++) {
+        for (int device = 0; rig_device(device); device++)
+            check_guard(&(rig_settings){.device = rig_device(device), .nan = (ghl_nan_policy)nan});
+        if (takes_bf16())
+            check_guard(&(rig_settings){.device = "cpu", .nan = (ghl_nan_policy)nan, .dtype = GHL_BF16});
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_left),
         cmocka_unit_test(test_fused_is_unfused),
         cmocka_unit_test(test_fused_is_no_worse_in_bf16),
+        cmocka_unit_test(test_linear_step),
+        cmocka_unit_test(test_linear_steps_that_are_not_fused),
+        cmocka_unit_test(test_linear_guard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
