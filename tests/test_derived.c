@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_derived.c - copies of weights: made once, shared by equal formats, made anew after a commit only where they were read, and after
- * the host wrote only when they are read again; for what is not state, at every reading.
+ * test_derived.c - copies of weights: made once, shared by equal formats, made anew after or by a commit only where they were read, and
+ * after the host wrote only when they are read again; for what is not state, at every reading.
  */
 #include "support_ops.h"
 
@@ -36,7 +36,8 @@ static ghl_derived *want(ghl_derived_set *set, int state, int64_t n)
     const negation plan = {n, &packs};
     const ghl_operand operand = {.shape = {1, 1, 1, N}, .state = state};
     ghl_derived *out = NULL;
-    assert_int_equal(ghl_derived_want(set, &operand, &(ghl_derived_format){pack, &plan, sizeof plan, sizeof plan.n, 16}, &out), GHL_OK);
+    const ghl_derived_format format = {pack, &plan, sizeof plan, sizeof plan.n, 16, n == N};
+    assert_int_equal(ghl_derived_want(set, &operand, &format, &out), GHL_OK);
     return out;
 }
 
@@ -90,6 +91,32 @@ static void a_commit_renews_what_was_read(void **state)
     assert_int_equal(packs, 3);
 }
 
+/* Copies by rows (those of N) are the commit's to write, where they were read. */
+static void a_commit_writes_what_it_took(void **state)
+{
+    ghl_derived_set *set = *state;
+    ghl_derived *rows = want(set, 1, N), *whole = want(set, 1, N - 1);
+    ghl_derived_source *source = NULL;
+    ghl_derived_writing writing[2];
+    assert_int_equal(ghl_derived_source_of(set, 1, &source), GHL_OK);
+    assert_int_equal(ghl_derived_take(source, weight, writing, 2), 0);
+    first_of(rows, weight);
+    first_of(whole, weight);
+    assert_int_equal(ghl_derived_take(source, other, writing, 2), 0);
+    assert_int_equal(ghl_derived_take(source, weight, writing, 0), 0);
+    assert_int_equal(ghl_derived_take(source, weight, writing, 2), 1);
+    assert_int_equal(((const negation *)writing[0].plan)->n, N);
+    weight[0] = 5;
+    *(float *)writing[0].copy = -50;
+    assert_int_equal(ghl_derived_renew(source), GHL_OK);
+    assert_int_equal(packs, 3);
+    assert_true(first_of(rows, weight) == -50 && first_of(whole, weight) == -5);
+    assert_int_equal(packs, 3);
+    weight[0] = 6;
+    assert_int_equal(ghl_derived_renew(source), GHL_OK);
+    assert_true(first_of(rows, weight) == -6 && first_of(whole, weight) == -6);
+}
+
 static void what_the_host_wrote_is_seen(void **state)
 {
     ghl_derived_set *set = *state;
@@ -119,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(equal_formats_share_a_copy, begin, end),
         cmocka_unit_test_setup_teardown(a_commit_renews_what_was_read, begin, end),
+        cmocka_unit_test_setup_teardown(a_commit_writes_what_it_took, begin, end),
         cmocka_unit_test_setup_teardown(what_the_host_wrote_is_seen, begin, end),
         cmocka_unit_test_setup_teardown(what_is_no_state_is_copied_each_time, begin, end),
     };

@@ -82,7 +82,7 @@ static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_c
     size_t bytes = status == GHL_OK ? ghl_dnnl_weight_bytes(k->conv) : 0;
     if (bytes > 0)
         status = ghl_derived_want(cpu->derived, &call->in[1],
-                                  &(ghl_derived_format){pack_onednn, k, sizeof *k, sizeof k->conv, bytes}, &k->weights);
+                                  &(ghl_derived_format){pack_onednn, k, sizeof *k, sizeof k->conv, bytes, false}, &k->weights);
     if (status != GHL_OK) {
         free(k);
         return status;
@@ -135,7 +135,7 @@ static ghl_status run_own_pair(void *state, const ghl_call *call)
 /* ---- Own kernels on bf16 tiles ---- */
 
 typedef struct tile_conv {
-    ghl_amx plan;
+    ghl_amx plan; /* the first member: so are plans of copies by_rows seen elsewhere */
     const ghl_conv16_kernels *kernels;
     ghl_derived *weights; /* forward and backward data */
     ghl_scratch *scratch;
@@ -175,7 +175,9 @@ static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, tile_conv *k
     GHL_TRY(ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes));
     if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data)
         GHL_TRY(ghl_derived_want(cpu->derived, &call->in[1],
-                                 &(ghl_derived_format){pack_tiles, k, sizeof *k, sizeof k->plan, k->plan.weights_bytes}, &k->weights));
+                                 &(ghl_derived_format){pack_tiles, k, sizeof *k, sizeof k->plan, k->plan.weights_bytes,
+                                                       k->plan.gather.by_rows},
+                                 &k->weights));
     *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = "amx tiles"};
     return GHL_OK;
 }

@@ -14,7 +14,7 @@ struct ghl_derived {
     ghl_derived_source *source;
     ghl_derived_format format;
     void *plan, *copy;
-    bool fresh, read; /* read: since it was made */
+    bool fresh, read, taken; /* read: since it was made */
 };
 
 struct ghl_derived_source {
@@ -127,10 +127,23 @@ ghl_status ghl_derived_read(ghl_derived *d, const float *w, const void **copy)
     return status;
 }
 
+int ghl_derived_take(ghl_derived_source *source, const float *w, ghl_derived_writing *out, int most)
+{
+    int n = 0;
+    for (ghl_derived *d = source->copies; d != NULL && source->weight == w && n < most; d = d->next)
+        if (d->read && d->format.by_rows) {
+            out[n++] = (ghl_derived_writing){d->plan, d->copy};
+            d->read = false;
+            d->taken = true;
+        }
+    return n;
+}
+
 ghl_status ghl_derived_renew(ghl_derived_source *source)
 {
     for (ghl_derived *d = source->copies; d != NULL; d = d->next) {
-        d->fresh = false;
+        d->fresh = d->taken;
+        d->taken = false;
         if (d->read)
             GHL_TRY(renew(d, source->weight));
     }

@@ -4,7 +4,7 @@
  * read it.
  *
  * A weight that is state changes in two ways only: by a call of stage commit, after which those of its copies that the step read are
- * made anew, and by the host, after which each is made anew when first read. A weight that is not state may change at any time; its
+ * made anew (or by the call itself, while it has the weight in the cache), and by the host, after which each is made anew when first read. A weight that is not state may change at any time; its
  * copy is made for each run.
  * Used on the device thread, but for ghl_derived_forget, which is called while nothing runs.
  */
@@ -23,7 +23,14 @@ typedef struct ghl_derived_format {
     const void *plan;
     size_t plan_bytes, key_bytes; /* copied */
     size_t bytes;                 /* of the copy */
+    bool by_rows;                 /* sgd_product may write it: see ghl_derived_take */
 } ghl_derived_format;
+
+/* A copy that is to be written, and the plan of its format. */
+typedef struct ghl_derived_writing {
+    const void *plan;
+    void *copy;
+} ghl_derived_writing;
 
 ghl_status ghl_derived_set_create(ghl_derived_set **out);
 void ghl_derived_set_free(ghl_derived_set *set);
@@ -33,7 +40,9 @@ ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, con
 ghl_status ghl_derived_read(ghl_derived *derived, const float *w, const void **copy);
 /* The state of that number, 0: all that are none; it belongs to the set. */
 ghl_status ghl_derived_source_of(ghl_derived_set *set, int32_t state, ghl_derived_source **out);
-/* It has changed: makes anew what was read since the last time. */
+/* For a call that is about to change the weight at w: the copies in formats by_rows that it has to write itself, at most `most`. */
+int ghl_derived_take(ghl_derived_source *source, const float *w, ghl_derived_writing *out, int most);
+/* It has changed: makes anew what was read since the last time, and was not taken. */
 ghl_status ghl_derived_renew(ghl_derived_source *source);
 /* The host has written there. */
 void ghl_derived_forget(ghl_derived_set *set, const void *begin, size_t bytes);

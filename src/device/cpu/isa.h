@@ -8,6 +8,7 @@
 #ifndef GHL_DEVICE_CPU_ISA_H
 #define GHL_DEVICE_CPU_ISA_H
 
+#include "device/cpu/derived.h"
 #include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
 #include "tensor/bf16.h"
@@ -44,7 +45,8 @@ typedef struct ghl_conv16_kernels {
     void (*backward_data)(const void *plan, const uint16_t *e, const void *w_packed, uint16_t *dx, void *scratch);
     /* n, 1 or 2, errors and gradients; x is packed once. Equal bits for any n. */
     void (*backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
-    void (*sgd_product)(const void *plan, const ghl_call *call, void *scratch); /* where the gradient's plan says by_rows */
+    /* Where the gradient's plan says by_rows. n copies of w, which have plans of this table, are packed on the way. */
+    void (*sgd_product)(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch);
     void (*pack_weights)(const void *plan, const float *w, void *w_packed); /* forward or backward data, as the plan says */
 } ghl_conv16_kernels;
 

@@ -115,7 +115,18 @@ typedef struct place {
     int64_t channels, j; /* of a tap in the run; the row's first value */
     const ghl_amx_run *run;
     const ghl_amx_phase *phase;
+    int far; /* the copy is too large to be in a cache when it is read: stores go around them, and read nothing in */
 } place;
+
+enum { FAR = 8 << 20 /* elements */ };
+
+static inline void put(const place *p, uint16_t *to, __m512i v)
+{
+    if (p->far)
+        _mm512_stream_si512((void *)to, v);
+    else
+        _mm512_store_si512(to, v);
+}
 
 /* The offset in w of value j of the run, or -1: a zero. */
 static inline int64_t value_at(const ghl_amx_gather *g, const place *p, int64_t j)
@@ -151,25 +162,28 @@ static void pack_forward(const ghl_amx_gather *g, const place *p, const float *w
     }
     amx_transpose_pairs(v);
     for (int i = 0; i < depth / 2; i++)
-        _mm512_store_si512(to + i * AMX_DEPTH, v[i]);
+        put(p, to + i * AMX_DEPTH, v[i]);
 }
 
 /* Outputs are neighbours in w: two rows of 16 outputs, interleaved. */
 static void pack_back(const ghl_amx_gather *g, const place *p, const float *w, int64_t outputs, uint16_t *to)
 {
     __mmask16 mask = outputs >= AMX_ROWS ? 0xffff : (__mmask16)((1 << outputs) - 1);
-    for (int i = 0; i < p->phase->depth; i += 2, to += AMX_DEPTH) {
-        int64_t a = value_at(g, p, p->j + i), b = value_at(g, p, p->j + i + 1);
+    const int depth = p->phase->depth;
+    const int64_t first = value_at(g, p, p->j), last = value_at(g, p, p->j + depth - 1), step = g->source_step;
+    const bool even = first >= 0 && last - first == (depth - 1) * step;
+    for (int i = 0; i < depth; i += 2, to += AMX_DEPTH) {
+        int64_t a = even ? first + i * step : value_at(g, p, p->j + i), b = even ? a + step : value_at(g, p, p->j + i + 1);
         __m512 low = a < 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, w + a);
         __m512 high = b < 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, w + b);
-        _mm512_store_si512(to, amx_pair((__m256i)_mm512_cvtneps_pbh(low), (__m256i)_mm512_cvtneps_pbh(high)));
+        put(p, to, amx_pair((__m256i)_mm512_cvtneps_pbh(low), (__m256i)_mm512_cvtneps_pbh(high)));
     }
 }
 
 /* The tile of 16 outputs, a phase, and the number of a block and run in it. */
 static void pack_tile(const ghl_amx_gather *g, const ghl_amx_phase *f, int64_t filter, int64_t tile, const float *w, uint16_t *packed)
 {
-    const place p = {g->channels, tile / f->runs * f->depth, &g->run[f->run + tile % f->runs], f};
+    const place p = {g->channels, tile / f->runs * f->depth, &g->run[f->run + tile % f->runs], f, g->filters * g->filter > FAR};
     const float *from = w + filter * AMX_ROWS * g->output_step;
     uint16_t *to = packed + filter * g->filter + f->weights_at + tile * f->depth * AMX_ROWS;
     if (g->source_step == 1)
@@ -187,10 +201,25 @@ void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed)
         const int64_t tiles = (int64_t)f->blocks * f->runs;
         const bool forward = g->source_step == 1;
 #pragma omp parallel for schedule(static)
-        for (int64_t outer = 0; outer < (forward ? g->filters : tiles); outer++)
+        for (int64_t outer = 0; outer < (forward ? g->filters : tiles); outer++) {
             for (int64_t inner = 0; inner < (forward ? tiles : g->filters); inner++)
                 pack_tile(g, f, forward ? outer : inner, forward ? inner : outer, w, w_packed);
+            _mm_sfence(); /* stores around the caches come before what others see of this thread */
+        }
     }
+}
+
+/* The calling thread alone. */
+void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t rows, void *w_packed)
+{
+    const ghl_amx_gather *g = &((const ghl_amx *)plan)->gather;
+    const ghl_amx_phase *f = &g->phase[0];
+    const bool forward = g->source_step == 1;
+    const int64_t each = forward ? AMX_ROWS : f->depth, end = (first + rows + each - 1) / each;
+    for (int64_t outer = first / each; outer < end; outer++)
+        for (int64_t inner = 0; inner < (forward ? f->blocks : g->filters); inner++)
+            pack_tile(g, f, forward ? outer : inner, forward ? inner : outer, w, w_packed);
+    _mm_sfence();
 }
 
 const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx) = {

@@ -322,7 +322,7 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
 }
 
 /* The sums in the same order as above, so of equal bits. */
-void ghl_amx_sgd_product(const void *plan, const ghl_call *call, void *scratch)
+void ghl_amx_sgd_product(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch)
 {
     const ghl_amx *a = plan;
     const ghl_amx_gradient *g = &a->gradient;
@@ -345,6 +345,8 @@ void ghl_amx_sgd_product(const void *plan, const ghl_call *call, void *scratch)
                 sum_panel(&k, &p, tiles);
             }
             GHL_ISA_NAME(ghl_sgd_step)(&step, o.rows, first * AMX_ROWS * g->width, filters * AMX_ROWS * g->width);
+            for (int i = 0; i < n; i++)
+                ghl_amx_pack_rows(copies[i].plan, step.w, first * AMX_ROWS, filters * AMX_ROWS, copies[i].copy);
         }
         amx_end();
     }

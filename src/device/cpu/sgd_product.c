@@ -2,7 +2,7 @@
  *
  * sgd_product.c - gradient and step of a large linear layer in one pass over its weights. A layer of 2304 to 4096 has 38 MB of them: as
  * much of gradient written, read to be checked, and read again to step costs more than the products do. A few rows of the gradient are
- * made at a time, and w steps by them while they are in the second-level cache.
+ * made at a time, and w steps by them while they are in the second-level cache; so do the copies of w that the next step will read.
  *
  * Equal bits to conv_backward_weights and sgd, but for sizes in bf16 that fill no whole tiles: there the products are made in f32.
  */
@@ -12,10 +12,13 @@
 #include "device/cpu/conv.h"
 #include "device/cpu/cpu.h"
 
+enum { COPIES = 2 }; /* forward, backward data */
+
 typedef struct sgd_product {
     ghl_linear linear;
     ghl_amx tiles;
     const ghl_cpu_kernels *kernels;
+    ghl_derived_source *written; /* w, where it is state */
     ghl_scratch *scratch;
     char note[32];
 } sgd_product;
@@ -36,8 +39,11 @@ static ghl_status run_linear(void *state, const ghl_call *call)
 static ghl_status run_tiles(void *state, const ghl_call *call)
 {
     const sgd_product *k = state;
-    if (ok(call))
-        k->kernels->amx->sgd_product(&k->tiles, call, ghl_scratch_data(k->scratch));
+    ghl_derived_writing copies[COPIES];
+    if (!ok(call))
+        return GHL_OK;
+    const int n = k->written != NULL ? ghl_derived_take(k->written, call->out[0].data, copies, COPIES) : 0;
+    k->kernels->amx->sgd_product(&k->tiles, call, n, copies, ghl_scratch_data(k->scratch));
     return GHL_OK;
 }
 
@@ -64,7 +70,9 @@ ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_k
     if (!tiles)
         ghl_linear_plan(&problem, cpu->threads, &k->linear); /* ghl_ops.def: all are linear layers */
     snprintf(k->note, sizeof k->note, "%s %s", tiles ? "amx" : cpu->kernels->name, tiles ? "tiles" : "linear");
-    const ghl_status status = ghl_scratch_reserve(cpu->scratch, tiles ? k->tiles.scratch_bytes : k->linear.scratch_bytes);
+    ghl_status status = ghl_scratch_reserve(cpu->scratch, tiles ? k->tiles.scratch_bytes : k->linear.scratch_bytes);
+    if (status == GHL_OK && call->out[0].state != 0)
+        status = ghl_derived_source_of(cpu->derived, call->out[0].state, &k->written);
     if (status != GHL_OK) {
         free(k);
         return status;
