@@ -74,6 +74,19 @@ if "$GHL" plan r.yaml train.dtype=bf16 >out 2>err; then
 else
     [ $? = 5 ] || fail "bf16 is refused with status $?, not 5"
 fi
+
+# --- a large linear layer, whose gradient is never stored, and whose copies in bf16 are written beside it
+sed -e "s/^model:.*/model: {kind: mlp, hidden: [64, 4352]}/" -e "s/epochs: 3/epochs: 1/" \
+    -e "s/^learn:.*/learn: {linear: {rule: backprop, lr: 1e-2}}/" r.yaml >large.yaml
+for dtype in f32 bf16; do
+    "$GHL" plan large.yaml train.dtype=$dtype >out 2>err || continue # refused above
+    grep -q sgd_product out || fail "$dtype: the plan shows no sgd_product"
+    large() { "$GHL" train large.yaml train.dtype=$dtype --run "$@" >out 2>err; }
+    large whole_large_$dtype && large cut_large_$dtype --stop-after 30
+    [ $? = 75 ] || fail "--stop-after, a large layer in $dtype"
+    large cut_large_$dtype || fail "a large layer in $dtype, continued"
+    same whole_large_$dtype cut_large_$dtype
+done
 grep -q '"kernels"' whole/env.json || fail "env.json does not say which kernels ran"
 
 # --- SIGTERM and SIGINT: status 75, soon, and saved

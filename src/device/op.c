@@ -80,7 +80,8 @@ static double direction_flops(const ghl_call *call)
     return elements(&call->in[0]) * (call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0 ? 6.0 : 1.0);
 }
 
-/* Operations an element of input number `of`, the first activation, or a function where that does not say it. Ops without a row do no arithmetic. */
+/* Operations an element of input number `of`, the first activation, or a function where that does not say it. Ops without a row
+ * do no arithmetic. */
 static const struct {
     double each;
     int of;

@@ -3,9 +3,9 @@
  * derived.h - copies of weights in another order or type, such as convolutions read: one a (weight, format), shared by all kernels that
  * read it.
  *
- * A weight that is state changes in two ways only: by a call of stage commit, after which those of its copies that the step read are
- * made anew (or by the call itself, while it has the weight in the cache), and by the host, after which each is made anew when first read. A weight that is not state may change at any time; its
- * copy is made for each run.
+ * A weight that is state changes in two ways only. By a call of stage commit: after it those of its copies that the step read are made
+ * anew, or the call itself writes them while it has the weight in the cache. And by the host: after it each is made anew when first
+ * read. A weight that is not state may change at any time; its copy is made for each run.
  * Used on the device thread, but for ghl_derived_forget, which is called while nothing runs.
  */
 #ifndef GHL_DEVICE_CPU_DERIVED_H
