@@ -74,7 +74,7 @@ typedef struct ghl_amx_gather {
     int64_t filter;                         /* elements of packed weights for 16 outputs, all phases */
     int64_t source_step, output_step;       /* in the weights [K,R,S,C], from a source's or an output's to the next */
     int64_t tap_step;                       /* and from a tap's to the next */
-    bool by_rows;                           /* GHL_AMX_STEP * 16 rows of w [K][F] make whole tiles of packed weights */
+    int by_rows;                            /* GHL_AMX_STEP * 16 rows of w [K][F] make whole tiles of packed weights */
     int phases;
     ghl_amx_phase phase[GHL_AMX_PHASES];
     ghl_amx_run run[GHL_AMX_RUNS];

@@ -176,7 +176,7 @@ static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, tile_conv *k
     if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data)
         GHL_TRY(ghl_derived_want(cpu->derived, &call->in[1],
                                  &(ghl_derived_format){pack_tiles, k, sizeof *k, sizeof k->plan, k->plan.weights_bytes,
-                                                       k->plan.gather.by_rows},
+                                                       k->plan.gather.by_rows != 0},
                                  &k->weights));
     *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = "amx tiles"};
     return GHL_OK;
