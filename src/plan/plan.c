@@ -48,7 +48,8 @@ static ghl_status open_device(ghl_plan *plan)
     if (plan->settings.dtype == GHL_F32)
         return GHL_OK;
     if (plan->device->takes == NULL)
-        return ghl_fail(GHL_DEVICE, "write train.dtype=f32, or take another device", "device %s computes in f32 only", plan->device->name);
+        return ghl_fail(GHL_DEVICE, "write train.dtype=f32, or take another device", "device %s computes in f32, not in %s",
+                        plan->device->name, ghl_dtype_name(plan->settings.dtype));
     return plan->device->takes(plan->self, plan->settings.dtype);
 }
 

@@ -75,12 +75,13 @@ static inline __attribute__((always_inline)) __m512 reduce_rows(__m512 v[ROWS], 
 {
     const __m512i low[4] = {GHL_HALVES(16, 0), GHL_HALVES(8, 0), GHL_HALVES(4, 0), GHL_HALVES(2, 0)};
     const __m512i high[4] = {GHL_HALVES(16, 1), GHL_HALVES(8, 1), GHL_HALVES(4, 1), GHL_HALVES(2, 1)};
-#pragma GCC unroll 4
-    for (int level = 0; level < 4; level++)
-#pragma GCC unroll 8
-        for (int i = 0; i < ROWS >> (level + 1); i++)
-            v[i] = join(v[2 * i], v[2 * i + 1], low[level], high[level], sum);
-    return v[0];
+    for (int i = 0; i < 8; i++)
+        v[i] = join(v[2 * i], v[2 * i + 1], low[0], high[0], sum);
+    for (int i = 0; i < 4; i++)
+        v[i] = join(v[2 * i], v[2 * i + 1], low[1], high[1], sum);
+    for (int i = 0; i < 2; i++)
+        v[i] = join(v[2 * i], v[2 * i + 1], low[2], high[2], sum);
+    return join(v[0], v[1], low[3], high[3], sum);
 }
 
 /* Sixteen rows of 16 n channels. */
