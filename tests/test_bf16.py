@@ -2,6 +2,7 @@
 """One training step in bf16 against the same in f32, on random images: of each weight's gradient at most 3 % of the absolute mass
 changes its sign, and it differs by at most 0.3 (relative L2), a local update by at most 0.03. Where device cpu has no bf16, and on
 device ref, train.dtype=bf16 is refused with the alternative named.
+VGG is not among the nets: its first layers are over those limits, in PyTorch's autocast as well (docs/results.md).
 ghl-test: timeout=300
 """
 import json
