@@ -2,7 +2,8 @@
 """One training step in bf16 against the same in f32, on random images: of each weight's gradient at most 3 % of the absolute mass
 changes its sign, and it differs by at most 0.3 (relative L2), a local update by at most 0.03. Where device cpu has no bf16, and on
 device ref, train.dtype=bf16 is refused with the alternative named.
-VGG is not among the nets: its first layers are over those limits, in PyTorch's autocast as well (docs/results.md).
+For VGG more is allowed: there one rounding of each convolution's output to bf16 in an otherwise exact step takes a gradient 0.47 away and
+flips 5.4 % (the floor of tests/oracle/trace_compare.py --bf16, mean of three seeds, this net): 1.5 and 2.25 times that.
 ghl-test: timeout=300
 """
 import json
@@ -18,13 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "oracle"))
 import tensors  # noqa: E402
 
 GHL = os.environ.get("GHL", "")
-LARGEST = {"grad": 0.3, "local": 0.03}
-LARGEST_FLIPPED = 0.03
+LARGEST = {"grad": 0.3, "local": 0.03, "flipped": 0.03}
 NETS = {
     "deephebb": "kind: deephebb, width: 0.25",
     "fasthebb": "kind: fasthebb, width: 0.25",
     "resnet": "kind: resnet_cifar, depth: 20",
+    "vgg": "kind: vgg, depth: 16, width: 0.25",
 }
+FLOORS = {"vgg": {"grad": 1.5 * 0.47, "flipped": 2.25 * 0.054}}
 
 
 def recipe(net: str, dtype: str) -> str:
@@ -87,19 +89,20 @@ class Bf16(unittest.TestCase):
         if not self.taken():
             self.skipTest("this processor has no bf16 instructions")
         for net in NETS:
+            largest = LARGEST | FLOORS.get(net, {})
             single, half = traced(self.folder, net, "f32"), traced(self.folder, net, "bf16")
             self.assertEqual(single.keys(), half.keys())
             compared = 0
             for name in single:
                 kind = name.split("/")[0]
-                if kind not in LARGEST:
+                if kind not in largest:
                     continue
                 compared += 1
                 error = relative(half[name].values, single[name].values)
-                self.assertLessEqual(error, LARGEST[kind], f"{net}: {name}")
+                self.assertLessEqual(error, largest[kind], f"{net}: {name}")
                 self.assertGreater(error, 1e-6, f"{net}: {name} is no bf16")
                 if kind == "grad":
-                    self.assertLessEqual(flipped(half[name].values, single[name].values), LARGEST_FLIPPED, f"{net}: {name}")
+                    self.assertLessEqual(flipped(half[name].values, single[name].values), largest["flipped"], f"{net}: {name}")
             self.assertGreater(compared, 5)
 
 
