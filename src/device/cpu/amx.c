@@ -268,6 +268,8 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
     g->pitch = most(front + g->x.w, (g->y.w - 1) * g->stride[1] + g->kernel[1]);
     g->line = columns ? g->y.w : up(g->y.w, 2);
     g->length = up((columns ? g->y.h : g->height / g->stride[0]) * g->line, 2);
+    g->each = g->y.h * g->line % DEPTH == 0 ? g->y.h * g->line : g->length;
+    g->unbroken = g->each < g->length ? (int)(g->each / DEPTH) : 0;
     g->planes = columns ? 1 : g->stride[0];
     g->taps = columns ? 1 : p->w.h;
     g->width = p->w.h / g->taps * p->w.w * g->x.c;
@@ -280,19 +282,24 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
     g->in_place = g->bands == 1 && front == 0 && g->top == 0 && g->height == g->x.h && g->pitch == g->x.w && g->x.c % ROWS == 0;
 }
 
-/* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk. */
+/* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk, and e twice
+ * where two threads cannot share the panels evenly. What reads x is foreseen, and costs a third (measured). */
 static void cut_panels(ghl_amx_gradient *g)
 {
-    enum { PANEL = 900000 };
+    enum { PANEL = 900000, UNFORESEEN = 3 };
     double least_bytes = 0, sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
-    double x = (double)(g->planes * g->tiles * g->length * g->x.n) * ROWS * 2;
+    double x = (double)(g->planes * g->tiles * g->length * g->x.n) * ROWS * 2, e = (double)(g->filters * g->each * g->x.n) * ROWS * 2;
     for (int64_t chunks = 1; chunks <= least(g->x.n, 64); chunks++) {
-        int64_t chunk = over(g->x.n, chunks), panel = least(g->filters, PANEL / (chunk * g->length * ROWS * 2) / 2 * 2);
-        double bytes = panel > 0 ? x * (double)over(g->filters, panel) + sums * (double)(2 * chunks) : 0;
-        if (panel > 0 && (least_bytes == 0 || bytes < least_bytes)) {
+        int64_t chunk = over(g->x.n, chunks), panel = least(g->filters, PANEL / (chunk * g->each * ROWS * 2) / 2 * 2);
+        if (panel <= 0)
+            continue;
+        panel = over(over(g->filters, over(g->filters, panel)), 2) * 2;
+        int64_t panels = over(g->filters, panel);
+        double bytes = x * (double)panels + UNFORESEEN * (sums * (double)(2 * chunks) + e * (double)(panels % 2));
+        if (least_bytes == 0 || bytes < least_bytes) {
             least_bytes = bytes;
             g->chunk = chunk;
-            g->panel = over(over(g->filters, over(g->filters, panel)), 2) * 2;
+            g->panel = panel;
         }
     }
     if (least_bytes == 0) {
@@ -327,7 +334,7 @@ static void cut_sum(ghl_amx_gradient *g)
 static double gradient_cost(const ghl_amx_gradient *g)
 {
     double positions = (double)(g->length * g->x.n), columns = (double)(g->tiles * g->planes), filters = (double)g->filters;
-    double product = positions / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
+    double product = (double)(g->each * g->x.n) / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
     double sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
     double stream = g->shared ? columns * positions * ROWS * 2 * (double)over(g->filters, g->panel) + sums * (double)(2 * g->chunks) : 0;
     return product + columns * positions + filters * positions * ROWS / 6 + stream / 8;
@@ -336,12 +343,14 @@ static double gradient_cost(const ghl_amx_gradient *g)
 static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
 {
     enum { AT_ONCE = 96 << 20 };
-    int64_t panels = over(g->filters, g->panel);
-    g->chunk_line = up(g->chunk * g->length, DEPTH);
-    g->tile_line = (g->chunk_line + g->margin) * ROWS + DEPTH;
+    const int64_t panels = over(g->filters, g->panel), threads = out->threads;
+    g->chunk_line = up(g->chunk * g->each, DEPTH);
+    g->x_line = most(g->chunk_line, g->chunk * g->length);
+    g->tile_line = (g->x_line + g->margin) * ROWS + DEPTH;
     g->plane = g->tiles * g->tile_line;
     g->e_line = g->chunk_line + (g->chunk_line / DEPTH % 2 == 0 ? DEPTH : 0); /* an odd number of cache lines */
-    g->parts = g->shared ? most(1, least(over(4 * out->threads, panels), g->tiles / 3)) : 1;
+    for (g->parts = 1; g->shared && g->parts < g->tiles / 3 && panels * g->parts < 4 * threads && panels * g->parts % threads != 0;)
+        g->parts++;
     g->x_bytes = ghl_scratch_round((size_t)(g->planes * g->plane) * 2);
     g->e_bytes = ghl_scratch_round((size_t)(g->filters * ROWS * g->e_line) * 2);
     g->at_once = g->shared ? most(1, least(g->chunks, AT_ONCE / (int64_t)(g->x_bytes + 2 * g->e_bytes))) : 1;

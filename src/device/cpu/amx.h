@@ -92,13 +92,15 @@ typedef struct ghl_amx_gradient {
     int64_t pitch, top, height;     /* of the padded copy of an image: positions in a row, rows of padding above, all rows */
     bool in_place;                  /* no copy is needed */
     int64_t line, length;           /* positions from an output row to the next, from an image to the next; length is even */
+    int64_t each;                   /* positions of e from an image to the next: those of x, or none but the outputs' */
+    int unbroken;                   /* tiles of such an image; 0: each is length */
     int64_t margin;                 /* the largest shift */
     int64_t width, tiles;           /* columns of x under a tap, and how many tiles of 16 that is */
     int64_t planes, taps;           /* a plane for each remainder of rows by the stride */
     ghl_amx_tap tap[GHL_AMX_RUNS];
     int64_t groups;                 /* of images with partial sums of their own; 1: straight into dw */
     int64_t chunk;                  /* images done at a time */
-    int64_t chunk_line;             /* positions of a chunk, multiple of 32 */
+    int64_t chunk_line, x_line;     /* positions of a chunk in e, multiple of 32, and in x */
     int64_t chunks;                 /* of a group */
     int64_t at_once;                /* chunks that are packed at a time */
     int64_t panel;                  /* tiles of 16 filters done at a time */

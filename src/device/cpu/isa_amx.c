@@ -44,10 +44,15 @@ static inline __attribute__((always_inline)) void multiply(const amx_product *t,
     } while (0)
     EACH_SUM(LOAD_SUM)
     int64_t of_b = 0;
+    int unbroken = t->unbroken;
     for (int64_t j = 0, block = 0; j < blocks; j++, block += a_block) {
         if (j >= late) {
             EACH_SUM(EXPECT_SUM)
             expected += c_bytes;
+        }
+        if (!many && j > 0 && --unbroken == 0) {
+            unbroken = t->unbroken;
+            of_b += t->skip;
         }
         for (int r = 0; r < runs; r++, of_b += tile) {
             const int64_t at = many ? t->run[r].at + block : block;

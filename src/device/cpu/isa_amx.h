@@ -88,6 +88,8 @@ typedef struct amx_product {
     int64_t a_bytes, a_block;     /* bytes from a row of a to the next; elements from a block to the next */
     const ghl_amx_run *run;       /* where in a each run begins; b has a tile for each block and, in it, each run; NULL: one, at 0 */
     int runs, blocks, depth, add;
+    int unbroken;                 /* b's tiles stand one behind the other, but after so many `skip` elements are left out; 0: never */
+    int64_t skip;
     const char *ahead;            /* what will be needed next, brought into the second-level cache meanwhile: */
     int ahead_lines;              /* so many cache lines with each tile */
     int expect;                   /* the sums lie where they are not in the first-level cache */

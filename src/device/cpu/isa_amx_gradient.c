@@ -51,7 +51,7 @@ static void lay_out_places(const ghl_amx_gradient *g, const own *o)
     for (int64_t image = 0; image < g->chunk; image++)
         for (int64_t p = 0; p < g->y.h; p++)
             for (int64_t q = 0; q < g->y.w; q++)
-                o->to[image * g->length + p * g->line + q] = (int32_t)(image * map + p * g->y.w + q);
+                o->to[image * g->each + p * g->line + q] = (int32_t)(image * map + p * g->y.w + q);
     for (int64_t m = 0; m < g->length; m++) {
         int64_t row = ghl_cpu_min(m / g->line, rows - 1) * g->stride[0], column = ghl_cpu_min(m % g->line, g->y.w - 1) * g->stride[1];
         o->from[m] = (int32_t)((row * g->pitch + column) * g->x.c);
@@ -81,22 +81,25 @@ static const uint16_t *padded_image(const work *k, const own *o, int64_t image)
     return o->copy;
 }
 
-static void pack_tile(const ghl_amx_gradient *g, const int32_t *from, const uint16_t *x, uint16_t *to)
+static void pack_tile(const int32_t *from, int64_t positions, const uint16_t *x, uint16_t *to)
 {
-    for (int64_t m = 0; m < g->length; m += 2, to += AMX_DEPTH)
+    for (int64_t m = 0; m < positions; m += 2, to += AMX_DEPTH)
         _mm512_storeu_si512(to, amx_pair(_mm256_loadu_si256((const __m256i *)(x + from[m])),
                                          _mm256_loadu_si256((const __m256i *)(x + from[m + 1]))));
 }
 
-/* Image `i` of a chunk. A row of the kernel has `each` tiles of columns in the form COLUMNS. */
+/* Image `i` of a chunk, row by row where it can be, for the tiles of a row read the same values. A row of the kernel has `each` tiles of
+ * columns in the form COLUMNS. */
 static void pack_image(const work *k, const own *o, const uint16_t *image, int64_t i, uint16_t *to)
 {
     const ghl_amx_gradient *g = k->g;
     int64_t row = g->pitch * g->x.c, each = g->form == GHL_AMX_COLUMNS && g->kernel[0] > 1 ? g->tiles / g->kernel[0] : g->tiles;
+    const int64_t some = g->line % 2 == 0 ? g->line : g->length;
     for (int64_t plane = 0; plane < g->planes; plane++)
-        for (int64_t tile = 0; tile < g->tiles; tile++)
-            pack_tile(g, o->from, image + (plane + tile / each) * row + tile % each * AMX_ROWS,
-                      to + plane * g->plane + tile * g->tile_line + i * g->length * AMX_ROWS);
+        for (int64_t m = 0; m < g->length; m += some)
+            for (int64_t tile = 0; tile < g->tiles; tile++)
+                pack_tile(o->from + m, some, image + (plane + tile / each) * row + tile % each * AMX_ROWS,
+                          to + plane * g->plane + tile * g->tile_line + (i * g->length + m) * AMX_ROWS);
 }
 
 /* Zeros behind the last of a chunk's images. */
@@ -105,35 +108,49 @@ static void pack_rest(const ghl_amx_gradient *g, int64_t images, uint16_t *to)
     for (int64_t plane = 0; plane < g->planes; plane++)
         for (int64_t tile = 0; tile < g->tiles; tile++)
             amx_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * AMX_ROWS,
-                     (g->chunk_line + g->margin - images * g->length) * AMX_ROWS);
+                     (g->x_line + g->margin - images * g->length) * AMX_ROWS);
 }
 
 /* ---- e ---- */
 
-/* 16 filters of the images `s` -> to [16][e_line] */
-static void transpose_filters(const work *k, const own *o, const uint16_t *e, span s, int64_t filter, uint16_t *to)
+/* 16 filters of the 32 positions `at`, of which those outside [0, limit) are zeros -> to [16][e_line] */
+static void transpose_tile(const ghl_amx_gradient *g, const uint16_t *e, const int32_t *at, int64_t limit, __mmask16 mask, uint16_t *to)
 {
     static const uint16_t zeros[AMX_ROWS] __attribute__((aligned(32))) = {0};
+    const bool whole = at[0] >= 0 && at[AMX_DEPTH - 1] - at[0] == AMX_DEPTH - 1 && at[AMX_DEPTH - 1] < limit && mask == 0xffff;
+    const int64_t pitch = g->y.c;
+    __m512i v[16];
+    for (int i = 0; i < 16 && whole; i++) {
+        const uint16_t *pair = e + (at[0] + 2 * i) * pitch;
+        v[i] = amx_pair(_mm256_loadu_si256((const __m256i *)pair), _mm256_loadu_si256((const __m256i *)(pair + pitch)));
+    }
+    for (int i = 0; i < 16 && !whole; i++) {
+        int64_t a = at[2 * i], b = at[2 * i + 1];
+        const uint16_t *pa = a < 0 || a >= limit ? zeros : e + a * pitch, *pb = b < 0 || b >= limit ? zeros : e + b * pitch;
+        v[i] = amx_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
+    }
+    amx_transpose_pairs(v);
+    for (int i = 0; i < 16; i++)
+        _mm512_storeu_si512(to + i * g->e_line, v[i]);
+}
+
+/* Filters, 16 each, of the images `s` -> to [16 filters][e_line]. A position's values lie together, and far from the next one's: no
+ * hardware foresees them. */
+static void transpose_filters(const work *k, const own *o, const uint16_t *e, span s, span filters, uint16_t *to)
+{
     const ghl_amx_gradient *g = k->g;
-    int64_t pitch = g->y.c, limit = (s.end - s.begin) * g->y.h * g->y.w, valid = pitch - filter * AMX_ROWS;
-    __mmask16 mask = valid >= AMX_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1);
-    e += s.begin * g->y.h * g->y.w * pitch + filter * AMX_ROWS;
+    const int64_t pitch = g->y.c, limit = (s.end - s.begin) * g->y.h * g->y.w, end = ghl_cpu_min(filters.end * AMX_ROWS, pitch);
+    e += s.begin * g->y.h * g->y.w * pitch;
     for (int64_t m = 0; m < g->chunk_line; m += AMX_DEPTH) {
         const int32_t *at = o->to + m;
-        const bool whole = at[0] >= 0 && at[AMX_DEPTH - 1] - at[0] == AMX_DEPTH - 1 && at[AMX_DEPTH - 1] < limit && mask == 0xffff;
-        __m512i v[16];
-        for (int i = 0; i < 16 && whole; i++) {
-            const uint16_t *pair = e + (at[0] + 2 * i) * pitch;
-            v[i] = amx_pair(_mm256_loadu_si256((const __m256i *)pair), _mm256_loadu_si256((const __m256i *)(pair + pitch)));
+        for (int i = 0; i < AMX_DEPTH && m + AMX_DEPTH < g->chunk_line; i++)
+            for (int64_t c = filters.begin * AMX_ROWS; c < end && at[AMX_DEPTH + i] >= 0; c += AMX_DEPTH)
+                _mm_prefetch((const char *)(e + at[AMX_DEPTH + i] * pitch + c), _MM_HINT_T0);
+        for (int64_t filter = filters.begin; filter < filters.end; filter++) {
+            const int64_t valid = pitch - filter * AMX_ROWS;
+            transpose_tile(g, e + filter * AMX_ROWS, at, limit, valid >= AMX_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1),
+                           to + (filter - filters.begin) * AMX_ROWS * g->e_line + m);
         }
-        for (int i = 0; i < 16 && !whole; i++) {
-            int64_t a = at[2 * i], b = at[2 * i + 1];
-            const uint16_t *pa = a < 0 || a >= limit ? zeros : e + a * pitch, *pb = b < 0 || b >= limit ? zeros : e + b * pitch;
-            v[i] = amx_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
-        }
-        amx_transpose_pairs(v);
-        for (int i = 0; i < 16; i++)
-            _mm512_storeu_si512(to + i * g->e_line + m, v[i]);
     }
 }
 
@@ -180,7 +197,8 @@ static void sum_panel(const work *k, const panel *p, span tiles)
     const ghl_amx_gradient *g = k->g;
     const int most = p->filters == 1 ? 4 : 3;
     amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .runs = 1, .expect = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
-                     .depth = AMX_DEPTH, .add = p->add, .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
+                     .unbroken = g->unbroken, .skip = (g->length - g->each) * AMX_ROWS, .depth = AMX_DEPTH, .add = p->add,
+                     .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
     int64_t all = (tiles.end - tiles.begin) * g->taps, calls = (p->filters + 1) / 2;
     for (int64_t entry = 0, columns; entry < all; entry += columns) {
         int64_t tap[4], tile[4];
@@ -232,7 +250,8 @@ static uint16_t *shared_e(const work *k, int64_t i, int64_t error)
 static void pack_shared(const work *k, const own *o, int64_t first, int64_t chunks)
 {
     const ghl_amx_gradient *g = k->g;
-    int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk);
+    enum { BUNCH = 8 }; /* four cache lines */
+    int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk), bunches = (g->filters + BUNCH - 1) / BUNCH;
 #pragma omp for schedule(dynamic, 1) nowait
     for (int64_t image = begin; image < end; image++) {
         uint16_t *to = shared_x(k, (image - begin) / g->chunk);
@@ -241,9 +260,9 @@ static void pack_shared(const work *k, const own *o, int64_t first, int64_t chun
             pack_rest(g, image % g->chunk + 1, to);
     }
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < chunks * k->n * g->filters; i++) {
-        int64_t filter = i % g->filters, error = i / g->filters % k->n, chunk = i / g->filters / k->n;
-        transpose_filters(k, o, k->e[error], chunk_images(g, 0, first + chunk), filter,
+    for (int64_t i = 0; i < chunks * k->n * bunches; i++) {
+        int64_t filter = i % bunches * BUNCH, error = i / bunches % k->n, chunk = i / bunches / k->n;
+        transpose_filters(k, o, k->e[error], chunk_images(g, 0, first + chunk), (span){filter, ghl_cpu_min(filter + BUNCH, g->filters)},
                           shared_e(k, chunk, error) + filter * AMX_ROWS * g->e_line);
     }
 }
@@ -283,8 +302,7 @@ static void by_groups(const work *k, const own *o)
             pack_rest(g, s.end - s.begin, o->x);
             for (int64_t error = 0; error < k->n; error++) {
                 const panel p = {.x = o->x, .e = o->e, .filters = g->filters, .error = error, .group = group, .add = chunk > 0};
-                for (int64_t filter = 0; filter < g->filters; filter++)
-                    transpose_filters(k, o, k->e[error], s, filter, o->e + filter * AMX_ROWS * g->e_line);
+                transpose_filters(k, o, k->e[error], s, (span){0, g->filters}, o->e);
                 sum_panel(k, &p, tiles);
             }
         }
