@@ -134,6 +134,11 @@
 #define DROPOUT(part, ...) \
     {.op = GHL_OP_dropout, .attr = {.seed = 5, .dropout = {.rate = part, .node = 3}}, .tolerance = 1e-6, .n = __VA_ARGS__},
 #define SOFTMAX(t, ...) {.op = GHL_OP_softmax_channels, .attr = {.softmax = {t}}, .tolerance = 2e-6, .n = __VA_ARGS__},
+#define SOFTMAXES(...)                                          \
+    SOFTMAX(1.0f, __VA_ARGS__)                                  \
+    SOFTMAX(0.25f, __VA_ARGS__)                                 \
+    SOFTMAX(1.5f, __VA_ARGS__, LARGE("u"), .tolerance = 2e-5)   \
+    SOFTMAX(1.0f, __VA_ARGS__, IS_NAN("u"))
 #define MAPS(N, H, W, C)                                        \
     CASE(relu, N, H, W, C, 1)                                   \
     CASE(relu_backward, N, H, W, C, 1)                          \
@@ -145,10 +150,7 @@
     DROPOUT(0.5f, N, H, W, C, 1)                                \
     DROPOUT(0.1f, N, H, W, C, 1)                                \
     DROPOUT(0.0f, N, H, W, C, 1)                                \
-    SOFTMAX(1.0f, N, H, W, 1, C)                                \
-    SOFTMAX(0.25f, N, H, W, 1, C)                               \
-    SOFTMAX(1.5f, N, H, W, 1, C, LARGE("u"), .tolerance = 2e-5) \
-    SOFTMAX(1.0f, N, H, W, 1, C, IS_NAN("u"))
+    SOFTMAXES(N, H, W, 1, C)
 
 /* ---- Weights: 1, R, S, C, K ---- */
 
@@ -282,6 +284,13 @@ const ghl_case ghl_cases[] = {
     MAPS(3, 1, 1, 129)
     MAPS(2, 4, 4, 96)
     MAPS(1, 13, 7, 37)
+    SOFTMAXES(1, 7, 7, 1, 16)
+    SOFTMAXES(2, 4, 5, 1, 32)
+    SOFTMAXES(1, 5, 7, 1, 48)
+    SOFTMAXES(1, 6, 6, 1, 64)
+    SOFTMAXES(1, 3, 3, 1, 608)
+    SOFTMAX(1.0f, 1, 6, 6, 1, 16, .special = GHL_CASE_OFFSET, .operand = "u", .note = "offset", .tolerance = 1e-4)
+    SOFTMAX(1.0f, 1, 6, 6, 1, 32, INFINITE("u"))
     CASE(relu, 2, 3, 3, 5, 1, IS_NAN("x"))
     CASE(relu, 2, 3, 3, 17, 1, TIES("x"))
     CASE(relu_backward, 2, 3, 3, 5, 1, IS_NAN("x"))

@@ -12,8 +12,19 @@
 #include "device/processor.h"
 #include "device/ref/ref.h"
 
-size_t ghl_cpu_op_scratch(const ghl_call *call)
+static bool pools(ghl_op op)
 {
+    return op == GHL_OP_max_pool || op == GHL_OP_max_pool_backward || op == GHL_OP_average_pool_backward;
+}
+
+size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
+{
+    if (pools(call->op)) {
+        const int64_t in = call->in[0].shape.w, out = call->out[0].shape.w;
+        const bool forward = call->op == GHL_OP_max_pool;
+        return (size_t)threads * ghl_pool_scratch(call->attr.window.kernel[0], forward ? in : out, forward ? out : in,
+                                                   call->in[0].shape.c);
+    }
     int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
@@ -158,7 +169,7 @@ static ghl_status own_run(void *state, const ghl_call *call)
 static ghl_status own_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
     own_kernel *own = NULL;
-    GHL_TRY(ghl_scratch_reserve(cpu->scratch, ghl_cpu_op_scratch(call)));
+    GHL_TRY(ghl_scratch_reserve(cpu->scratch, ghl_cpu_op_scratch(call, cpu->threads)));
     GHL_TRY(GHL_NEW(own, 1));
     *own = (own_kernel){cpu->kernels->op[call->op], cpu->scratch};
     *kernel = (ghl_kernel){.run = own_run, .state = own, .release = free, .note = cpu->kernels->name};

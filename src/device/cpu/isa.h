@@ -69,7 +69,21 @@ extern const ghl_cpu_kernels ghl_cpu_kernels_amx;
 
 /* A bound that all kernels keep to. */
 enum { GHL_CPU_CHUNKS = 64 };
-size_t ghl_cpu_op_scratch(const ghl_call *call);
+size_t ghl_cpu_op_scratch(const ghl_call *call, int threads);
+
+/* Pools keep `kernel` rows of windows: so many channels at once that they stay in the second cache, but no narrow strips of memory. */
+static inline int64_t ghl_pool_strip(int64_t kernel, int64_t windows, int64_t channels)
+{
+    const int64_t fit = 16384 / (kernel * windows) / 64 * 64, strip = fit > 128 ? fit : 128;
+    return channels < strip ? (channels + 31) / 32 * 32 : strip;
+}
+
+/* Bytes that a thread of a pool needs: a row of the image, two numbers for each window in `kernel` rows, a span a column. */
+static inline size_t ghl_pool_scratch(int64_t kernel, int64_t columns, int64_t windows, int64_t channels)
+{
+    const int64_t floats = ghl_pool_strip(kernel, windows, channels) * (columns + 2 * kernel * windows) + 4 * (columns + windows);
+    return (size_t)(floats * (int64_t)sizeof(float) + 63) / 64 * 64;
+}
 
 #ifdef GHL_ISA
 #define GHL_ISA_PASTE(name, isa) name##_##isa

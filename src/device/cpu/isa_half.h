@@ -10,6 +10,8 @@
 #ifndef GHL_DEVICE_CPU_ISA_HALF_H
 #define GHL_DEVICE_CPU_ISA_HALF_H
 
+#include <string.h>
+
 #include "device/cpu/isa.h"
 #include "device/cpu/isa_tile.h"
 
@@ -97,6 +99,27 @@ static inline __attribute__((always_inline)) void ghl_unit_store(void *to, const
         GHL_STORE((float *)to, v[0]);
         GHL_STORE((float *)to + GHL_WIDTH, v[1]);
     }
+}
+
+/* The same at an array's end: of n elements, which may be more than a unit; lanes that are over are 0. */
+static inline __attribute__((always_inline, unused)) void ghl_unit_load_some(const void *from, int64_t n, ghl_vec out[2], int half)
+{
+    if (n < GHL_UNIT) {
+        float copy[GHL_UNIT] = {0};
+        memcpy(copy, from, (size_t)n % GHL_UNIT * (half ? 2 : 4));
+        ghl_unit_load(copy, out, half);
+    } else
+        ghl_unit_load(from, out, half);
+}
+
+static inline __attribute__((always_inline, unused)) void ghl_unit_store_some(void *to, int64_t n, const ghl_vec v[2], int half)
+{
+    if (n < GHL_UNIT) {
+        float copy[GHL_UNIT];
+        ghl_unit_store(copy, v, half);
+        memcpy(to, copy, (size_t)n % GHL_UNIT * (half ? 2 : 4));
+    } else
+        ghl_unit_store(to, v, half);
 }
 
 #endif

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_pool.c - maximum and mean over windows and their adjoints. Channels lie in vectors; a strip of channels of one place is kept in
- * L1 while the taps of its window are visited. The adjoints gather, so that no two threads write one element.
+ * isa_pool.c - maximum and mean over windows and their adjoints, a strip of channels at a time, channels in vectors.
+ *
+ * The maximum is taken along the rows of the image and then down the columns, so that windows which overlap share the former: a ring holds
+ * the rows that the next windows still need. Going along rows first finds the first among equals. Numbers are compared as integers in
+ * their own width, keys(): 32 channels of bf16 lie in one register of AVX-512. The adjoints gather, so that no two threads write one
+ * element; a ring holds the errors, widened once. Window by window, what is chosen is added under a mask.
  */
 #include <string.h>
 
-#include "device/cpu/isa.h"
+#include "device/cpu/isa_half.h"
 
-enum { STRIP = 128, NOTHING = 255 };
+enum { NOTHING = 255, MOST_ROWS = 255 /* an index is a byte */, MOST_UNITS = 4 };
+
+typedef int16_t short_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
+typedef int32_t long_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
+typedef uint8_t short_bytes __attribute__((vector_size(GHL_VECTOR_BYTES / 2), aligned(1), may_alias));
+typedef uint8_t long_bytes __attribute__((vector_size(GHL_VECTOR_BYTES / 4), aligned(1), may_alias));
+typedef uint16_t byte_pairs __attribute__((vector_size(GHL_VECTOR_BYTES / 2), aligned(1), may_alias)); /* of a unit of bytes */
 
 typedef struct span {
     int64_t begin, end;
@@ -44,178 +54,422 @@ static geometry geometry_of(const ghl_call *call, ghl_shape x, ghl_shape y)
     return g;
 }
 
-static GHL_CPU_BODY void larger(const void *x, int32_t tap, int64_t n, float *best, int32_t *winner, int half)
+static span rows_inside(const geometry *g, int64_t p)
 {
-#pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
-        float v = ghl_get(x, c, half), b = best[c];
-        int take = (v > b) | ((v != v) & (b == b));
-        best[c] = take ? v : b;
-        winner[c] = take ? tap : winner[c];
+    return taps_inside(p, g->kernel[0], g->stride[0], g->padding[0], g->x.h);
+}
+
+static span columns_inside(const geometry *g, int64_t q)
+{
+    return taps_inside(q, g->kernel[1], g->stride[1], g->padding[1], g->x.w);
+}
+
+/* ---- Maximum ---- */
+
+/* Integers in the order of the numbers: sign and magnitude become two's complement, so that both zeros are 0; then all move down, past
+ * the end of the range, until NaN of either sign are the largest, and those become one. `smaller`, `take`: by lanes. */
+enum { SHORT_SHIFT = 0x80, SHORT_NAN = 0x7FC0 - SHORT_SHIFT, LONG_SHIFT = 0x800000, LONG_NAN = 0x7FC00000 - LONG_SHIFT };
+
+#if defined(__AVX512F__)
+static GHL_CPU_BODY ghl_bits smaller(ghl_bits a, ghl_bits b, int half)
+{
+    return (ghl_bits)(half ? _mm512_min_epi16((__m512i)a, (__m512i)b) : _mm512_min_epi32((__m512i)a, (__m512i)b));
+}
+
+static GHL_CPU_BODY void take(ghl_bits *best, ghl_bits *winner, ghl_bits key, ghl_bits tap, int half)
+{
+    const __m512i k = (__m512i)key, b = (__m512i)*best, w = (__m512i)*winner, t = (__m512i)tap;
+    *best = (ghl_bits)(half ? _mm512_max_epi16(k, b) : _mm512_max_epi32(k, b));
+    *winner = (ghl_bits)(half ? _mm512_mask_mov_epi16(w, _mm512_cmpgt_epi16_mask(k, b), t)
+                              : _mm512_mask_mov_epi32(w, _mm512_cmpgt_epi32_mask(k, b), t));
+}
+#else
+static GHL_CPU_BODY ghl_bits larger(ghl_bits a, ghl_bits b, int half)
+{
+    return half ? (ghl_bits)((short_keys)a > (short_keys)b) : (ghl_bits)((long_keys)a > (long_keys)b);
+}
+
+static GHL_CPU_BODY ghl_bits smaller(ghl_bits a, ghl_bits b, int half)
+{
+    const ghl_bits mask = larger(a, b, half);
+    return (b & mask) | (a & ~mask);
+}
+
+static GHL_CPU_BODY void take(ghl_bits *best, ghl_bits *winner, ghl_bits key, ghl_bits tap, int half)
+{
+    const ghl_bits mask = larger(key, *best, half);
+    *best = (key & mask) | (*best & ~mask);
+    *winner = (tap & mask) | (*winner & ~mask);
+}
+#endif
+
+/* The same number in all lanes. */
+static GHL_CPU_BODY ghl_bits all_lanes(int64_t v, int half)
+{
+    return half ? (ghl_bits)((short_keys){0} + (int16_t)v) : (ghl_bits)((long_keys){0} + (int32_t)v);
+}
+
+static GHL_CPU_BODY ghl_bits plus(ghl_bits a, ghl_bits b, int half)
+{
+    return half ? (ghl_bits)((short_keys)a + (short_keys)b) : (ghl_bits)(a + b);
+}
+
+static GHL_CPU_BODY ghl_bits keys(ghl_bits x, int half)
+{
+    ghl_bits k;
+    if (half) {
+        const short_keys sign = (short_keys)x >> 15;
+        k = (ghl_bits)((((short_keys)x & 0x7FFF) ^ sign) - sign - SHORT_SHIFT);
+    } else {
+        const long_keys sign = (long_keys)x >> 31;
+        k = (ghl_bits)(((long_keys)((x & 0x7FFFFFFFu)) ^ sign) - sign - LONG_SHIFT);
+    }
+    return smaller(k, all_lanes(half ? SHORT_NAN : LONG_NAN, half), half);
+}
+
+static GHL_CPU_BODY ghl_bits numbers(ghl_bits key, int half)
+{
+    if (half) {
+        const short_keys k = (short_keys)key + SHORT_SHIFT, sign = k >> 15;
+        return (ghl_bits)(((k ^ sign) - sign) | (sign & (int16_t)0x8000));
+    }
+    const long_keys k = (long_keys)key + LONG_SHIFT, sign = k >> 31;
+    return (ghl_bits)((k ^ sign) - sign) | ((ghl_bits)sign & 0x80000000u);
+}
+
+static GHL_CPU_BODY void store_indices(uint8_t *to, ghl_bits winner, int half)
+{
+    if (half)
+        *(short_bytes *)to = __builtin_convertvector((short_keys)winner, short_bytes);
+    else
+        *(long_bytes *)to = __builtin_convertvector((long_keys)winner, long_bytes);
+}
+
+/* A strip of channels [at, at + n), seen as vectors of `lanes`; what a thread keeps of it. */
+typedef struct strip {
+    int64_t at, n, lanes, vectors;
+    span *columns;     /* of each place of a row that is written */
+    ghl_bits *row;     /* [W][vectors]: keys of one row of x */
+    ghl_bits *ring;    /* [kernel][Q][vectors][2]: the largest key along a row and its column in the window */
+} strip;
+
+/* n columns of a window, the first of them its column `begin`; n is a constant in most calls. */
+static GHL_CPU_BODY void largest_of_columns(const ghl_bits *from, int64_t vectors, int64_t n, int64_t begin, ghl_bits *to, int half)
+{
+    const ghl_bits base = all_lanes(begin, half);
+    for (int64_t v = 0; v < vectors; v++, from++, to += 2) {
+        ghl_bits best = from[0], winner = all_lanes(0, half);
+#pragma GCC unroll 4
+        for (int64_t i = 1; i < n; i++)
+            take(&best, &winner, from[i * vectors], all_lanes(i, half), half);
+        to[0] = best;
+        to[1] = plus(winner, base, half);
     }
 }
 
-static GHL_CPU_BODY void max_pool_place(const geometry *g, const void *x, int64_t p, int64_t q, int relu, void *y, uint8_t *index, int half)
+/* One row of x [W,C]: keys, and for each window the largest of its columns. */
+static GHL_CPU_BODY void along_row(const geometry *g, const strip *s, const void *x, ghl_bits *to, int half)
 {
-    span rows = taps_inside(p, g->kernel[0], g->stride[0], g->padding[0], g->x.h);
-    span columns = taps_inside(q, g->kernel[1], g->stride[1], g->padding[1], g->x.w);
-    float best[STRIP];
-    int32_t winner[STRIP];
-    for (int64_t at = 0; at < g->x.c; at += STRIP) {
-        int64_t n = ghl_cpu_min(STRIP, g->x.c - at);
-        int first = 1;
-        for (int64_t r = rows.begin; r < rows.end; r++)
-            for (int64_t s = columns.begin; s < columns.end; s++) {
-                int64_t h = p * g->stride[0] - g->padding[0] + r, w = q * g->stride[1] - g->padding[1] + s;
-                const void *from = ghl_at(x, (h * g->x.w + w) * g->x.c + at, half);
-                int32_t tap = (int32_t)(r * g->kernel[1] + s);
-                if (first) {
-                    for (int64_t c = 0; c < n; c++) {
-                        best[c] = ghl_get(from, c, half);
-                        winner[c] = tap;
-                    }
-                    first = 0;
-                } else
-                    larger(from, tap, n, best, winner, half);
-            }
-        for (int64_t c = 0; c < n; c++) {
-            int cut = relu & (best[c] <= 0.0f);
-            ghl_put(y, at + c, cut ? 0.0f : best[c], half);
-            index[at + c] = (uint8_t)(cut ? NOTHING : winner[c]);
+    for (int64_t w = 0; w < g->x.w; w++)
+        for (int64_t v = 0; v < s->vectors; v++) {
+            const void *from = ghl_at(x, w * g->x.c + s->at + v * s->lanes, half);
+            const int64_t left = s->n - v * s->lanes;
+            ghl_bits some = {0};
+            if (left < s->lanes)
+                memcpy(&some, from, (size_t)left * (half ? 2 : 4));
+            else
+                some = (ghl_bits)*(const ghl_bits_loose *)from;
+            s->row[w * s->vectors + v] = keys(some, half);
         }
+    for (int64_t q = 0; q < g->y.w; q++, to += 2 * s->vectors) {
+        const span columns = s->columns[q];
+        const ghl_bits *from = s->row + (q * g->stride[1] - g->padding[1] + columns.begin) * s->vectors;
+        if (columns.end - columns.begin == 2)
+            largest_of_columns(from, s->vectors, 2, columns.begin, to, half);
+        else if (columns.end - columns.begin == 3)
+            largest_of_columns(from, s->vectors, 3, columns.begin, to, half);
+        else if (columns.end - columns.begin == 4)
+            largest_of_columns(from, s->vectors, 4, columns.begin, to, half);
+        else
+            largest_of_columns(from, s->vectors, columns.end - columns.begin, columns.begin, to, half);
+    }
+}
+
+/* One row of y [Q,C] and its indices, from `n` rows of the ring, the first of which has `first` for its first tap. With relu, 0 is there
+ * before all of them. */
+static GHL_CPU_BODY void largest_of_rows(const geometry *g, const strip *s, const ghl_bits *const *ring, int n, int64_t first, int relu,
+                                         void *y, uint8_t *index, int half)
+{
+    ghl_bits base[MOST_ROWS];
+    for (int r = 0; r < n; r++)
+        base[r] = all_lanes(first + r * g->kernel[1], half);
+    for (int64_t q = 0; q < g->y.w; q++)
+        for (int64_t v = 0; v < s->vectors; v++) {
+            const int64_t from = (q * s->vectors + v) * 2;
+            const int64_t left = ghl_cpu_min(s->n - v * s->lanes, s->lanes), at = q * g->y.c + s->at + v * s->lanes;
+            ghl_bits best = all_lanes(half ? -SHORT_SHIFT : -LONG_SHIFT, half), winner = all_lanes(NOTHING, half);
+            if (!relu) {
+                best = ring[0][from];
+                winner = plus(ring[0][from + 1], base[0], half);
+            }
+#pragma GCC unroll 4
+            for (int r = relu ? 0 : 1; r < n; r++)
+                take(&best, &winner, ring[r][from], plus(ring[r][from + 1], base[r], half), half);
+            best = numbers(best, half);
+            if (left == s->lanes) {
+                *(ghl_bits_loose *)ghl_at(y, at, half) = best;
+                store_indices(index + at, winner, half);
+            } else {
+                uint8_t bytes[GHL_UNIT];
+                store_indices(bytes, winner, half);
+                memcpy(ghl_at(y, at, half), &best, (size_t)left * (half ? 2 : 4));
+                memcpy(index + at, bytes, (size_t)left);
+            }
+        }
+}
+
+/* The rows of the ring that the windows of row p see. */
+static GHL_CPU_BODY void down_columns(const geometry *g, const strip *s, int64_t p, int relu, void *y, uint8_t *index, int half)
+{
+    const span rows = rows_inside(g, p);
+    const int n = (int)(rows.end - rows.begin);
+    const ghl_bits *ring[MOST_ROWS];
+    for (int r = 0; r < n; r++)
+        ring[r] = s->ring + (p * g->stride[0] - g->padding[0] + rows.begin + r) % g->kernel[0] * g->y.w * s->vectors * 2;
+    if (n == 2)
+        largest_of_rows(g, s, ring, 2, rows.begin * g->kernel[1], relu, y, index, half);
+    else if (n == 3)
+        largest_of_rows(g, s, ring, 3, rows.begin * g->kernel[1], relu, y, index, half);
+    else if (n == 4)
+        largest_of_rows(g, s, ring, 4, rows.begin * g->kernel[1], relu, y, index, half);
+    else
+        largest_of_rows(g, s, ring, n, rows.begin * g->kernel[1], relu, y, index, half);
+}
+
+/* A thread's share of the scratch. */
+static void *own_scratch(const geometry *g, void *scratch)
+{
+    return (char *)scratch + (size_t)omp_get_thread_num() * ghl_pool_scratch(g->kernel[0], g->x.w, g->y.w, g->x.c);
+}
+
+static GHL_CPU_BODY void max_pool_strip(const ghl_call *call, const geometry *g, const strip *s, int64_t begin, int64_t end, int half)
+{
+    for (int64_t row = begin, ready = 0; row < end; row++) {
+        const int64_t p = row % g->y.h, top = p * g->stride[0] - g->padding[0];
+        const span rows = rows_inside(g, p);
+        const void *image = ghl_at(call->in[0].data, row / g->y.h * g->x.h * g->x.w * g->x.c, half);
+        ready = row == begin || p == 0 ? 0 : ready;
+        for (int64_t h = top + rows.begin > ready ? top + rows.begin : ready; h < top + rows.end; h++)
+            along_row(g, s, ghl_at(image, h * g->x.w * g->x.c, half), s->ring + h % g->kernel[0] * g->y.w * s->vectors * 2, half);
+        ready = top + rows.end > ready ? top + rows.end : ready;
+        down_columns(g, s, p, call->attr.pool.relu != 0, ghl_at(call->out[0].data, row * g->y.w * g->y.c, half),
+                     (uint8_t *)call->out[1].data + row * g->y.w * g->y.c, half);
     }
 }
 
 static GHL_CPU_BODY void max_pool_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
-    const void *x = call->in[0].data;
-    void *y = call->out[0].data;
-    uint8_t *index = call->out[1].data;
-    (void)scratch;
-    for (int64_t row = begin; row < end; row++) {
-        const void *image = ghl_at(x, row / g.y.h * g.x.h * g.x.w * g.x.c, half);
-        for (int64_t q = 0; q < g.y.w; q++) {
-            int64_t at = (row * g.y.w + q) * g.y.c;
-            max_pool_place(&g, image, row % g.y.h, q, call->attr.pool.relu != 0, ghl_at(y, at, half), index + at, half);
-        }
+    const geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
+    strip s = {.lanes = half ? GHL_UNIT : GHL_WIDTH, .row = own_scratch(&g, scratch)};
+    const int64_t widest = ghl_pool_strip(g.kernel[0], g.y.w, g.x.c);
+    for (s.at = 0; s.at < g.x.c; s.at += widest) {
+        s.n = ghl_cpu_min(widest, g.x.c - s.at);
+        s.vectors = (s.n + s.lanes - 1) / s.lanes;
+        s.ring = s.row + g.x.w * s.vectors;
+        s.columns = (span *)(s.ring + g.kernel[0] * g.y.w * s.vectors * 2);
+        for (int64_t q = 0; q < g.y.w; q++)
+            s.columns[q] = columns_inside(&g, q);
+        max_pool_strip(call, &g, &s, begin, end, half);
     }
 }
 GHL_CPU_RANGES(max_pool, call->in[0], call->out[0].shape.n * call->out[0].shape.h, 8 * call->out[0].shape.w * call->out[0].shape.c)
 
-static GHL_CPU_BODY void add_where(const void *e, const uint8_t *index, uint8_t tap, int64_t n, float *sum, int half)
+/* ---- Adjoints ---- */
+
+/* sum += e where the index is the tap, GHL_WIDTH lanes. */
+static GHL_CPU_BODY void add_where(ghl_vec *sum, const float *e, const uint8_t *index, uint8_t tap)
 {
+#if defined(__AVX512F__)
+    const __mmask16 here = _mm_cmpeq_epi8_mask(_mm_loadu_si128((const __m128i *)index), _mm_set1_epi8((char)tap));
+    *sum = (ghl_vec)_mm512_mask_add_ps((__m512)*sum, here, (__m512)*sum, _mm512_loadu_ps(e));
+#else
+    float chosen[GHL_WIDTH];
 #pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
-        float error = ghl_get(e, c, half);
-        sum[c] += index[c] == tap ? error : 0.0f;
+    for (int i = 0; i < GHL_WIDTH; i++)
+        chosen[i] = index[i] == tap ? e[i] : 0.0f;
+    *sum += GHL_LOAD(chosen);
+#endif
+}
+
+/* What a thread keeps of a strip of [at, at + n) channels, filled up to `padded`: errors in the order of slots and their indices. */
+typedef struct errors {
+    int64_t at, n, padded, slots;
+    float factor;   /* of the mean */
+    span *columns;  /* [W]: windows over them */
+    float *e;       /* [slots][Q][padded]: row p in slot p % slots */
+    uint8_t *index; /* the same */
+} errors;
+
+/* A place of dx, the rows of windows over it and the slot of the first. */
+typedef struct place {
+    int64_t h, w;
+    span rows;
+    int64_t slot;
+} place;
+
+/* A unit of indices, or the n that are left of it, in the order of slots. */
+static GHL_CPU_BODY void keep_indices(const uint8_t *from, int64_t n, uint8_t *to, int half)
+{
+    uint8_t some[GHL_UNIT] = {0};
+    if (n < GHL_UNIT)
+        from = memcpy(some, from, (size_t)n % GHL_UNIT);
+    if (half) {
+        const byte_pairs pairs = *(const byte_pairs *)from;
+        *(long_bytes *)to = __builtin_convertvector(pairs & 0xFF, long_bytes);
+        *(long_bytes *)(to + GHL_WIDTH) = __builtin_convertvector(pairs >> 8, long_bytes);
+    } else
+        memcpy(to, from, GHL_UNIT);
+}
+
+/* Row p of e [P,Q,C] and of its indices. */
+static GHL_CPU_BODY void keep_row(const geometry *g, const errors *k, const void *e, const uint8_t *index, int64_t p, int half)
+{
+    for (int64_t q = 0; q < g->y.w; q++)
+        for (int64_t c = 0; c < k->n; c += GHL_UNIT) {
+            const int64_t at = (p * g->y.w + q) * g->y.c + k->at + c, to = (p % k->slots * g->y.w + q) * k->padded + c;
+            ghl_vec wide[2];
+            ghl_unit_load_some(ghl_at(e, at, half), k->n - c, wide, half);
+            ghl_unit_store(k->e + to, wide, 0);
+            if (index != NULL)
+                keep_indices(index + at, k->n - c, k->index + to, half);
+        }
+}
+
+/* `units` units of one place of dx: of the maximum where there is an index, else of the mean, with its factor; nothing where u <= 0. */
+static GHL_CPU_BODY void gather_units(const geometry *g, const errors *k, const place *at, int64_t c, int units, int of_maximum,
+                                      const void *u, void *dx, int half)
+{
+    const span columns = k->columns[at->w];
+    ghl_vec sum[MOST_UNITS * 2] = {{0}};
+    for (int64_t p = at->rows.begin, slot = at->slot; p < at->rows.end; p++, slot = slot + 1 < k->slots ? slot + 1 : 0)
+        for (int64_t q = columns.begin; q < columns.end; q++) {
+            const int64_t from = (slot * g->y.w + q) * k->padded + c;
+            const int64_t r = at->h + g->padding[0] - p * g->stride[0], s = at->w + g->padding[1] - q * g->stride[1];
+#pragma GCC unroll 8
+            for (int i = 0; i < 2 * units; i++)
+                if (of_maximum)
+                    add_where(&sum[i], k->e + from + i * GHL_WIDTH, k->index + from + i * GHL_WIDTH, (uint8_t)(r * g->kernel[1] + s));
+                else
+                    sum[i] += GHL_LOAD(k->e + from + i * GHL_WIDTH);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < units; i++, c += GHL_UNIT) {
+        ghl_vec out[2] = {sum[2 * i], sum[2 * i + 1]}, z[2];
+        if (!of_maximum) {
+            out[0] *= k->factor;
+            out[1] *= k->factor;
+        }
+        if (u != NULL) {
+            ghl_unit_load_some(ghl_at(u, c, half), k->n - c, z, half);
+            out[0] = ghl_vec_masked(out[0], z[0]);
+            out[1] = ghl_vec_masked(out[1], z[1]);
+        }
+        ghl_unit_store_some(ghl_at(dx, c, half), k->n - c, out, half);
     }
 }
 
-static GHL_CPU_BODY void add_all(const void *e, int64_t n, float *sum, int half)
+/* Rows [begin, end) of dx, a strip of channels. */
+static GHL_CPU_BODY void gather_strip(const geometry *g, const errors *k, const ghl_call *call, int of_maximum, int64_t begin, int64_t end,
+                                      int half)
 {
-#pragma omp simd
-    for (int64_t c = 0; c < n; c++)
-        sum[c] += ghl_get(e, c, half);
+    const void *mask = !of_maximum && call->n_in > 1 ? call->in[1].data : NULL;
+    for (int64_t row = begin, ready = 0; row < end; row++) {
+        place at = {.h = row % g->x.h, .rows = windows_over(row % g->x.h, g->kernel[0], g->stride[0], g->padding[0], g->y.h)};
+        const int64_t image = row / g->x.h * g->y.h * g->y.w * g->y.c;
+        const uint8_t *index = of_maximum ? (const uint8_t *)call->in[1].data + image : NULL;
+        at.slot = at.rows.begin % k->slots;
+        ready = row == begin || at.h == 0 ? 0 : ready;
+        for (int64_t p = at.rows.begin > ready ? at.rows.begin : ready; p < at.rows.end; p++)
+            keep_row(g, k, ghl_at(call->in[0].data, image, half), index, p, half);
+        ready = at.rows.end > ready ? at.rows.end : ready;
+        for (at.w = 0; at.w < g->x.w; at.w++) {
+            const int64_t to = (row * g->x.w + at.w) * g->x.c + k->at;
+            const void *u = mask != NULL ? ghl_at(mask, to, half) : NULL;
+            void *dx = ghl_at(call->out[0].data, to, half);
+            int64_t c = 0;
+            for (; c + MOST_UNITS * GHL_UNIT <= k->padded; c += MOST_UNITS * GHL_UNIT)
+                gather_units(g, k, &at, c, MOST_UNITS, of_maximum, u, dx, half);
+            const int64_t left = k->padded - c;
+            if (left == 3 * GHL_UNIT)
+                gather_units(g, k, &at, c, 3, of_maximum, u, dx, half);
+            else if (left == 2 * GHL_UNIT)
+                gather_units(g, k, &at, c, 2, of_maximum, u, dx, half);
+            else if (left == GHL_UNIT)
+                gather_units(g, k, &at, c, 1, of_maximum, u, dx, half);
+        }
+    }
 }
 
-/* Gathers the error of one input place, times a factor; index NULL: mean pool. Nothing where a mask is given and <= 0. */
-static GHL_CPU_BODY void gather_place(const geometry *g, const void *e, const uint8_t *index, int64_t h, int64_t w, float factor,
-                                      const void *mask, void *dx, int half)
+static GHL_CPU_BODY void gather(const ghl_call *call, void *scratch, int of_maximum, int64_t begin, int64_t end, int half)
 {
-    span rows = windows_over(h, g->kernel[0], g->stride[0], g->padding[0], g->y.h);
-    span columns = windows_over(w, g->kernel[1], g->stride[1], g->padding[1], g->y.w);
-    float sum[STRIP];
-    for (int64_t at = 0; at < g->x.c; at += STRIP) {
-        int64_t n = ghl_cpu_min(STRIP, g->x.c - at);
-        memset(sum, 0, sizeof sum);
-        for (int64_t p = rows.begin; p < rows.end; p++)
-            for (int64_t q = columns.begin; q < columns.end; q++) {
-                int64_t r = h + g->padding[0] - p * g->stride[0], s = w + g->padding[1] - q * g->stride[1];
-                int64_t from = (p * g->y.w + q) * g->y.c + at;
-                if (index != NULL)
-                    add_where(ghl_at(e, from, half), index + from, (uint8_t)(r * g->kernel[1] + s), n, sum, half);
-                else
-                    add_all(ghl_at(e, from, half), n, sum, half);
-            }
-        if (mask != NULL)
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++)
-                ghl_put(dx, at + c, ghl_get(mask, at + c, half) <= 0.0f ? 0.0f : sum[c] * factor, half);
-        else
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++)
-                ghl_put(dx, at + c, sum[c] * factor, half);
+    const geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
+    errors k = {.slots = (g.kernel[0] + g.stride[0] - 1) / g.stride[0], .factor = 1.0f / (float)(g.kernel[0] * g.kernel[1])};
+    k.columns = own_scratch(&g, scratch);
+    for (int64_t w = 0; w < g.x.w; w++)
+        k.columns[w] = windows_over(w, g.kernel[1], g.stride[1], g.padding[1], g.y.w);
+    k.e = (float *)(k.columns + g.x.w);
+    const int64_t widest = ghl_pool_strip(g.kernel[0], g.y.w, g.x.c);
+    for (k.at = 0; k.at < g.x.c; k.at += widest) {
+        k.n = ghl_cpu_min(widest, g.x.c - k.at);
+        k.padded = (k.n + GHL_UNIT - 1) / GHL_UNIT * GHL_UNIT;
+        k.index = (uint8_t *)(k.e + k.slots * g.y.w * k.padded);
+        gather_strip(&g, &k, call, of_maximum, begin, end, half);
     }
 }
 
 static GHL_CPU_BODY void max_pool_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
-    const void *e = call->in[0].data;
-    const uint8_t *index = call->in[1].data;
-    void *dx = call->out[0].data;
-    int64_t image = g.y.h * g.y.w * g.y.c;
-    (void)scratch;
-    for (int64_t row = begin; row < end; row++) {
-        int64_t from = row / g.x.h * image;
-        for (int64_t w = 0; w < g.x.w; w++)
-            gather_place(&g, ghl_at(e, from, half), index + from, row % g.x.h, w, 1.0f, NULL,
-                         ghl_at(dx, (row * g.x.w + w) * g.x.c, half), half);
-    }
+    gather(call, scratch, 1, begin, end, half);
 }
 GHL_CPU_RANGES(max_pool_backward, call->in[0], call->out[0].shape.n * call->out[0].shape.h, 2 * call->out[0].shape.w * call->out[0].shape.c)
 
-static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, int64_t p, int64_t q, int relu, void *y, int half)
+static GHL_CPU_BODY void average_pool_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    span rows = taps_inside(p, g->kernel[0], g->stride[0], g->padding[0], g->x.h);
-    span columns = taps_inside(q, g->kernel[1], g->stride[1], g->padding[1], g->x.w);
-    float factor = 1.0f / (float)(g->kernel[0] * g->kernel[1]), sum[STRIP];
-    for (int64_t at = 0; at < g->x.c; at += STRIP) {
-        int64_t n = ghl_cpu_min(STRIP, g->x.c - at);
-        memset(sum, 0, sizeof sum);
+    gather(call, scratch, 0, begin, end, half);
+}
+GHL_CPU_RANGES(average_pool_backward, call->in[0], call->out[0].shape.n * call->out[0].shape.h,
+               2 * call->out[0].shape.w * call->out[0].shape.c)
+
+/* ---- Mean ---- */
+
+/* One place of y [C] from its window; `x` is where the window's first tap lies. */
+static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, span rows, span columns, int relu, void *y, int half)
+{
+    const float factor = 1.0f / (float)(g->kernel[0] * g->kernel[1]);
+    for (int64_t c = 0; c < g->x.c; c += GHL_UNIT) {
+        ghl_vec sum[2] = {{0}, {0}}, v[2];
         for (int64_t r = rows.begin; r < rows.end; r++)
             for (int64_t s = columns.begin; s < columns.end; s++) {
-                int64_t h = p * g->stride[0] - g->padding[0] + r, w = q * g->stride[1] - g->padding[1] + s;
-                const void *from = ghl_at(x, (h * g->x.w + w) * g->x.c + at, half);
-                if (relu)
-#pragma omp simd
-                    for (int64_t c = 0; c < n; c++) {
-                        float v = ghl_get(from, c, half);
-                        sum[c] += v <= 0.0f ? 0.0f : v;
-                    }
-                else
-                    add_all(from, n, sum, half);
+                ghl_unit_load_some(ghl_at(x, (r * g->x.w + s) * g->x.c + c, half), g->x.c - c, v, half);
+                sum[0] += relu ? ghl_vec_masked(v[0], v[0]) : v[0];
+                sum[1] += relu ? ghl_vec_masked(v[1], v[1]) : v[1];
             }
-        for (int64_t c = 0; c < n; c++)
-            ghl_put(y, at + c, sum[c] * factor, half);
+        sum[0] *= factor;
+        sum[1] *= factor;
+        ghl_unit_store_some(ghl_at(y, c, half), g->x.c - c, sum, half);
     }
 }
 
 static GHL_CPU_BODY void average_pool_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
-    int64_t map = g.y.h * g.y.w;
+    const geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
+    const int64_t map = g.y.h * g.y.w;
     (void)scratch;
-    for (int64_t i = begin; i < end; i++)
-        average_pool_place(&g, ghl_at(call->in[0].data, i / map * g.x.h * g.x.w * g.x.c, half), i % map / g.y.w, i % g.y.w,
-                           call->attr.pool.relu != 0, ghl_at(call->out[0].data, i * g.y.c, half), half);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t p = i % map / g.y.w, q = i % g.y.w;
+        const int64_t h = p * g.stride[0] - g.padding[0], w = q * g.stride[1] - g.padding[1];
+        average_pool_place(&g, ghl_at(call->in[0].data, ((i / map * g.x.h + h) * g.x.w + w) * g.x.c, half), rows_inside(&g, p),
+                           columns_inside(&g, q), call->attr.pool.relu != 0, ghl_at(call->out[0].data, i * g.y.c, half), half);
+    }
 }
 GHL_CPU_RANGES(average_pool, call->in[0], ghl_shape_elements(call->out[0].shape) / call->out[0].shape.c, 8 * call->out[0].shape.c)
-
-static GHL_CPU_BODY void average_pool_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
-{
-    geometry g = geometry_of(call, call->out[0].shape, call->in[0].shape);
-    const void *e = call->in[0].data, *u = call->n_in > 1 ? call->in[1].data : NULL;
-    float factor = 1.0f / (float)(g.kernel[0] * g.kernel[1]);
-    int64_t image = g.y.h * g.y.w * g.y.c;
-    (void)scratch;
-    for (int64_t row = begin; row < end; row++)
-        for (int64_t w = 0; w < g.x.w; w++) {
-            int64_t at = (row * g.x.w + w) * g.x.c;
-            gather_place(&g, ghl_at(e, row / g.x.h * image, half), NULL, row % g.x.h, w, factor, u != NULL ? ghl_at(u, at, half) : NULL,
-                         ghl_at(call->out[0].data, at, half), half);
-        }
-}
-GHL_CPU_RANGES(average_pool_backward, call->in[0], call->out[0].shape.n * call->out[0].shape.h,
-               2 * call->out[0].shape.w * call->out[0].shape.c)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * isa_softmax.c - the response of GHL's units: r = softmax over channels of t u, a row (a column of the product, in the rules' words) at a
- * time, the maximum subtracted. Exponentials wait in f32 until their sum is known, so that bf16 is rounded once. NaN passes the maximum
- * by and meets it in the sum.
+ * time. Exponentials wait in f32 until their sum is known, so that bf16 is rounded once. NaN passes the maximum by and meets it in the sum.
  *
- * Convolutions of few channels have many short rows. With AVX-512, sixteen rows of 16, 32, 48 or 64 channels are reduced together: a tree
- * of fifteen joins leaves the maximum (or sum) of row i in lane i, two shuffles a row in the place of eight.
+ * The maximum is subtracted so that nothing overflows, and no other digit depends on it. With AVX-512 it is left out: where a row's sum of
+ * exp(t u) comes out neither very large nor very small, which a comparison tells, it is right, and one pass is saved; else, as where
+ * something is not finite, the row is done again with its maximum. Convolutions of few channels have many short rows: sixteen are summed
+ * together by a tree of joins that leaves the sum of row i in lane i, two shuffles a row in the place of eight.
  */
 #include <math.h>
 
@@ -14,44 +15,20 @@
 
 #if defined(__AVX512F__)
 
-enum { ROWS = 16, WIDEST = 4 }; /* registers of a short row */
+enum { ROWS = 16, WIDEST = 512 }; /* channels of rows that are done together: their exponentials stay in the first cache */
 
-/* exp(x) for x <= 0: 2^n exp(r), |r| <= ln 2 / 2, by a polynomial of degree 6; relative error below 2e-7. Below -104 it is 0. */
-static inline __attribute__((always_inline)) __m512 exp_negative(__m512 x)
+/* 2^y = 2^floor(y) p(f), f = y - floor(y), p the polynomial of least relative error: below 3e-6, which bf16 does not show, or 1e-7. */
+static GHL_CPU_BODY __m512 power_of_two(__m512 y, int half)
 {
-    const __m512 low = _mm512_max_ps(_mm512_set1_ps(-104.0f), x); /* NaN is the second operand, and stays */
-    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(low, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), low));
-    __m512 p = _mm512_set1_ps(1.0f / 720.0f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 120.0f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 24.0f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 6.0f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(p, n);
-}
-
-static inline __attribute__((always_inline)) __m512 load(const void *from, int64_t at, int half)
-{
+    const __m512 f = _mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); /* 0 for infinities */
+    __m512 p = _mm512_set1_ps(half ? 0.01353417f : 0.00187758f);
     if (!half)
-        return _mm512_loadu_ps((const float *)from + at);
-    const __m256i narrow = _mm256_loadu_si256((const __m256i *)((const ghl_bf16 *)from + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
-}
-
-static inline __attribute__((always_inline)) void store(void *to, int64_t at, __m512 v, int half)
-{
-    if (!half) {
-        _mm512_storeu_ps((float *)to + at, v);
-        return;
-    }
-#if defined(__AVX512BF16__)
-    const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(v);
-#else
-    const __m256i narrow = _mm512_cvtepi32_epi16(_mm512_srli_epi32((__m512i)ghl_bits_round((ghl_vec)v), 16));
-#endif
-    _mm256_storeu_si256((__m256i *)((ghl_bf16 *)to + at), narrow);
+        p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.00898934f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(half ? 0.05201146f : 0.05582632f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(half ? 0.24144275f : 0.24015361f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(half ? 0.69300383f : 0.6931531f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(half ? 1.0000026f : 0.99999994f));
+    return _mm512_scalef_ps(p, y);
 }
 
 /* Lanes of a and b by halves of their groups: groups of `width` lanes become pairs of groups of width / 2, the first half of each from
@@ -64,105 +41,151 @@ static inline __attribute__((always_inline)) void store(void *to, int64_t at, __
                       GHL_HALF(14, width, second), GHL_HALF(15, width, second))
 #define GHL_HALF(i, width, second) ((i) / ((width) / 2) * (width) + (i) % ((width) / 2) + (second) * ((width) / 2))
 
-static inline __attribute__((always_inline)) __m512 join(__m512 a, __m512 b, __m512i low, __m512i high, int sum)
+static GHL_CPU_BODY __m512 join(__m512 a, __m512 b, __m512i low, __m512i high)
 {
-    const __m512 first = _mm512_permutex2var_ps(a, low, b), second = _mm512_permutex2var_ps(a, high, b);
-    return sum ? _mm512_add_ps(first, second) : _mm512_max_ps(first, second);
+    return _mm512_add_ps(_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b));
 }
 
-/* v[i] -> lane i: its lanes' sum, or largest. v is used up. */
-static inline __attribute__((always_inline)) __m512 reduce_rows(__m512 v[ROWS], int sum)
+/* v[i] -> lane i: the sum of its lanes; or of eight v[i], lane 2i: of the lower half, 2i + 1: of the upper. v is used up. */
+static GHL_CPU_BODY __m512 sums_of(__m512 v[ROWS], int halves)
 {
     const __m512i low[4] = {GHL_HALVES(16, 0), GHL_HALVES(8, 0), GHL_HALVES(4, 0), GHL_HALVES(2, 0)};
     const __m512i high[4] = {GHL_HALVES(16, 1), GHL_HALVES(8, 1), GHL_HALVES(4, 1), GHL_HALVES(2, 1)};
-    for (int i = 0; i < 8; i++)
-        v[i] = join(v[2 * i], v[2 * i + 1], low[0], high[0], sum);
-    for (int i = 0; i < 4; i++)
-        v[i] = join(v[2 * i], v[2 * i + 1], low[1], high[1], sum);
-    for (int i = 0; i < 2; i++)
-        v[i] = join(v[2 * i], v[2 * i + 1], low[2], high[2], sum);
-    return join(v[0], v[1], low[3], high[3], sum);
+#pragma GCC unroll 4
+    for (int level = halves ? 1 : 0; level < 4; level++)
+#pragma GCC unroll 8
+        for (int i = 0; i < 8 >> level; i++)
+            v[i] = join(v[2 * i], v[2 * i + 1], low[level], high[level]);
+    return v[0];
 }
 
-/* Sixteen rows of 16 n channels. */
-static inline __attribute__((always_inline)) void short_rows(const void *u, float t, void *r, int n, int half)
+/* e = 2^(s u) of n elements, whole units of bf16 (in the order of slots) or vectors of f32. Returns sums. */
+static GHL_CPU_BODY __m512 exponentials(const void *u, __m512 s, int64_t n, float *e, int half)
 {
-    float exponentials[ROWS * WIDEST * 16] __attribute__((aligned(64))), factor[ROWS] __attribute__((aligned(64)));
-    const __m512 scale = _mm512_set1_ps(t);
-    __m512 rows[ROWS];
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-        rows[i] = _mm512_mul_ps(scale, load(u, i * 16 * n, half));
-        for (int k = 1; k < n; k++)
-            rows[i] = _mm512_max_ps(rows[i], _mm512_mul_ps(scale, load(u, (i * n + k) * 16, half)));
-    }
-    _mm512_store_ps(factor, reduce_rows(rows, 0));
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-        const __m512 highest = _mm512_set1_ps(factor[i]);
-        rows[i] = _mm512_setzero_ps();
-        for (int k = 0; k < n; k++) {
-            const __m512 e = exp_negative(_mm512_sub_ps(_mm512_mul_ps(scale, load(u, (i * n + k) * 16, half)), highest));
-            _mm512_store_ps(exponentials + (i * n + k) * 16, e);
-            rows[i] = _mm512_add_ps(rows[i], e);
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t i = 0; i < n; i += half ? GHL_UNIT : GHL_WIDTH) {
+        ghl_vec x[2];
+        if (half)
+            ghl_unit_load(ghl_at(u, i, 1), x, 1);
+        else
+            x[0] = GHL_LOAD((const float *)u + i);
+        for (int k = 0; k <= half; k++) {
+            const __m512 power = power_of_two(_mm512_mul_ps((__m512)x[k], s), half);
+            _mm512_storeu_ps(e + i + k * GHL_WIDTH, power);
+            sum = _mm512_add_ps(sum, power);
         }
     }
-    _mm512_store_ps(factor, _mm512_div_ps(_mm512_set1_ps(1.0f), reduce_rows(rows, 1)));
-    for (int i = 0; i < ROWS; i++)
-        for (int k = 0; k < n; k++)
-            store(r, (i * n + k) * 16, _mm512_mul_ps(_mm512_load_ps(exponentials + (i * n + k) * 16), _mm512_set1_ps(factor[i])), half);
+    return sum;
 }
 
-static inline __attribute__((always_inline)) float largest_lane(__m512 v)
+static GHL_CPU_BODY void scaled(const float *e, __m512 factor, int64_t n, void *r, int half)
 {
-    return _mm512_reduce_max_ps(v);
-}
-
-/* One row of any length; what is over a whole register goes through masks. */
-static GHL_CPU_BODY void long_row(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
-{
-    const __m512 scale = _mm512_set1_ps(t);
-    const int64_t whole = n / 16 * 16;
-    __m512 most = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
-    for (int64_t i = 0; i < whole; i += 16)
-        most = _mm512_max_ps(_mm512_mul_ps(scale, load(u, i, half)), most); /* NaN is dropped */
-    float highest = largest_lane(most), sum;
-    for (int64_t i = whole; i < n; i++) {
-        const float v = t * ghl_get(u, i, half);
-        highest = v > highest ? v : highest;
+    for (int64_t i = 0; i < n; i += half ? GHL_UNIT : GHL_WIDTH) {
+        ghl_vec x[2];
+        for (int k = 0; k <= half; k++)
+            x[k] = (ghl_vec)_mm512_mul_ps(_mm512_loadu_ps(e + i + k * GHL_WIDTH), factor);
+        if (half)
+            ghl_unit_store(ghl_at(r, i, 1), x, 1);
+        else
+            GHL_STORE((float *)r + i, x[0]);
     }
-    const __m512 shift = _mm512_set1_ps(highest);
-    for (int64_t i = 0; i < whole; i += 16) {
-        const __m512 e = exp_negative(_mm512_sub_ps(_mm512_mul_ps(scale, load(u, i, half)), shift));
-        _mm512_storeu_ps(exponentials + i, e);
-        sums = _mm512_add_ps(sums, e);
-    }
-    sum = _mm512_reduce_add_ps(sums);
-    for (int64_t i = whole; i < n; i++)
-        sum += exponentials[i] = ghl_exp(t * ghl_get(u, i, half) - highest);
-    const float factor = 1.0f / sum;
-    for (int64_t i = 0; i < whole; i += 16)
-        store(r, i, _mm512_mul_ps(_mm512_loadu_ps(exponentials + i), _mm512_set1_ps(factor)), half);
-    for (int64_t i = whole; i < n; i++)
-        ghl_put(r, i, exponentials[i] * factor, half);
 }
 
-/* Rows [begin, end) of 16 n channels; those that are no sixteen, one by one. */
-static GHL_CPU_BODY void some_rows(const ghl_call *call, float *own, int64_t begin, int64_t end, int n, int half)
+/* Lanes whose sum is right: far from overflow, and from numbers so small that digits are lost. NaN is not. */
+static GHL_CPU_BODY __mmask16 right(__m512 sum)
 {
-    const void *u = call->in[0].data;
-    void *r = call->out[0].data;
-    const float t = call->attr.softmax.inverse_temperature;
-    int64_t row = begin;
-    for (; row + ROWS <= end; row += ROWS)
-        short_rows(ghl_at(u, row * 16 * n, half), t, ghl_at(r, row * 16 * n, half), n, half);
-    for (; row < end; row++)
-        long_row(ghl_at(u, row * 16 * n, half), 16 * n, t, ghl_at(r, row * 16 * n, half), own, half);
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(sum, _mm512_set1_ps(0x1p-40f), _CMP_GE_OQ), sum, _mm512_set1_ps(0x1p60f), _CMP_LE_OQ);
+}
+
+/* Sixteen rows of n channels. In bf16 two rows of 16 are a unit, each in half of its registers' lanes. False: nothing is written. */
+static GHL_CPU_BODY int rows_together(const void *u, __m512 s, int64_t n, void *r, int half)
+{
+    float e[ROWS * WIDEST] __attribute__((aligned(64))), factor[ROWS] __attribute__((aligned(64)));
+    const int halves = half && n == 16, parts = halves ? ROWS / 2 : ROWS;
+    const int64_t each = halves ? 32 : n;
+    __m512 v[ROWS];
+    for (int i = 0; i < parts; i++)
+        v[i] = exponentials(ghl_at(u, i * each, half), s, each, e + i * each, half);
+    const __m512 sum = sums_of(v, halves);
+    if (right(sum) != 0xFFFF)
+        return 0;
+    const __m512 factors = _mm512_div_ps(_mm512_set1_ps(1.0f), sum);
+    __m512i pair = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    _mm512_store_ps(factor, factors);
+    for (int i = 0; i < parts; i++) {
+        const __m512 own = halves ? _mm512_permutexvar_ps(pair, factors) : _mm512_set1_ps(factor[i]);
+        scaled(e + i * each, own, each, ghl_at(r, i * each, half), half);
+        pair = _mm512_add_epi32(pair, _mm512_set1_epi32(2));
+    }
+    return 1;
+}
+
+/* The lanes of the channels [i, i + 16) of n. */
+static GHL_CPU_BODY __mmask16 present(int64_t n, int64_t i)
+{
+    return n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
+}
+
+/* log2 e t u; -infinity where there is no channel. */
+static GHL_CPU_BODY __m512 load_some(const void *u, int64_t i, int64_t n, __m512 s, int half)
+{
+    const __mmask16 there = present(n, i);
+    const __m512i narrow = half ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, ghl_at(u, i, 1))) : _mm512_setzero_si512();
+    const __m512 x = half ? _mm512_castsi512_ps(_mm512_slli_epi32(narrow, 16)) : _mm512_maskz_loadu_ps(there, (const float *)u + i);
+    return _mm512_mask_mul_ps(_mm512_set1_ps(-INFINITY), there, x, s);
+}
+
+static GHL_CPU_BODY void store_some(void *r, int64_t i, int64_t n, __m512 v, int half)
+{
+    if (half)
+        _mm256_mask_storeu_epi16(ghl_at(r, i, 1), present(n, i),
+                                 _mm512_cvtepi32_epi16(_mm512_srli_epi32((__m512i)ghl_bits_round((ghl_vec)v), 16)));
+    else
+        _mm512_mask_storeu_ps((float *)r + i, present(n, i), v);
+}
+
+/* One row of any length, its maximum subtracted. */
+static GHL_CPU_BODY void any_row(const void *u, __m512 s, int64_t n, void *r, float *e, int half)
+{
+    __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    for (int64_t i = 0; i < n; i += 16)
+        most = _mm512_max_ps(load_some(u, i, n, s, half), most); /* NaN is dropped */
+    most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    for (int64_t i = 0; i < n; i += 16) {
+        const __m512 power = _mm512_maskz_mov_ps(present(n, i), power_of_two(_mm512_sub_ps(load_some(u, i, n, s, half), most), half));
+        _mm512_storeu_ps(e + i, power);
+        sum = _mm512_add_ps(sum, power);
+    }
+    const __m512 factor = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
+    for (int64_t i = 0; i < n; i += 16)
+        store_some(r, i, n, _mm512_mul_ps(_mm512_loadu_ps(e + i), factor), half);
+}
+
+/* Rows [begin, end) of n channels. */
+static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin, int64_t end, int64_t n, int half)
+{
+    const __m512 s = _mm512_set1_ps((float)((double)call->attr.softmax.inverse_temperature * 1.4426950408889634));
+    const int64_t step = n % 16 == 0 && n <= WIDEST && (!half || n == 16 || n % 32 == 0) ? ROWS : 1;
+    for (int64_t row = begin; row < end; row += step) {
+        const void *u = ghl_at(call->in[0].data, row * n, half);
+        void *r = ghl_at(call->out[0].data, row * n, half);
+        if (step == ROWS && row + ROWS <= end && rows_together(u, s, n, r, half))
+            continue;
+        if (step == 1 && n % GHL_UNIT == 0) {
+            const float sum = _mm512_reduce_add_ps(exponentials(u, s, n, e, half));
+            if (right(_mm512_set1_ps(sum)) != 0) {
+                scaled(e, _mm512_set1_ps(1.0f / sum), n, r, half);
+                continue;
+            }
+        }
+        for (int64_t i = 0; i < ghl_cpu_min(step, end - row); i++)
+            any_row(ghl_at(u, i * n, half), s, n, ghl_at(r, i * n, half), e, half);
+    }
 }
 
 #else
 
-static GHL_CPU_BODY void long_row(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
+static GHL_CPU_BODY void any_row(const void *u, int64_t n, float t, void *r, float *exponentials, int half)
 {
     float highest = t * ghl_get(u, 0, half), sum = 0;
 #pragma omp simd reduction(max : highest)
@@ -182,24 +205,27 @@ static GHL_CPU_BODY void long_row(const void *u, int64_t n, float t, void *r, fl
         ghl_put(r, i, exponentials[i] * factor, half);
 }
 
+static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin, int64_t end, int64_t n, int half)
+{
+    const float t = call->attr.softmax.inverse_temperature;
+    for (int64_t row = begin; row < end; row++)
+        any_row(ghl_at(call->in[0].data, row * n, half), n, t, ghl_at(call->out[0].data, row * n, half), e, half);
+}
+
 #endif
 
-/* scratch: a row of each thread. */
+/* scratch: a row of each thread. The sizes of ResNets are constants. */
 static GHL_CPU_BODY void softmax_channels_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
     const int64_t n = call->in[0].shape.c;
     float *own = (float *)scratch + omp_get_thread_num() * ((n + 15) / 16 * 16);
-#if defined(__AVX512F__)
     if (n == 16)
-        some_rows(call, own, begin, end, 1, half);
+        some_rows(call, own, begin, end, 16, half);
     else if (n == 32)
-        some_rows(call, own, begin, end, 2, half);
+        some_rows(call, own, begin, end, 32, half);
     else if (n == 64)
-        some_rows(call, own, begin, end, 4, half);
+        some_rows(call, own, begin, end, 64, half);
     else
-#endif
-        for (int64_t row = begin; row < end; row++)
-            long_row(ghl_at(call->in[0].data, row * n, half), n, call->attr.softmax.inverse_temperature,
-                     ghl_at(call->out[0].data, row * n, half), own, half);
+        some_rows(call, own, begin, end, n, half);
 }
 GHL_CPU_RANGES(softmax_channels, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, 4 * call->in[0].shape.c)
