@@ -18,6 +18,8 @@
 #include "device/cpu/cpu.h"
 
 static const ghl_conv16_kernels *way;
+static const ghl_cpu_kernels *best;
+static int steps[2];
 
 static float from16(uint16_t v)
 {
@@ -291,6 +293,40 @@ static void weights_agree(void **state)
     }
 }
 
+/* A step of sgd that writes the copies gives the weights of the plain one, and the copies that are packed from them. */
+static void check_step(const conv_case *c, int direction)
+{
+    ghl_amx plan;
+    const ghl_conv_problem p = problem_of(c, direction);
+    if (!ghl_amx_plan(&p, 2, &plan) || !plan.gather.by_rows)
+        return;
+    int32_t ok = 1;
+    float rate = 0.1f, *unused, *d = values(p.w, 5, &unused), *one = values(p.w, 4, &unused), *other = values(p.w, 4, &unused);
+    ghl_operand in[] = {{.data = &ok}, {.data = &rate}, {.data = d, .shape = p.w}}, out[] = {{.data = one, .shape = p.w}, {.data = NULL}};
+    ghl_call call = {.op = GHL_OP_sgd, .attr.sgd.weight_decay = 0.01f, .n_in = 3, .n_out = 2, .in = in, .out = out};
+    const size_t bytes = (size_t)ghl_shape_elements(p.w) * 4;
+    char *whole = working_memory(plan.weights_bytes), *rows = working_memory(plan.weights_bytes), text[160];
+    assert_int_equal(best->op[GHL_OP_sgd](&call, NULL), GHL_OK);
+    way->pack_weights(&plan, one, whole);
+    out[0].data = other;
+    way->sgd(&call, 1, &(ghl_derived_writing){&plan, rows});
+    name_case(c, "step", text);
+    if (memcmp(one, other, bytes) != 0 || memcmp(whole, rows, plan.weights_bytes) != 0)
+        fail_msg("%s: weights or their copy differ", text);
+    release(whole, plan.weights_bytes);
+    release(rows, plan.weights_bytes);
+    steps[direction]++;
+}
+
+static void step_writes_copies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int direction = 0; direction < 2; direction++)
+            check_step(&cases[i], direction);
+    assert_true(steps[0] > 20 && steps[1] > 4);
+}
+
 /* A NaN of x or e reaches the outputs whose windows it lies in, and no other. */
 static void nan_stays_in_its_window(void **state)
 {
@@ -316,12 +352,13 @@ static void refuses_what_it_cannot(void **state)
 
 int main(void)
 {
-    const ghl_cpu_kernels *kernels;
-    for (int i = 0; (kernels = ghl_cpu_kernels_at(i)) != NULL; i++)
-        way = kernels->amx;
+    for (int i = 0; ghl_cpu_kernels_at(i) != NULL; i++)
+        best = ghl_cpu_kernels_at(i);
+    way = best->amx;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_agrees), cmocka_unit_test(data_agrees),           cmocka_unit_test(weights_agree),
         cmocka_unit_test(nan_stays_in_its_window), cmocka_unit_test(refuses_what_it_cannot),
+        cmocka_unit_test(step_writes_copies),
     };
     if (way == NULL) {
         printf("skipped: this processor has no bf16 tiles (AMX)\n");

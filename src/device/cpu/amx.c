@@ -244,7 +244,7 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
     cut_work(best, area, out->threads);
     best->phases = 0;
     add_phases(p, best);
-    best->by_rows = best->phases == 1 && best->phase[0].runs == 1 && (!back || best->phase[0].depth == GHL_AMX_STEP * ROWS);
+    best->by_rows = best->phases == 1 && (!back || (best->phase[0].depth == GHL_AMX_STEP * ROWS && best->phase[0].taps == 1));
     int64_t line = over(best->out_rows, best->out_stride[0]) * best->line;
     int64_t positions = best->group * up((best->bands > 1 ? best->band * best->line : line) + ROWS, ROWS);
     best->copy_bytes = (size_t)up((best->group * best->image + 2 * ROWS * best->step + 4 * DEPTH) * 2, 4096);

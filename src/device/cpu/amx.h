@@ -36,7 +36,7 @@ enum {
     GHL_AMX_RUNS = 64,       /* taps of a kernel at most */
     GHL_AMX_STRIDE = 4,      /* at most */
     GHL_AMX_PHASES = 4,      /* of backward data */
-    GHL_AMX_STEP = 2,        /* tiles of filters whose gradient sgd_product makes at a time */
+    GHL_AMX_STEP = 2,        /* tiles of filters that sgd and sgd_product do at a time */
 };
 typedef enum ghl_amx_form { GHL_AMX_PADDED, GHL_AMX_SHIFTED, GHL_AMX_COLUMNS, GHL_AMX_DIRECT, GHL_AMX_FORMS } ghl_amx_form;
 

@@ -188,6 +188,7 @@ static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call
     [GHL_OP_conv_backward_data] = ghl_cpu_conv_prepare,
     [GHL_OP_conv_backward_weights] = ghl_cpu_conv_prepare,
     [GHL_OP_conv_backward_weights_pair] = ghl_cpu_conv_prepare,
+    [GHL_OP_sgd] = ghl_cpu_sgd_prepare,
     [GHL_OP_sgd_product] = ghl_cpu_sgd_product_prepare,
 };
 

@@ -23,6 +23,7 @@ typedef struct ghl_cpu {
 
 /* Prepares conv, conv_backward_data, conv_backward_weights and its pair. On the device thread. */
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+ghl_status ghl_cpu_sgd_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 
 /* The kernels that this processor can run, from the plainest to the best; NULL past the end. */

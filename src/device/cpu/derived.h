@@ -23,7 +23,7 @@ typedef struct ghl_derived_format {
     const void *plan;
     size_t plan_bytes, key_bytes; /* copied */
     size_t bytes;                 /* of the copy */
-    bool by_rows;                 /* sgd_product may write it: see ghl_derived_take */
+    bool by_rows;                 /* sgd and sgd_product may write it: see ghl_derived_take */
 } ghl_derived_format;
 
 /* A copy that is to be written, and the plan of its format. */

@@ -47,6 +47,8 @@ typedef struct ghl_conv16_kernels {
     void (*backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
     /* Where the gradient's plan says by_rows. n copies of w, which have plans of this table, are packed on the way. */
     void (*sgd_product)(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch);
+    /* sgd's step of w [K,..], some rows at a time; its copies, of such plans, are packed while these are in the cache. */
+    void (*sgd)(const ghl_call *call, int n, const ghl_derived_writing *copies);
     void (*pack_weights)(const void *plan, const float *w, void *w_packed); /* forward or backward data, as the plan says */
 } ghl_conv16_kernels;
 

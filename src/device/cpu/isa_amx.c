@@ -214,17 +214,33 @@ void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed)
     }
 }
 
-/* The calling thread alone. */
+/* The calling thread alone. The rows are outputs, or else a block of sources, which has a tile in each run. */
 void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t rows, void *w_packed)
 {
     const ghl_amx_gather *g = &((const ghl_amx *)plan)->gather;
     const ghl_amx_phase *f = &g->phase[0];
     const bool forward = g->source_step == 1;
-    const int64_t each = forward ? AMX_ROWS : f->depth, end = (first + rows + each - 1) / each;
-    for (int64_t outer = first / each; outer < end; outer++)
-        for (int64_t inner = 0; inner < (forward ? f->blocks : g->filters); inner++)
-            pack_tile(g, f, forward ? outer : inner, forward ? inner : outer, w, w_packed);
+    const int64_t each = forward ? AMX_ROWS : f->depth, tiles = forward ? (int64_t)f->blocks * f->runs : f->runs;
+    for (int64_t outer = first / each; outer < (first + rows + each - 1) / each; outer++)
+        for (int64_t tile = 0; tile < tiles; tile++)
+            for (int64_t filter = forward ? outer : 0; filter < (forward ? outer + 1 : g->filters); filter++)
+                pack_tile(g, f, filter, forward ? tile : outer * tiles + tile, w, w_packed);
     _mm_sfence();
+}
+
+void ghl_amx_sgd(const ghl_call *call, int n, const ghl_derived_writing *copies)
+{
+    enum { ROWS = GHL_AMX_STEP * AMX_ROWS };
+    const ghl_sgd step = GHL_ISA_NAME(ghl_sgd_of)(call);
+    const float *d = call->in[2].data;
+    const int64_t all = call->out[0].shape.n, row = ghl_shape_elements(call->out[0].shape) / all;
+#pragma omp parallel for schedule(static) if (all * row > GHL_CPU_SMALL)
+    for (int64_t first = 0; first < all; first += ROWS) {
+        const int64_t rows = ghl_cpu_min(ROWS, all - first);
+        GHL_ISA_NAME(ghl_sgd_step)(&step, d + first * row, first * row, rows * row);
+        for (int i = 0; i < n; i++)
+            ghl_amx_pack_rows(copies[i].plan, step.w, first, rows, copies[i].copy);
+    }
 }
 
 const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx) = {
@@ -232,6 +248,7 @@ const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx) = {
     .backward_data = ghl_amx_backward_data,
     .backward_weights = ghl_amx_backward_weights,
     .sgd_product = ghl_amx_sgd_product,
+    .sgd = ghl_amx_sgd,
     .pack_weights = ghl_amx_pack_weights,
 };
 

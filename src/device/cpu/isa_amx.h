@@ -111,6 +111,7 @@ void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t 
 void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const float *bias, uint16_t *y, void *scratch);
 void ghl_amx_backward_data(const void *plan, const uint16_t *e, const void *w, uint16_t *dx, void *scratch);
 void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
+void ghl_amx_sgd(const ghl_call *call, int n, const ghl_derived_writing *copies);
 void ghl_amx_sgd_product(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch);
 #endif
 
