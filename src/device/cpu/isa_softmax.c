@@ -91,10 +91,12 @@ static GHL_CPU_BODY void scaled(const float *e, __m512 factor, int64_t n, void *
     }
 }
 
-/* Lanes whose sum is right: far from overflow, and from numbers so small that digits are lost. NaN is not. */
-static GHL_CPU_BODY __mmask16 right(__m512 sum)
+/* Lanes whose sum is right: far from overflow, and from numbers so small that digits are lost; in f32 closer still, for the digits that
+ * the whole part of the largest exponent takes from its fraction show. NaN is not. */
+static GHL_CPU_BODY __mmask16 right(__m512 sum, int half)
 {
-    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(sum, _mm512_set1_ps(0x1p-40f), _CMP_GE_OQ), sum, _mm512_set1_ps(0x1p60f), _CMP_LE_OQ);
+    const __m512 least = _mm512_set1_ps(half ? 0x1p-40f : 0x1p-4f), most = _mm512_set1_ps(half ? 0x1p60f : 0x1p12f);
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(sum, least, _CMP_GE_OQ), sum, most, _CMP_LE_OQ);
 }
 
 /* Sixteen rows of n channels. In bf16 two rows of 16 are a unit, each in half of its registers' lanes. False: nothing is written. */
@@ -107,7 +109,7 @@ static GHL_CPU_BODY int rows_together(const void *u, __m512 s, int64_t n, void *
     for (int i = 0; i < parts; i++)
         v[i] = exponentials(ghl_at(u, i * each, half), s, each, e + i * each, half);
     const __m512 sum = sums_of(v, halves);
-    if (right(sum) != 0xFFFF)
+    if (right(sum, half) != 0xFFFF)
         return 0;
     const __m512 factors = _mm512_div_ps(_mm512_set1_ps(1.0f), sum);
     __m512i pair = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
@@ -126,13 +128,13 @@ static GHL_CPU_BODY __mmask16 present(int64_t n, int64_t i)
     return n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
 }
 
-/* log2 e t u; -infinity where there is no channel. */
-static GHL_CPU_BODY __m512 load_some(const void *u, int64_t i, int64_t n, __m512 s, int half)
+/* -infinity where there is no channel. */
+static GHL_CPU_BODY __m512 load_some(const void *u, int64_t i, int64_t n, int half)
 {
     const __mmask16 there = present(n, i);
     const __m512i narrow = half ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, ghl_at(u, i, 1))) : _mm512_setzero_si512();
     const __m512 x = half ? _mm512_castsi512_ps(_mm512_slli_epi32(narrow, 16)) : _mm512_maskz_loadu_ps(there, (const float *)u + i);
-    return _mm512_mask_mul_ps(_mm512_set1_ps(-INFINITY), there, x, s);
+    return _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), there, x);
 }
 
 static GHL_CPU_BODY void store_some(void *r, int64_t i, int64_t n, __m512 v, int half)
@@ -144,15 +146,15 @@ static GHL_CPU_BODY void store_some(void *r, int64_t i, int64_t n, __m512 v, int
         _mm512_mask_storeu_ps((float *)r + i, present(n, i), v);
 }
 
-/* One row of any length, its maximum subtracted. */
+/* One row of any length, its maximum subtracted: s u - most is rounded once, and what most was rounded by is common to the row. */
 static GHL_CPU_BODY void any_row(const void *u, __m512 s, int64_t n, void *r, float *e, int half)
 {
     __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
     for (int64_t i = 0; i < n; i += 16)
-        most = _mm512_max_ps(load_some(u, i, n, s, half), most); /* NaN is dropped */
-    most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+        most = _mm512_max_ps(load_some(u, i, n, half), most); /* NaN is dropped */
+    most = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(most)), s);
     for (int64_t i = 0; i < n; i += 16) {
-        const __m512 power = _mm512_maskz_mov_ps(present(n, i), power_of_two(_mm512_sub_ps(load_some(u, i, n, s, half), most), half));
+        const __m512 power = _mm512_maskz_mov_ps(present(n, i), power_of_two(_mm512_fmsub_ps(load_some(u, i, n, half), s, most), half));
         _mm512_storeu_ps(e + i, power);
         sum = _mm512_add_ps(sum, power);
     }
@@ -173,7 +175,7 @@ static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin
             continue;
         if (step == 1 && n % GHL_UNIT == 0) {
             const float sum = _mm512_reduce_add_ps(exponentials(u, s, n, e, half));
-            if (right(_mm512_set1_ps(sum)) != 0) {
+            if (right(_mm512_set1_ps(sum), half) != 0) {
                 scaled(e, _mm512_set1_ps(1.0f / sum), n, r, half);
                 continue;
             }
