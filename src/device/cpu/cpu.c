@@ -26,11 +26,13 @@ size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
                                                    call->in[0].shape.c);
     }
     int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
+    size_t pieces = call->n_in > 0 ? (size_t)ghl_shape_elements(call->in[0].shape) / GHL_CPU_PIECE + 3 : 0;
+    pieces = pieces > GHL_CPU_CHUNKS ? pieces : GHL_CPU_CHUNKS + 1;
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
     size_t columns = (size_t)channels + 256;
     size_t wide = call->op == GHL_OP_softmax_cross_entropy ? (size_t)(2 * rows * channels) * sizeof(float) : 0;
-    return columns * (2 * (GHL_CPU_CHUNKS + 1) * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
+    return columns * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 
 #ifdef GHL_ISA_X86
@@ -98,7 +100,7 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
              cpu->threads == 1 ? "" : "s", processors);
     const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
     GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
-    GHL_TRY(ghl_scratch_create(&cpu->scratch));
+    GHL_TRY(ghl_scratch_create(1, &cpu->scratch));
     GHL_TRY(ghl_derived_set_create(&cpu->derived));
     return ghl_dnnl_create(cpu->scratch, cpu->threads, &cpu->dnnl);
 }
