@@ -301,7 +301,7 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
     ghl_conv_direction direction = conv->problem.direction;
     bool back = direction == GHL_CONV_BACKWARD_WEIGHTS && conv->reorder != NULL;
     char *scratch = ghl_scratch_data(conv->owner->scratch);
-    lane *own = &conv->lanes[ghl_scratch_lanes(conv->owner->scratch) == 1 ? 0 : omp_get_thread_num()];
+    lane *own = &conv->lanes[omp_get_thread_num()];
     dnnl_memory_set_data_handle(own->memory[roles[direction].a], (void *)(uintptr_t)a);
     dnnl_memory_set_data_handle(own->memory[roles[direction].b], (void *)(uintptr_t)b);
     dnnl_memory_set_data_handle(own->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);

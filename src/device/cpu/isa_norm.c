@@ -193,18 +193,28 @@ static double *piece_sums(const pass *p, int64_t piece)
     return p->sums != NULL ? p->sums + piece * 2 * p->v.pitch : NULL;
 }
 
+/* A piece, or one of its strips of columns. */
+static void run_task(const pass *p, sweep_function *function, int64_t first, int64_t strips, int64_t task)
+{
+    const matrix_view *v = &p->v;
+    const int64_t piece = first + task / strips, column = task % strips * LANES;
+    const int64_t last = strips == 1 ? v->width : ghl_cpu_min(column + LANES, v->width);
+    function(p, piece_begin(v, piece), piece_begin(v, piece + 1), column, last, piece_sums(p, piece));
+}
+
 /* Images [begin, end): pieces of them, cut into strips of columns where they are few. What is over is one piece more. */
 static void run(const pass *p, sweep_function *const function[2], int64_t begin, int64_t end)
 {
     const matrix_view *v = &p->v;
     const int64_t first = pieces_until(v, begin), pieces = pieces_until(v, end) - first;
     const int64_t strips = pieces >= 8 ? 1 : over(v->width, LANES), tasks = pieces * strips;
-#pragma omp parallel for schedule(static) if (v->rows * v->width > GHL_CPU_SMALL && !omp_in_parallel())
-    for (int64_t task = 0; task < tasks; task++) {
-        int64_t piece = first + task / strips, column = task % strips * LANES;
-        int64_t last = strips == 1 ? v->width : ghl_cpu_min(column + LANES, v->width);
-        function[p->half](p, piece_begin(v, piece), piece_begin(v, piece + 1), column, last, piece_sums(p, piece));
-    }
+    if (v->rows * v->width <= GHL_CPU_SMALL || omp_in_parallel())
+        for (int64_t task = 0; task < tasks; task++)
+            run_task(p, function[p->half], first, strips, task);
+    else
+#pragma omp parallel for schedule(static)
+        for (int64_t task = 0; task < tasks; task++)
+            run_task(p, function[p->half], first, strips, task);
     if (end == v->images && v->tail > 0)
         function[p->half](p, v->rows, v->rows + 1, 0, v->tail, piece_sums(p, v->pieces));
 }

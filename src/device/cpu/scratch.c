@@ -44,7 +44,7 @@ ghl_status ghl_scratch_reserve(ghl_scratch *scratch, size_t bytes)
 
 void *ghl_scratch_data(ghl_scratch *scratch)
 {
-    return scratch->lanes == 1 ? scratch->data : scratch->data + (size_t)omp_get_thread_num() * scratch->bytes;
+    return scratch->data == NULL ? NULL : scratch->data + (size_t)omp_get_thread_num() * scratch->bytes;
 }
 
 int ghl_scratch_lanes(const ghl_scratch *scratch)
