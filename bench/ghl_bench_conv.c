@@ -278,7 +278,7 @@ static ghl_status all(bench *b)
 {
     ghl_peak peak;
     GHL_TRY(ghl_cpu_team_start(b->threads));
-    GHL_TRY(ghl_scratch_create(&b->scratch));
+    GHL_TRY(ghl_scratch_create(1, &b->scratch));
     GHL_TRY(ghl_dnnl_create(b->scratch, b->threads, &b->dnnl));
     GHL_TRY(ghl_peak_measure(b->threads, 500, &peak));
     printf("%s, %d thread%s, measured fp32 peak %.0f GFLOP/s; GFLOP/s of each way:\n", peak.cpu, b->threads, b->threads == 1 ? "" : "s",

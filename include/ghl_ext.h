@@ -173,9 +173,13 @@ GHL_API double ghl_call_bytes(const ghl_call *call);
 
 /* ---- Devices ------------------------------------------------------------------------------------------------------------ */
 
-/* A prepared call. run() reads operand addresses from the call each time: they may change between runs. */
+/* A prepared call. run() reads operand addresses from the call each time: they may change between runs. The kernel of a chain's first
+ * call does all of them by run_chain(); those of the others have neither. */
 typedef struct ghl_kernel {
     ghl_status (*run)(void *state, const ghl_call *call);
+    /* NULL: no chain. milliseconds: NULL, or where the time of each call is put. */
+    ghl_status (*run_chain)(void *state, const ghl_call *calls, double *milliseconds);
+    int chain; /* calls in it */
     void *state;
     void (*release)(void *state); /* NULL: nothing to release */
     const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives like state */
@@ -222,6 +226,11 @@ typedef struct ghl_device {
     ghl_status (*wait)(void *self, int64_t ticket);
     ghl_status (*copy_in)(void *self, void *device_memory, const void *host, size_t bytes);
     ghl_status (*copy_out)(void *self, void *host, const void *device_memory, size_t bytes);
+    /* Whether the device would do these calls, two or more, as a chain: a few images at a time, one call after the other, so that each
+     * reads from the cache what the last has written. None needs sums over images that another makes. Their operands share no memory
+     * then, but for outputs in place. NULL: never. And the kernels [n] of such calls. */
+    bool (*chain)(void *self, const ghl_call *calls, int n);
+    ghl_status (*prepare_chain)(void *self, const ghl_call *calls, int n, ghl_kernel *kernels);
     size_t (*working_bytes)(void *self); /* what it holds for its own use once a step has run, by the calls prepared; NULL: nothing */
 } ghl_device;
 

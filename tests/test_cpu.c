@@ -474,7 +474,7 @@ static void equal_problems_share_a_primitive(void **state)
     ghl_dnnl_conv *a = NULL, *b = NULL, *c = NULL;
     conv_data d = conv_make(2, 8, 8, 24, 40, 3, 2, 1);
     (void)state;
-    must(ghl_scratch_create(&scratch));
+    must(ghl_scratch_create(1, &scratch));
     must(ghl_dnnl_create(scratch, 1, &dnnl));
     must(ghl_dnnl_prepare(dnnl, &d.problem, &a));
     must(ghl_dnnl_prepare(dnnl, &d.problem, &b));
@@ -492,7 +492,7 @@ static void scratch_grows(void **state)
 {
     ghl_scratch *scratch = NULL;
     (void)state;
-    must(ghl_scratch_create(&scratch));
+    must(ghl_scratch_create(1, &scratch));
     assert_null(ghl_scratch_data(scratch));
     must(ghl_scratch_reserve(scratch, 100));
     char *old = ghl_scratch_data(scratch);

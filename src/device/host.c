@@ -47,12 +47,18 @@ static ghl_status run_job(const slot *s)
     for (int i = 0; i < job->n_bindings; i++)
         for (int k = 0; k < s->bindings[i].count; k++)
             s->bindings[i].operands[k]->data = s->bindings[i].data;
-    for (int i = 0; i < job->count; i++) {
+    for (int i = 0, n; i < job->count; i += n) {
+        const ghl_kernel *kernel = &job->kernels[i];
         double start = job->milliseconds ? now_milliseconds() : 0.0;
-        ghl_status status = job->kernels[i].run(job->kernels[i].state, &job->calls[i]);
+        ghl_status status;
+        n = kernel->run_chain != NULL ? kernel->chain : 1;
+        if (kernel->run_chain != NULL)
+            status = kernel->run_chain(kernel->state, &job->calls[i], job->milliseconds ? &job->milliseconds[i] : NULL);
+        else
+            status = kernel->run(kernel->state, &job->calls[i]);
         if (status != GHL_OK)
             return ghl_fail_within(status, "call %d, op %s", i, ghl_op_describe(job->calls[i].op)->name);
-        if (job->milliseconds)
+        if (job->milliseconds && kernel->run_chain == NULL)
             job->milliseconds[i] = now_milliseconds() - start;
     }
     return GHL_OK;

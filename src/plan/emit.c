@@ -280,6 +280,7 @@ void ghl_emitter_release(ghl_emitter *em)
     free(em->named);
     free(em->records);
     free(em->order);
+    free(em->chain);
     free(em->state_tensor);
     free(em->outputs);
     free(em->errors);

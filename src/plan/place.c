@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * place.c - where a program's transients lie. A storage is the memory of a tensor and of those that took it over in place; it is needed
- * from its first call to its last. Storages get offsets largest first, each at the lowest one free for its whole life: near the
- * least memory for nets, whose lives nest.
+ * from its first call to its last; a call in a chain counts as all of the chain. Storages get offsets largest first, each at the lowest
+ * one free for its whole life: near the least memory for nets, whose lives nest.
  */
 #include "plan/emitter.h"
 
@@ -49,7 +49,9 @@ static int take_over(const ghl_places *p, const ghl_emitted *call, int position)
 static ghl_status new_storage(ghl_places *p, ghl_record *record, int position)
 {
     GHL_TRY(GHL_GROW(p->storages, p->capacity, p->n_storages + 1));
-    p->storages[p->n_storages] = (ghl_storage){.first = position, .last = position, .bytes = tensor_bytes(record), .kept = record->kept};
+    const ghl_span chain = p->em->chain[position];
+    p->storages[p->n_storages] = (ghl_storage){
+        .first = chain.first, .last = chain.last, .bytes = tensor_bytes(record), .kept = record->kept};
     record->storage = p->n_storages++;
     return GHL_OK;
 }
@@ -83,7 +85,7 @@ static ghl_status find_lives(ghl_places *p)
             else
                 GHL_TRY(new_storage(p, record, i));
             ghl_storage *storage = &p->storages[record->storage];
-            int last = p->last_read[call->out[k]];
+            int last = em->chain[p->last_read[call->out[k]]].last;
             storage->last = record->kept ? em->n_order : last > storage->last ? last : storage->last;
         }
     }

@@ -97,6 +97,7 @@ typedef struct ghl_call_info {
     const char *op, *node; /* node: the layer's name or "" */
     const char *stage;     /* "forward" */
     const char *note;      /* how the device runs it */
+    int chain;             /* calls, it among them, that are done together, a few images at a time; 1: it is done alone */
 } ghl_call_info;
 ghl_call_info ghl_program_call(const ghl_program *program, int i);
 

@@ -31,6 +31,8 @@ static ghl_status compile(ghl_plan *plan, const ghl_program_settings *settings, 
     if (status == GHL_OK)
         status = ghl_compile_order(&program->em);
     if (status == GHL_OK)
+        status = ghl_compile_chain(program);
+    if (status == GHL_OK)
         status = ghl_compile_place(program);
     if (status != GHL_OK) {
         ghl_program_free(program);
@@ -134,6 +136,17 @@ static ghl_operand operand_of(const ghl_program *program, int tensor)
     return (ghl_operand){.dtype = record->dtype, .shape = record->shape, .state = state + 1};
 }
 
+void ghl_program_describe(const ghl_program *program, const ghl_emitted *emitted, ghl_call *call, ghl_operand *operands)
+{
+    *call = (ghl_call){.op = emitted->op, .n_in = emitted->n_in, .n_out = emitted->n_out, .attr = emitted->attr};
+    call->in = operands;
+    call->out = operands + emitted->n_in;
+    for (int k = 0; k < emitted->n_in; k++)
+        call->in[k] = operand_of(program, emitted->in[k]);
+    for (int k = 0; k < emitted->n_out; k++)
+        call->out[k] = operand_of(program, emitted->out[k]);
+}
+
 static ghl_status fill_calls(ghl_program *program)
 {
     const ghl_emitter *em = &program->em;
@@ -146,15 +159,8 @@ static ghl_status fill_calls(ghl_program *program)
     ghl_operand *next = program->operands;
     for (int i = 0; i < em->n_order; i++) {
         const ghl_emitted *emitted = &em->calls[em->order[i]];
-        ghl_call *call = &program->calls[i];
-        *call = (ghl_call){.op = emitted->op, .n_in = emitted->n_in, .n_out = emitted->n_out, .attr = emitted->attr};
-        call->in = next;
-        call->out = next += emitted->n_in;
-        next += emitted->n_out;
-        for (int k = 0; k < emitted->n_in; k++)
-            call->in[k] = operand_of(program, emitted->in[k]);
-        for (int k = 0; k < emitted->n_out; k++)
-            call->out[k] = operand_of(program, emitted->out[k]);
+        ghl_program_describe(program, emitted, &program->calls[i], next);
+        next += emitted->n_in + emitted->n_out;
     }
     program->count = em->n_order;
     return GHL_OK;
@@ -171,9 +177,13 @@ ghl_status ghl_program_prepare(ghl_program *program)
 {
     ghl_plan *plan = program->plan;
     GHL_TRY(fill_calls(program));
-    for (; program->prepared < program->count; program->prepared++) {
-        int i = program->prepared;
-        ghl_status status = plan->device->prepare(plan->self, &program->calls[i], &program->kernels[i]);
+    for (int i = 0, n; i < program->count; i += n, program->prepared = i) {
+        ghl_status status;
+        n = program->em.chain[i].last - i + 1;
+        if (n > 1)
+            status = plan->device->prepare_chain(plan->self, &program->calls[i], n, &program->kernels[i]);
+        else
+            status = plan->device->prepare(plan->self, &program->calls[i], &program->kernels[i]);
         if (status != GHL_OK)
             return ghl_fail_within(status, "layer %s", node_name(program, i));
     }
@@ -227,7 +237,8 @@ ghl_call_info ghl_program_call(const ghl_program *program, int i)
 {
     const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
     return (ghl_call_info){.call = &program->calls[i], .op = ghl_op_describe(emitted->op)->name, .node = node_name(program, i),
-                           .stage = stage_names[emitted->stage], .note = program->kernels[i].note ? program->kernels[i].note : ""};
+                           .stage = stage_names[emitted->stage], .note = program->kernels[i].note ? program->kernels[i].note : "",
+                           .chain = program->em.chain[i].last - program->em.chain[i].first + 1};
 }
 
 int ghl_program_named(const ghl_program *program)

@@ -189,6 +189,7 @@ static ghl_status plan_json(const ghl_setup *s, const peaks *p, const ghl_host *
         ghl_json_add_real(row, "flops", ghl_call_flops(info.call));
         ghl_json_add_real(row, "bytes", ghl_call_bytes(info.call));
         ghl_json_add_text(row, "note", info.note);
+        ghl_json_add_integer(row, "chain", info.chain);
     }
     return ghl_inspect_json(GHL_OK, host, json);
 }

@@ -168,16 +168,39 @@ static ghl_status run_tiles(void *state, const ghl_call *call)
     return GHL_OK;
 }
 
+/* What decides the order of packed weights: equal where only the numbers of images and of threads differ. */
+static ghl_amx packing_of(const ghl_amx *plan)
+{
+    const ghl_amx_gather *g = &plan->gather;
+    ghl_amx out;
+    memset(&out, 0, sizeof out);
+    out.gather.sources = g->sources, out.gather.outputs = g->outputs, out.gather.channels = g->channels;
+    out.gather.filters = g->filters, out.gather.filter = g->filter, out.gather.by_rows = g->by_rows;
+    out.gather.source_step = g->source_step, out.gather.output_step = g->output_step, out.gather.tap_step = g->tap_step;
+    out.gather.phases = g->phases;
+    for (int i = 0; i < g->phases; i++) {
+        const ghl_amx_phase *f = &g->phase[i];
+        ghl_amx_phase *to = &out.gather.phase[i];
+        to->run = f->run, to->runs = f->runs, to->taps = f->taps, to->blocks = f->blocks, to->depth = f->depth;
+        to->weights_at = f->weights_at;
+        for (int r = f->run; r < f->run + f->runs; r++)
+            out.gather.run[r].tap = g->run[r].tap, out.gather.run[r].step = g->run[r].step;
+    }
+    return out;
+}
+
 static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, tile_conv *k, ghl_kernel *kernel)
 {
     k->kernels = cpu->kernels->amx;
     k->scratch = cpu->scratch;
     GHL_TRY(ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes));
-    if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data)
+    if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data) {
+        const tile_conv packing = {.plan = packing_of(&k->plan), .kernels = k->kernels};
         GHL_TRY(ghl_derived_want(cpu->derived, &call->in[1],
-                                 &(ghl_derived_format){pack_tiles, k, sizeof *k, sizeof k->plan, k->plan.weights_bytes,
+                                 &(ghl_derived_format){pack_tiles, &packing, sizeof packing, sizeof packing.plan, k->plan.weights_bytes,
                                                        k->plan.gather.by_rows != 0},
                                  &k->weights));
+    }
     *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = "amx tiles"};
     return GHL_OK;
 }
@@ -268,6 +291,17 @@ static ghl_status prepare_single(ghl_cpu *cpu, const ghl_call *call, const ghl_c
     bool pair = call->op == GHL_OP_conv_backward_weights_pair;
     *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
     return GHL_OK;
+}
+
+ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
+{
+    const void *copy;
+    ghl_derived *weights = NULL;
+    if (kernel->run == run_tiles)
+        weights = ((const tile_conv *)kernel->state)->weights;
+    else if (kernel->run == run_onednn)
+        weights = ((const onednn_conv *)kernel->state)->weights;
+    return weights == NULL ? GHL_OK : ghl_derived_read(weights, call->in[1].data, &copy);
 }
 
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)

@@ -26,11 +26,13 @@ size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
                                                    call->in[0].shape.c);
     }
     int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
+    size_t pieces = call->n_in > 0 ? (size_t)ghl_shape_elements(call->in[0].shape) / GHL_CPU_PIECE + 3 : 0;
+    pieces = pieces > GHL_CPU_CHUNKS ? pieces : GHL_CPU_CHUNKS + 1;
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
     size_t columns = (size_t)channels + 256;
     size_t wide = call->op == GHL_OP_softmax_cross_entropy ? (size_t)(2 * rows * channels) * sizeof(float) : 0;
-    return columns * (2 * (GHL_CPU_CHUNKS + 1) * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
+    return columns * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 
 #ifdef GHL_ISA_X86
@@ -81,8 +83,11 @@ static void close(void *self)
     ghl_cpu *cpu = self;
     ghl_host_queue_free(cpu->queue);
     ghl_dnnl_free(cpu->dnnl);
+    ghl_dnnl_free(cpu->dnnl_lanes);
     ghl_derived_set_free(cpu->derived);
     ghl_scratch_free(cpu->scratch);
+    ghl_scratch_free(cpu->lanes);
+    ghl_scratch_free(cpu->open);
     free(cpu);
 }
 
@@ -98,8 +103,11 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
              cpu->threads == 1 ? "" : "s", processors);
     const ghl_host_hooks hooks = {.start = team_start, .user = cpu};
     GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
-    GHL_TRY(ghl_scratch_create(&cpu->scratch));
+    GHL_TRY(ghl_scratch_create(1, &cpu->scratch));
     GHL_TRY(ghl_derived_set_create(&cpu->derived));
+    GHL_TRY(ghl_scratch_create(cpu->threads, &cpu->lanes));
+    GHL_TRY(ghl_scratch_create(1, &cpu->open));
+    GHL_TRY(ghl_dnnl_create(cpu->lanes, 1, &cpu->dnnl_lanes));
     return ghl_dnnl_create(cpu->scratch, cpu->threads, &cpu->dnnl);
 }
 
@@ -192,7 +200,7 @@ static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call
     [GHL_OP_sgd_product] = ghl_cpu_sgd_product_prepare,
 };
 
-static ghl_status prepare_kernel(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
+ghl_status ghl_cpu_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
     ghl_status status = prepare_op[call->op] != NULL ? prepare_op[call->op](cpu, call, kernel) : GHL_DEVICE;
     if (status == GHL_OK || status == GHL_MEMORY) /* what no memory is left for is not to run slowly instead */
@@ -228,11 +236,11 @@ static ghl_status prepare_here(void *user)
     const preparation *p = user;
     committing *c = NULL;
     if (p->call->out[0].state == 0 || p->call->out[0].dtype != GHL_F32)
-        return prepare_kernel(p->cpu, p->call, p->kernel);
+        return ghl_cpu_prepare(p->cpu, p->call, p->kernel);
     GHL_TRY(GHL_NEW(c, 1));
     ghl_status status = ghl_derived_source_of(p->cpu->derived, p->call->out[0].state, &c->written);
     if (status == GHL_OK)
-        status = prepare_kernel(p->cpu, p->call, &c->kernel);
+        status = ghl_cpu_prepare(p->cpu, p->call, &c->kernel);
     if (status != GHL_OK)
         free(c);
     else
@@ -245,6 +253,32 @@ static ghl_status prepare(void *self, const ghl_call *call, ghl_kernel *kernel)
     preparation p = {self, call, kernel};
     GHL_TRY(ghl_call_check(call));
     return ghl_host_queue_do(p.cpu->queue, prepare_here, &p);
+}
+
+static bool chain(void *self, const ghl_call *calls, int n)
+{
+    return ghl_cpu_chain(self, calls, n);
+}
+
+typedef struct chain_preparation {
+    ghl_cpu *cpu;
+    const ghl_call *calls;
+    int n;
+    ghl_kernel *kernels;
+} chain_preparation;
+
+static ghl_status prepare_chain_here(void *user)
+{
+    const chain_preparation *p = user;
+    return ghl_cpu_chain_prepare(p->cpu, p->calls, p->n, p->kernels);
+}
+
+static ghl_status prepare_chain(void *self, const ghl_call *calls, int n, ghl_kernel *kernels)
+{
+    chain_preparation p = {self, calls, n, kernels};
+    for (int i = 0; i < n; i++)
+        GHL_TRY(ghl_call_check(&calls[i]));
+    return ghl_host_queue_do(p.cpu->queue, prepare_chain_here, &p);
 }
 
 static ghl_status run(void *self, const ghl_job *job, int64_t *ticket)
@@ -273,7 +307,7 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
 static size_t working_bytes(void *self)
 {
     const ghl_cpu *cpu = self;
-    return ghl_scratch_bytes(cpu->scratch) + ghl_derived_bytes(cpu->derived);
+    return ghl_scratch_bytes(cpu->scratch) + ghl_scratch_bytes(cpu->lanes) + ghl_scratch_bytes(cpu->open) + ghl_derived_bytes(cpu->derived);
 }
 
 const ghl_device ghl_device_cpu = {
@@ -288,6 +322,8 @@ const ghl_device ghl_device_cpu = {
     .allocate = allocate,
     .release = release,
     .prepare = prepare,
+    .chain = chain,
+    .prepare_chain = prepare_chain,
     .run = run,
     .wait = wait,
     .copy_in = copy_in,

@@ -14,7 +14,8 @@
 typedef struct ghl_cpu {
     ghl_host_queue *queue;
     ghl_scratch *scratch;
-    ghl_dnnl *dnnl;
+    ghl_scratch *lanes, *open; /* of chains: what a thread of the team works with; tables and sums of all calls */
+    ghl_dnnl *dnnl, *dnnl_lanes;
     ghl_derived_set *derived;
     const ghl_cpu_kernels *kernels; /* of the best instruction set that this processor has */
     int threads;
@@ -25,6 +26,14 @@ typedef struct ghl_cpu {
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 ghl_status ghl_cpu_sgd_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+
+/* Prepares any op. */
+ghl_status ghl_cpu_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+/* Makes what the kernel, of forward or backward data, reads of the call's weights: after it several threads may run the kernel. */
+ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call);
+/* chain.c: see ghl_device. On the device thread. */
+bool ghl_cpu_chain(const ghl_cpu *cpu, const ghl_call *calls, int n);
+ghl_status ghl_cpu_chain_prepare(ghl_cpu *cpu, const ghl_call *calls, int n, ghl_kernel *kernels);
 
 /* The kernels that this processor can run, from the plainest to the best; NULL past the end. */
 const ghl_cpu_kernels *ghl_cpu_kernels_at(int i);

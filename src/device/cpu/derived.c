@@ -122,7 +122,8 @@ static ghl_status renew(ghl_derived *d, const float *w)
 ghl_status ghl_derived_read(ghl_derived *d, const float *w, const void **copy)
 {
     ghl_status status = d->fresh ? GHL_OK : renew(d, w);
-    d->read = true;
+    if (!d->read) /* not written without need: several threads may read, once one has */
+        d->read = true;
     *copy = d->copy;
     return status;
 }

@@ -36,7 +36,7 @@ ghl_status ghl_derived_set_create(ghl_derived_set **out);
 void ghl_derived_set_free(ghl_derived_set *set);
 /* The copy of the weight in that format; it belongs to the set. */
 ghl_status ghl_derived_want(ghl_derived_set *set, const ghl_operand *weight, const ghl_derived_format *format, ghl_derived **out);
-/* Its content for the weight at w, made if need be. */
+/* Its content for the weight at w, made if need be. Of a state that has been read since it changed by any thread of a team. */
 ghl_status ghl_derived_read(ghl_derived *derived, const float *w, const void **copy);
 /* The state of that number, 0: all that are none; it belongs to the set. */
 ghl_status ghl_derived_source_of(ghl_derived_set *set, int32_t state, ghl_derived_source **out);

@@ -15,14 +15,20 @@
 
 enum { ROLE_X, ROLE_W, ROLE_Y, ROLE_BIAS, ROLES };
 
+/* What a run sets: one for each thread that may run the same primitive. */
+typedef struct lane {
+    dnnl_memory_t memory[ROLES]; /* as the convolution sees them; W in oneDNN's order */
+    dnnl_memory_t pad;           /* scratchpad */
+} lane;
+
 struct ghl_dnnl_conv {
     ghl_dnnl_conv *next;
     ghl_dnnl *owner;
     ghl_conv_problem problem;
     dnnl_primitive_t conv, reorder;      /* reorder: weights to or from oneDNN's order, or NULL */
-    dnnl_memory_t memory[ROLES];         /* as the convolution sees them; W in oneDNN's order */
+    lane *lanes;                         /* as many as the scratch has */
     dnnl_memory_t plain_weights;         /* as we have them, where `reorder` */
-    dnnl_memory_t pad, reorder_pad;      /* scratchpads */
+    dnnl_memory_t reorder_pad;
     size_t weight_bytes;                 /* in oneDNN's order, where that is not ours */
     size_t weight_offset, reorder_offset; /* in the device's scratch */
     char note[96];
@@ -68,10 +74,14 @@ static void conv_free(ghl_dnnl_conv *conv)
 {
     if (conv == NULL)
         return;
-    for (int i = 0; i < ROLES; i++)
-        if (conv->memory[i] != NULL)
-            dnnl_memory_destroy(conv->memory[i]);
-    dnnl_memory_t others[] = {conv->plain_weights, conv->pad, conv->reorder_pad};
+    for (int k = 0; conv->lanes != NULL && k < ghl_scratch_lanes(conv->owner->scratch); k++) {
+        for (int i = 0; i < ROLES; i++)
+            if (conv->lanes[k].memory[i] != NULL)
+                dnnl_memory_destroy(conv->lanes[k].memory[i]);
+        if (conv->lanes[k].pad != NULL)
+            dnnl_memory_destroy(conv->lanes[k].pad);
+    }
+    dnnl_memory_t others[] = {conv->plain_weights, conv->reorder_pad};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (others[i] != NULL)
             dnnl_memory_destroy(others[i]);
@@ -79,6 +89,7 @@ static void conv_free(ghl_dnnl_conv *conv)
         dnnl_primitive_destroy(conv->conv);
     if (conv->reorder != NULL)
         dnnl_primitive_destroy(conv->reorder);
+    free(conv->lanes);
     free(conv);
 }
 
@@ -189,9 +200,13 @@ static ghl_status finish(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const conv_descrip
     dnnl_md_view weights = dnnl_primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
     dnnl_md_view pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     dnnl_md_view seen[ROLES] = {d->x, weights, d->y, d->bias};
-    for (int i = 0; i < ROLES; i++)
-        DNNL_TRY(dnnl_memory_create(&conv->memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
-    DNNL_TRY(dnnl_memory_create(&conv->pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
+    const int lanes = ghl_scratch_lanes(dnnl->scratch);
+    GHL_TRY(GHL_NEW(conv->lanes, lanes));
+    for (int k = 0; k < lanes; k++) {
+        for (int i = 0; i < ROLES; i++)
+            DNNL_TRY(dnnl_memory_create(&conv->lanes[k].memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
+        DNNL_TRY(dnnl_memory_create(&conv->lanes[k].pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
+    }
     const char *name = NULL;
     dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
     snprintf(conv->note, sizeof conv->note, "onednn %s", name != NULL ? name : "?");
@@ -270,8 +285,8 @@ size_t ghl_dnnl_weight_bytes(const ghl_dnnl_conv *conv)
 ghl_status ghl_dnnl_pack(ghl_dnnl_conv *conv, const float *w, void *copy)
 {
     dnnl_memory_set_data_handle(conv->plain_weights, (void *)(uintptr_t)w);
-    dnnl_memory_set_data_handle(conv->memory[ROLE_W], copy);
-    return reorder_run(conv, conv->plain_weights, conv->memory[ROLE_W]);
+    dnnl_memory_set_data_handle(conv->lanes[0].memory[ROLE_W], copy);
+    return reorder_run(conv, conv->plain_weights, conv->lanes[0].memory[ROLE_W]);
 }
 
 ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const float *bias, void *out)
@@ -286,22 +301,23 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
     ghl_conv_direction direction = conv->problem.direction;
     bool back = direction == GHL_CONV_BACKWARD_WEIGHTS && conv->reorder != NULL;
     char *scratch = ghl_scratch_data(conv->owner->scratch);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].a], (void *)(uintptr_t)a);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].b], (void *)(uintptr_t)b);
-    dnnl_memory_set_data_handle(conv->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);
-    dnnl_memory_set_data_handle(conv->memory[ROLE_BIAS], (void *)(uintptr_t)bias);
-    dnnl_memory_set_data_handle(conv->pad, scratch);
-    const dnnl_exec_arg_t arguments[] = {{roles[direction].argument_a, conv->memory[roles[direction].a]},
-                                         {roles[direction].argument_b, conv->memory[roles[direction].b]},
-                                         {roles[direction].argument_out, conv->memory[roles[direction].out]},
-                                         {DNNL_ARG_SCRATCHPAD, conv->pad},
-                                         {DNNL_ARG_BIAS, conv->memory[ROLE_BIAS]}};
+    lane *own = &conv->lanes[omp_get_thread_num()];
+    dnnl_memory_set_data_handle(own->memory[roles[direction].a], (void *)(uintptr_t)a);
+    dnnl_memory_set_data_handle(own->memory[roles[direction].b], (void *)(uintptr_t)b);
+    dnnl_memory_set_data_handle(own->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);
+    dnnl_memory_set_data_handle(own->memory[ROLE_BIAS], (void *)(uintptr_t)bias);
+    dnnl_memory_set_data_handle(own->pad, scratch);
+    const dnnl_exec_arg_t arguments[] = {{roles[direction].argument_a, own->memory[roles[direction].a]},
+                                         {roles[direction].argument_b, own->memory[roles[direction].b]},
+                                         {roles[direction].argument_out, own->memory[roles[direction].out]},
+                                         {DNNL_ARG_SCRATCHPAD, own->pad},
+                                         {DNNL_ARG_BIAS, own->memory[ROLE_BIAS]}};
     int count = 4 + (conv->problem.bias != 0);
     GHL_TRY(execute(conv->owner, conv->conv, count, arguments, "run a convolution"));
     if (!back)
         return GHL_OK;
     dnnl_memory_set_data_handle(conv->plain_weights, out);
-    return reorder_run(conv, conv->memory[ROLE_W], conv->plain_weights);
+    return reorder_run(conv, own->memory[ROLE_W], conv->plain_weights);
 }
 
 const char *ghl_dnnl_note(const ghl_dnnl_conv *conv)

@@ -20,6 +20,15 @@
 /* Runs a whole call. `scratch` holds ghl_cpu_op_scratch(call) bytes. */
 typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
 
+/* An op that may be done a few images at a time: opened, each range of images once, by any thread, closed. The call is the whole one, and
+ * `scratch` the same for all. A range begins at a multiple of images(call), and ends at one or with the last image. */
+typedef struct ghl_by_images {
+    int64_t (*images)(const ghl_call *call);
+    void (*open)(const ghl_call *call, void *scratch);
+    void (*range)(const ghl_call *call, void *scratch, int64_t begin, int64_t end);
+    void (*close)(const ghl_call *call, void *scratch);
+} ghl_by_images;
+
 /* The ops that have a kernel of our own here; convolutions are in conv.c. */
 #define GHL_CPU_OPS(X)                                                                                                         \
     X(input) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward) X(relu)         \
@@ -27,6 +36,9 @@ typedef ghl_status ghl_cpu_op(const ghl_call *call, void *scratch);
     X(subsample_pad) X(subsample_pad_backward)                                                                                 \
     X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
     X(finite_product) X(commit) X(sgd) X(adam)
+
+/* Those among them that add up over images, or have tables to make. */
+#define GHL_CPU_BY_IMAGES(X) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward)
 
 /* A convolution in one way; `plan` is the sizes that the way was prepared with. */
 typedef struct ghl_conv_kernels {
@@ -55,6 +67,7 @@ typedef struct ghl_conv16_kernels {
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
     ghl_cpu_op *op[GHL_OP_COUNT];
+    const ghl_by_images *by_images[GHL_OP_COUNT];
     const ghl_conv_kernels *winograd2, *winograd4; /* F(2x2,3x3), F(4x4,3x3); plan: ghl_winograd */
     const ghl_conv_kernels *linear;                /* plan: ghl_linear */
     const ghl_conv_kernels *columns;               /* plan: ghl_columns */
@@ -69,8 +82,8 @@ extern const ghl_cpu_kernels ghl_cpu_kernels_v3, ghl_cpu_kernels_v4;
 extern const ghl_cpu_kernels ghl_cpu_kernels_amx;
 #endif
 
-/* A bound that all kernels keep to. */
-enum { GHL_CPU_CHUNKS = 64 };
+/* Bounds that all kernels keep to: parts of a weight; elements of a piece of activations whose sums are taken alone, at least. */
+enum { GHL_CPU_CHUNKS = 64, GHL_CPU_PIECE = 1 << 14 };
 size_t ghl_cpu_op_scratch(const ghl_call *call, int threads);
 
 /* Pools keep `kernel` rows of windows: so many channels at once that they stay in the second cache, but no narrow strips of memory. */
@@ -94,6 +107,9 @@ static inline size_t ghl_pool_scratch(int64_t kernel, int64_t columns, int64_t w
 #define GHL_CPU_OP(op) GHL_ISA_NAME(ghl_cpu_##op)
 #define GHL_CPU_DECLARE(op) ghl_cpu_op GHL_CPU_OP(op);
 GHL_CPU_OPS(GHL_CPU_DECLARE)
+#undef GHL_CPU_DECLARE
+#define GHL_CPU_DECLARE(op) extern const ghl_by_images GHL_ISA_NAME(ghl_cpu_##op##_by_images);
+GHL_CPU_BY_IMAGES(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);

@@ -3,7 +3,7 @@
  * isa_norm.c - batch norm, with the relu and the sums that are fused into it, and sums over positions: passes over a matrix [M, C] that
  * end in, or begin with, one number a channel. M = N H W, xhat = (x - mean) / sqrt(variance + epsilon), z = xhat scale + shift.
  *
- *   statistics   one pass: sums of x - s and (x - s)^2 with s a chunk's first row, in f32 over 64 rows, then in f64; the chunks'
+ *   statistics   one pass: sums of x - s and (x - s)^2 with s a piece's first row, in f32 over 64 rows, then in f64; the pieces'
  *                (count, mean, M2) are combined (Chan, Golub & LeVeque 1983).
  *   batch_norm   y = relu(z + addend)
  *   sums         d = e + e2 where relu let something through;   sum d and sum d xhat
@@ -13,30 +13,59 @@
  * passes cost. So each is one body on a unit of elements (isa_half.h) that loads and stores once, and all of them cut the rows alike
  * among the threads: what a pass leaves in a core's cache is what that core reads in the next. Few channels make short rows; then
  * several positions are seen as one row, and columns of one channel are combined.
+ *
+ * Sums are those of pieces of some images each, which the shape of an image decides. So an op may be done a few images at a time, whoever
+ * does them and whatever is done in between (chain.c): opened, each range of images, closed; and its sums are the same to the last bit.
  */
 #include <math.h>
 #include <string.h>
 
 #include "device/cpu/isa_half.h"
 
-enum { BLOCK_ROWS = 64, CHUNK_ELEMENTS = 1 << 15, LANES = 256, INPUTS = 4 };
+enum { BLOCK_ROWS = 64, PIECE_ELEMENTS = 2 * GHL_CPU_PIECE, PIECES = 16 /* of an image at most */, LANES = 256, INPUTS = 4 };
 enum { CENTER, SLOPE, GAIN, SHIFT, PUSH, MEAN, TABLES }; /* of columns: xhat = (x - center) slope, z = (x - center) gain + shift */
 
 /* [M, C] seen as `rows` rows of `width` columns, and `tail` elements over. `pitch`: of tables and sums of columns. */
 typedef struct matrix_view {
-    int64_t rows, width, tail, channels, pitch, chunks;
+    int64_t rows, width, tail, channels, pitch;
+    int64_t images, some, some_rows; /* the rows begin anew with every `some` images */
+    int64_t cuts, pieces;            /* into which these, and all rows, are cut */
 } matrix_view;
+
+static int64_t over(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
 
 static matrix_view view(ghl_shape s)
 {
-    int64_t positions = s.n * s.h * s.w, group = 1;
+    int64_t image = s.h * s.w, positions = s.n * image, group = 1, some = 1;
     while (group * s.c % GHL_UNIT != 0 && (group + 1) * s.c <= LANES) /* rows of whole units, where few positions make one */
         group++;
-    matrix_view v = {.rows = positions / group, .width = group * s.c, .channels = s.c};
+    while (some * image % group != 0)
+        some++;
+    if (some * image * s.c < PIECE_ELEMENTS)
+        some *= PIECE_ELEMENTS / (some * image * s.c);
+    matrix_view v = {.rows = positions / group, .width = group * s.c, .channels = s.c, .images = s.n, .some = some};
     v.tail = (positions - v.rows * group) * s.c;
-    v.pitch = (v.width + GHL_UNIT - 1) / GHL_UNIT * GHL_UNIT;
-    v.chunks = ghl_cpu_min((v.rows * v.width + CHUNK_ELEMENTS - 1) / CHUNK_ELEMENTS, ghl_cpu_min(v.rows, GHL_CPU_CHUNKS));
+    v.pitch = over(v.width, GHL_UNIT) * GHL_UNIT;
+    v.some_rows = some * image / group;
+    v.cuts = ghl_cpu_min(over(v.some_rows * v.width, PIECE_ELEMENTS), ghl_cpu_min(v.some_rows, PIECES));
+    v.pieces = v.rows / v.some_rows * v.cuts + over(v.rows % v.some_rows * v.cuts, v.some_rows);
     return v;
+}
+
+/* The first row of a piece. The last images may be fewer, and cut into fewer. */
+static int64_t piece_begin(const matrix_view *v, int64_t piece)
+{
+    const int64_t first = piece / v->cuts * v->some_rows, rows = ghl_cpu_min(v->some_rows, v->rows - first);
+    return piece >= v->pieces ? v->rows : first + ghl_cpu_part(rows, over(rows * v->cuts, v->some_rows), piece % v->cuts);
+}
+
+/* Pieces of images [0, image): `some` times a whole number, or all. */
+static int64_t pieces_until(const matrix_view *v, int64_t image)
+{
+    return image == v->images ? v->pieces : image / v->some * v->cuts;
 }
 
 /* One pass over the matrix. Tables and sums have a number a column, in the order of slots. */
@@ -49,7 +78,7 @@ struct pass {
     void *out;                  /* [M, C] or NULL */
     const float *table[TABLES]; /* [pitch] each */
     int64_t table_column;       /* the tables' first */
-    double *sums;               /* [chunks + 1][2][pitch] or NULL */
+    double *sums;               /* [pieces + 1][2][pitch] or NULL */
 };
 
 /* GHL_UNIT columns: what a body needs in registers for all rows. Sums are not added up in a pass that has none. */
@@ -126,7 +155,7 @@ static GHL_CPU_BODY void block(const pass *p, unit_body *body, int64_t begin, in
         }
 }
 
-/* Rows [begin, end) of a chunk, columns [column, last). */
+/* Rows [begin, end) of a piece, columns [column, last). */
 static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, int64_t end, int64_t column, int64_t last, double *sums,
                                int half)
 {
@@ -159,61 +188,91 @@ static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, in
     }                                                                                                              \
     static sweep_function *const name[2] = {name##_f32, name##_bf16};
 
-static double *chunk_sums(const pass *p, int64_t chunk)
+static double *piece_sums(const pass *p, int64_t piece)
 {
-    return p->sums != NULL ? p->sums + chunk * 2 * p->v.pitch : NULL;
+    return p->sums != NULL ? p->sums + piece * 2 * p->v.pitch : NULL;
 }
 
-static int64_t chunk_begin(const pass *p, int64_t chunk)
-{
-    return ghl_cpu_part(p->v.rows, p->v.chunks, chunk);
-}
-
-/* All whole rows: chunks of them, cut into strips of columns where they are few. */
-static void run(const pass *p, sweep_function *const function[2])
+/* A piece, or one of its strips of columns. */
+static void run_task(const pass *p, sweep_function *function, int64_t first, int64_t strips, int64_t task)
 {
     const matrix_view *v = &p->v;
-    const int64_t parts = v->chunks >= 8 ? 1 : (v->width + LANES - 1) / LANES, tasks = v->chunks * parts;
-#pragma omp parallel for schedule(static) if (v->rows * v->width > GHL_CPU_SMALL)
-    for (int64_t task = 0; task < tasks; task++) {
-        int64_t chunk = task / parts, column = task % parts * LANES, begin = chunk_begin(p, chunk), end = chunk_begin(p, chunk + 1);
-        int64_t last = parts == 1 ? v->width : ghl_cpu_min(column + LANES, v->width);
-        function[p->half](p, begin, end, column, last, chunk_sums(p, chunk));
-    }
+    const int64_t piece = first + task / strips, column = task % strips * LANES;
+    const int64_t last = strips == 1 ? v->width : ghl_cpu_min(column + LANES, v->width);
+    function(p, piece_begin(v, piece), piece_begin(v, piece + 1), column, last, piece_sums(p, piece));
 }
 
-/* What is over, as one chunk more. Returns the number of chunks. */
-static int64_t run_tail(const pass *p, sweep_function *const function[2])
+/* Images [begin, end): pieces of them, cut into strips of columns where they are few. What is over is one piece more. */
+static void run(const pass *p, sweep_function *const function[2], int64_t begin, int64_t end)
 {
-    if (p->v.tail > 0)
-        function[p->half](p, p->v.rows, p->v.rows + 1, 0, p->v.tail, chunk_sums(p, p->v.chunks));
-    return p->v.chunks + (p->v.tail > 0);
+    const matrix_view *v = &p->v;
+    const int64_t first = pieces_until(v, begin), pieces = pieces_until(v, end) - first;
+    const int64_t strips = pieces >= 8 ? 1 : over(v->width, LANES), tasks = pieces * strips;
+    if (v->rows * v->width <= GHL_CPU_SMALL || omp_in_parallel())
+        for (int64_t task = 0; task < tasks; task++)
+            run_task(p, function[p->half], first, strips, task);
+    else
+#pragma omp parallel for schedule(static)
+        for (int64_t task = 0; task < tasks; task++)
+            run_task(p, function[p->half], first, strips, task);
+    if (end == v->images && v->tail > 0)
+        function[p->half](p, v->rows, v->rows + 1, 0, v->tail, piece_sums(p, v->pieces));
 }
 
+/* Tables and sums of a call lie in its scratch from opening to closing. */
 static pass pass_over(const ghl_call *call, void *scratch)
 {
     pass p = {.v = view(call->in[0].shape), .half = call->in[0].dtype == GHL_BF16, .relu = call->attr.norm.relu};
-    memset(scratch, 0, (size_t)(TABLES * p.v.pitch) * sizeof(float));
     for (int i = 0; i < TABLES; i++)
         p.table[i] = (float *)scratch + i * p.v.pitch;
+    p.sums = (double *)((float *)scratch + TABLES * p.v.pitch);
     return p;
 }
 
-static double *sums_at(const pass *p, void *scratch)
+static void clear_tables(const pass *p)
 {
-    return (double *)((float *)scratch + TABLES * p->v.pitch);
+    memset((float *)(uintptr_t)p->table[0], 0, (size_t)(TABLES * p->v.pitch) * sizeof(float));
 }
 
-/* Sums of two numbers a column over the chunks, then over the columns of a channel. */
-static void run_sums(pass *p, sweep_function *const function[2], void *scratch)
+static void open_plain(const ghl_call *call, void *scratch)
 {
-    const int64_t n = 2 * p->v.pitch;
-    p->sums = sums_at(p, scratch);
-    run(p, function);
-    int64_t chunks = run_tail(p, function);
-    for (int64_t chunk = 1; chunk < chunks; chunk++)
+    const pass p = pass_over(call, scratch);
+    clear_tables(&p);
+}
+
+static void close_nothing(const ghl_call *call, void *scratch)
+{
+    (void)call, (void)scratch;
+}
+
+static int64_t images_together(const ghl_call *call)
+{
+    return view(call->in[0].shape).some;
+}
+
+/* All images at once. */
+static ghl_status run_whole(const ghl_by_images *op, const ghl_call *call, void *scratch)
+{
+    op->open(call, scratch);
+    op->range(call, scratch, 0, call->in[0].shape.n);
+    op->close(call, scratch);
+    return GHL_OK;
+}
+
+#define BY_IMAGES(op, opening, closing)                                                                      \
+    const ghl_by_images GHL_ISA_NAME(ghl_cpu_##op##_by_images) = {images_together, opening, op##_range, closing}; \
+    ghl_status GHL_CPU_OP(op)(const ghl_call *call, void *scratch)                                           \
+    {                                                                                                        \
+        return run_whole(&GHL_ISA_NAME(ghl_cpu_##op##_by_images), call, scratch);                            \
+    }
+
+/* Sums of two numbers a column over the pieces. */
+static void add_pieces(const pass *p)
+{
+    const int64_t n = 2 * p->v.pitch, pieces = p->v.pieces + (p->v.tail > 0);
+    for (int64_t piece = 1; piece < pieces; piece++)
         for (int64_t i = 0; i < n; i++)
-            p->sums[i] += p->sums[chunk * n + i];
+            p->sums[i] += p->sums[piece * n + i];
 }
 
 static double channel_sum(const pass *p, const double *columns, int64_t c)
@@ -238,8 +297,8 @@ static GHL_CPU_BODY void statistics_unit(const pass *p, lanes *l, int64_t at, in
     }
 }
 
-/* Sums about the chunk's first row become means and squares about them. */
-static GHL_CPU_BODY void statistics_chunk(const pass *p, int64_t begin, int64_t end, int64_t column, int64_t last, double *sums, int half)
+/* Sums about the piece's first row become means and squares about them. */
+static GHL_CPU_BODY void statistics_piece(const pass *p, int64_t begin, int64_t end, int64_t column, int64_t last, double *sums, int half)
 {
     pass own = *p;
     for (int64_t c = column; c < last; c += LANES) {
@@ -259,16 +318,24 @@ static GHL_CPU_BODY void statistics_chunk(const pass *p, int64_t begin, int64_t 
         }
     }
 }
-SWEEPS(statistics, statistics_chunk(p, begin, end, column, last, sums, half))
+SWEEPS(statistics, statistics_piece(p, begin, end, column, last, sums, half))
 
-/* Means [pitch] of all chunks, weighted with their rows, or their squares about the means in `center`. */
-static void combine_chunks(const pass *p, const double *center, double *out)
+static void batch_norm_statistics_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
+{
+    pass p = pass_over(call, scratch);
+    p.in[0] = call->in[0].data;
+    p.v.tail = 0; /* treated apart */
+    run(&p, statistics, begin, end);
+}
+
+/* Means [pitch] of all pieces, weighted with their rows, or their squares about the means in `center`. */
+static void combine_pieces(const pass *p, const double *center, double *out)
 {
     const int64_t pitch = p->v.pitch;
     memset(out, 0, (size_t)pitch * sizeof *out);
-    for (int64_t chunk = 0; chunk < p->v.chunks; chunk++) {
-        const double *mean = chunk_sums(p, chunk), *squares = mean + pitch;
-        const double rows = (double)(chunk_begin(p, chunk + 1) - chunk_begin(p, chunk));
+    for (int64_t piece = 0; piece < p->v.pieces; piece++) {
+        const double *mean = piece_sums(p, piece), *squares = mean + pitch;
+        const double rows = (double)(piece_begin(&p->v, piece + 1) - piece_begin(&p->v, piece));
         for (int64_t i = 0; i < pitch && center == NULL; i++)
             out[i] += rows * mean[i];
         for (int64_t i = 0; i < pitch && center != NULL; i++)
@@ -276,36 +343,34 @@ static void combine_chunks(const pass *p, const double *center, double *out)
     }
 }
 
-ghl_status GHL_CPU_OP(batch_norm_statistics)(const ghl_call *call, void *scratch)
+static void close_statistics(const ghl_call *call, void *scratch)
 {
-    pass p = pass_over(call, scratch);
+    const pass p = pass_over(call, scratch);
     const matrix_view *v = &p.v;
-    const int64_t over = v->rows * v->width, positions = (over + v->tail) / v->channels;
+    const void *x = call->in[0].data;
+    const int64_t whole = v->rows * v->width, positions = (whole + v->tail) / v->channels;
     float *mean = call->out[0].data, *variance = call->out[1].data;
-    p.in[0] = call->in[0].data;
-    p.sums = sums_at(&p, scratch);
-    double *means = chunk_sums(&p, v->chunks), *squares = means + v->pitch;
-    run(&p, statistics);
-    combine_chunks(&p, NULL, means);
+    double *means = piece_sums(&p, v->pieces), *squares = means + v->pitch;
+    combine_pieces(&p, NULL, means);
     for (int64_t c = 0; c < v->channels; c++) {
         double sum = channel_sum(&p, means, c);
         for (int64_t i = c; i < v->tail; i += v->channels)
-            sum += (double)ghl_get(p.in[0], over + i, p.half);
+            sum += (double)ghl_get(x, whole + i, p.half);
         for (int64_t i = c; i < v->width; i += v->channels)
             means[ghl_slot(i, p.half)] = sum / (double)positions;
     }
-    combine_chunks(&p, means, squares);
+    combine_pieces(&p, means, squares);
     for (int64_t c = 0; c < v->channels; c++) {
         double m2 = channel_sum(&p, squares, c), center = means[ghl_slot(c, p.half)];
         for (int64_t i = c; i < v->tail; i += v->channels) {
-            double delta = (double)ghl_get(p.in[0], over + i, p.half) - center;
+            double delta = (double)ghl_get(x, whole + i, p.half) - center;
             m2 += delta * delta;
         }
         mean[c] = (float)center;
         variance[c] = (float)(m2 / (double)positions);
     }
-    return GHL_OK;
 }
+BY_IMAGES(batch_norm_statistics, open_plain, close_statistics)
 
 /* ---- Forward ---- */
 
@@ -362,17 +427,23 @@ static GHL_CPU_BODY void forward_unit(const pass *p, lanes *l, int64_t at, int h
 }
 SWEEPS(forward, sweep(p, forward_unit, begin, end, column, last, sums, half))
 
-ghl_status GHL_CPU_OP(batch_norm)(const ghl_call *call, void *scratch)
+static void open_norm(const ghl_call *call, void *scratch)
+{
+    const pass p = pass_over(call, scratch);
+    clear_tables(&p);
+    set_output(&p, call, 0, operand(call, 4));
+}
+
+static void batch_norm_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
 {
     pass p = pass_over(call, scratch);
     p.in[0] = call->in[0].data;
     p.in[1] = operand(call, 5);
     p.out = call->out[0].data;
-    set_output(&p, call, 0, operand(call, 4));
-    run(&p, forward);
-    run_tail(&p, forward);
-    return GHL_OK;
+    p.sums = NULL;
+    run(&p, forward, begin, end);
 }
+BY_IMAGES(batch_norm, open_norm, close_nothing)
 
 /* ---- Backward ---- */
 
@@ -405,20 +476,31 @@ static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, int64_t at, int half
 }
 SWEEPS(sums, sweep(p, sums_unit, begin, end, column, last, sums, half))
 
-ghl_status GHL_CPU_OP(batch_norm_sums)(const ghl_call *call, void *scratch)
+static void open_sums(const ghl_call *call, void *scratch)
+{
+    const pass p = pass_over(call, scratch);
+    clear_tables(&p);
+    set_output(&p, call, 1, operand(call, 5));
+}
+
+static void batch_norm_sums_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
 {
     pass p = pass_over(call, scratch);
     const void *const in[INPUTS] = {call->in[0].data, call->in[1].data, operand(call, 6), operand(call, 7)};
     memcpy(p.in, in, sizeof in);
     p.out = call->n_out > 2 ? call->out[2].data : NULL;
-    set_output(&p, call, 1, operand(call, 5));
-    run_sums(&p, sums, scratch);
-    for (int64_t c = 0; c < p.v.channels; c++) {
-        ((float *)call->out[0].data)[c] = (float)channel_sum(&p, p.sums, c);
-        ((float *)call->out[1].data)[c] = (float)channel_sum(&p, p.sums + p.v.pitch, c);
-    }
-    return GHL_OK;
+    run(&p, sums, begin, end);
 }
+
+static void close_sums(const ghl_call *call, void *scratch)
+{
+    const pass p = pass_over(call, scratch);
+    add_pieces(&p);
+    for (int k = 0; k < (call->n_out < 2 ? call->n_out : 2); k++)
+        for (int64_t c = 0; c < p.v.channels; c++)
+            ((float *)call->out[k].data)[c] = (float)channel_sum(&p, p.sums + k * p.v.pitch, c);
+}
+BY_IMAGES(batch_norm_sums, open_sums, close_sums)
 
 /* e, x? */
 static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int half)
@@ -440,26 +522,32 @@ static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int 
 }
 SWEEPS(backward, sweep(p, backward_unit, begin, end, column, last, sums, half))
 
-ghl_status GHL_CPU_OP(batch_norm_backward)(const ghl_call *call, void *scratch)
+static void open_backward(const ghl_call *call, void *scratch)
 {
-    pass p = pass_over(call, scratch);
+    const pass p = pass_over(call, scratch);
     const float *sum_e = operand(call, 5), *sum_ex = operand(call, 6);
     const double m = (double)(call->in[0].shape.n * call->in[0].shape.h * call->in[0].shape.w);
-    p.pull = sum_e != NULL;
-    p.in[0] = call->in[0].data;
-    p.in[1] = p.pull || p.relu ? call->in[1].data : NULL;
-    p.out = call->out[0].data;
+    clear_tables(&p);
     set_output(&p, call, 1, operand(call, 7));
-    for (int64_t i = 0; i < p.v.width && p.pull; i++) {
+    for (int64_t i = 0; i < p.v.width && sum_e != NULL; i++) {
         const int64_t c = i % p.v.channels;
         const double gain = (double)p.table[GAIN][ghl_slot(i, p.half)];
         set_column(&p, PUSH, i, (float)(gain * (double)sum_ex[c] / m));
         set_column(&p, MEAN, i, (float)(gain * (double)sum_e[c] / m));
     }
-    run(&p, backward);
-    run_tail(&p, backward);
-    return GHL_OK;
 }
+
+static void batch_norm_backward_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
+{
+    pass p = pass_over(call, scratch);
+    p.pull = operand(call, 5) != NULL;
+    p.in[0] = call->in[0].data;
+    p.in[1] = p.pull || p.relu ? call->in[1].data : NULL;
+    p.out = call->out[0].data;
+    p.sums = NULL;
+    run(&p, backward, begin, end);
+}
+BY_IMAGES(batch_norm_backward, open_backward, close_nothing)
 
 /* ---- Sums over positions ---- */
 
@@ -472,12 +560,10 @@ static GHL_CPU_BODY void total_unit(const pass *p, lanes *l, int64_t at, int hal
 }
 SWEEPS(total, sweep(p, total_unit, begin, end, column, last, sums, half))
 
-ghl_status GHL_CPU_OP(sum_positions)(const ghl_call *call, void *scratch)
+static void sum_positions_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)
 {
     pass p = pass_over(call, scratch);
     p.in[0] = call->in[0].data;
-    run_sums(&p, total, scratch);
-    for (int64_t c = 0; c < p.v.channels; c++)
-        ((float *)call->out[0].data)[c] = (float)channel_sum(&p, p.sums, c);
-    return GHL_OK;
+    run(&p, total, begin, end);
 }
+BY_IMAGES(sum_positions, open_plain, close_sums)

@@ -7,10 +7,12 @@
 #define ISA_STRING(name) #name
 #define ISA_TEXT(name) ISA_STRING(name)
 #define ISA_ROW(op) [GHL_OP_##op] = GHL_CPU_OP(op),
+#define ISA_BY_IMAGES(op) [GHL_OP_##op] = &GHL_ISA_NAME(ghl_cpu_##op##_by_images),
 
 const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .name = ISA_TEXT(GHL_ISA),
     .op = {GHL_CPU_OPS(ISA_ROW)},
+    .by_images = {GHL_CPU_BY_IMAGES(ISA_BY_IMAGES)},
     .winograd2 = &GHL_ISA_NAME(ghl_cpu_winograd2),
     .winograd4 = &GHL_ISA_NAME(ghl_cpu_winograd4),
     .linear = &GHL_ISA_NAME(ghl_cpu_linear),

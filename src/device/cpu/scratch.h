@@ -10,12 +10,14 @@
 
 typedef struct ghl_scratch ghl_scratch;
 
-ghl_status ghl_scratch_create(ghl_scratch **out);
+/* One for each of `lanes` threads of a team. */
+ghl_status ghl_scratch_create(int lanes, ghl_scratch **out);
 void ghl_scratch_free(ghl_scratch *scratch);
-/* After it ghl_scratch_data gives at least `bytes`, 4096-aligned, contents undefined. */
+/* After it ghl_scratch_data gives at least `bytes`, 4096-aligned, contents undefined. At the start of a run, not within one. */
 ghl_status ghl_scratch_reserve(ghl_scratch *scratch, size_t bytes);
-/* Inside a kernel's run. */
+/* Inside a kernel's run: that of the calling thread of the team, or the first outside of one. */
 void *ghl_scratch_data(ghl_scratch *scratch);
+int ghl_scratch_lanes(const ghl_scratch *scratch);
 size_t ghl_scratch_bytes(const ghl_scratch *scratch);
 
 /* Sizes of parts are rounded up to whole cache lines. */
