@@ -353,10 +353,10 @@ static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
         g->parts++;
     g->x_bytes = ghl_scratch_round((size_t)(g->planes * g->plane) * 2);
     g->e_bytes = ghl_scratch_round((size_t)(g->filters * ROWS * g->e_line) * 2);
-    g->at_once = g->shared ? most(1, least(g->chunks, AT_ONCE / (int64_t)(g->x_bytes + 2 * g->e_bytes))) : 1;
+    g->at_once = g->shared ? most(1, least(g->chunks, AT_ONCE / (int64_t)(g->x_bytes + g->e_bytes))) : 1;
     if (!g->direct)
         g->sums_bytes = ghl_scratch_round((size_t)(g->groups * 2 * g->filters * g->taps * g->tiles * ROWS * ROWS) * sizeof(float));
-    size_t packed = (size_t)g->at_once * (g->x_bytes + (g->shared ? 2 : 1) * g->e_bytes);
+    size_t packed = (size_t)g->at_once * (g->x_bytes + g->e_bytes);
     g->x_at = g->shared ? g->sums_bytes : 0;
     g->e_at = g->x_at + (size_t)g->at_once * g->x_bytes;
     g->to_at = g->shared ? 0 : packed;

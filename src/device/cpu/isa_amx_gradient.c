@@ -241,17 +241,16 @@ static uint16_t *shared_x(const work *k, int64_t i)
     return (uint16_t *)(k->shared + k->g->x_at + (size_t)i * k->g->x_bytes);
 }
 
-static uint16_t *shared_e(const work *k, int64_t i, int64_t error)
+static uint16_t *shared_e(const work *k, int64_t i)
 {
-    return (uint16_t *)(k->shared + k->g->e_at + (size_t)(2 * i + error) * k->g->e_bytes);
+    return (uint16_t *)(k->shared + k->g->e_at + (size_t)i * k->g->e_bytes);
 }
 
-/* Packs the chunks from `first` on; at the end all threads have all of it. */
-static void pack_shared(const work *k, const own *o, int64_t first, int64_t chunks)
+/* Packs x of the chunks from `first` on; other threads may still be at it. */
+static void pack_shared_x(const work *k, const own *o, int64_t first, int64_t chunks)
 {
     const ghl_amx_gradient *g = k->g;
-    enum { BUNCH = 8 }; /* four cache lines */
-    int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk), bunches = (g->filters + BUNCH - 1) / BUNCH;
+    int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk);
 #pragma omp for schedule(dynamic, 1) nowait
     for (int64_t image = begin; image < end; image++) {
         uint16_t *to = shared_x(k, (image - begin) / g->chunk);
@@ -259,31 +258,49 @@ static void pack_shared(const work *k, const own *o, int64_t first, int64_t chun
         if (image + 1 == g->x.n || (image + 1) % g->chunk == 0)
             pack_rest(g, image % g->chunk + 1, to);
     }
+}
+
+/* The same of an error; at the end all threads have all of it, and of x. */
+static void pack_shared_e(const work *k, const own *o, int64_t first, int64_t chunks, int64_t error)
+{
+    enum { BUNCH = 8 }; /* four cache lines */
+    const ghl_amx_gradient *g = k->g;
+    const int64_t bunches = (g->filters + BUNCH - 1) / BUNCH;
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < chunks * k->n * bunches; i++) {
-        int64_t filter = i % bunches * BUNCH, error = i / bunches % k->n, chunk = i / bunches / k->n;
+    for (int64_t i = 0; i < chunks * bunches; i++) {
+        int64_t filter = i % bunches * BUNCH, chunk = i / bunches;
         transpose_filters(k, o, k->e[error], chunk_images(g, 0, first + chunk), (span){filter, ghl_cpu_min(filter + BUNCH, g->filters)},
-                          shared_e(k, chunk, error) + filter * AMX_ROWS * g->e_line);
+                          shared_e(k, chunk) + filter * AMX_ROWS * g->e_line);
     }
 }
 
-/* x and e packed for all; a thread has a panel of filters and a part of the columns. */
-static void by_panels(const work *k, const own *o)
+/* A thread has a panel of filters and a part of the columns, of all chunks from `first` on. */
+static void sum_panels(const work *k, int64_t first, int64_t chunks, int64_t error)
 {
     const ghl_amx_gradient *g = k->g;
     int64_t panels = (g->filters + g->panel - 1) / g->panel, pieces = (g->tiles + 2) / 3; /* three tiles make full products */
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < panels * g->parts; task++) {
+        int64_t part = task % g->parts, filter = task / g->parts * g->panel;
+        span tiles = {ghl_cpu_part(pieces, g->parts, part) * 3, ghl_cpu_min(ghl_cpu_part(pieces, g->parts, part + 1) * 3, g->tiles)};
+        for (int64_t i = 0; i < chunks; i++) {
+            const panel p = {.x = shared_x(k, i), .e = shared_e(k, i) + filter * AMX_ROWS * g->e_line, .first = filter,
+                             .filters = ghl_cpu_min(g->panel, g->filters - filter), .error = error, .add = first + i > 0};
+            sum_panel(k, &p, tiles);
+        }
+    }
+}
+
+/* x and e packed for all, one error after the other in the same place: what is smaller stays nearer. */
+static void by_panels(const work *k, const own *o)
+{
+    const ghl_amx_gradient *g = k->g;
     for (int64_t first = 0; first < g->chunks; first += g->at_once) {
         int64_t chunks = ghl_cpu_min(g->at_once, g->chunks - first);
-        pack_shared(k, o, first, chunks);
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t task = 0; task < k->n * panels * g->parts; task++) {
-            int64_t part = task % g->parts, filter = task / g->parts % panels * g->panel, error = task / g->parts / panels;
-            span tiles = {ghl_cpu_part(pieces, g->parts, part) * 3, ghl_cpu_min(ghl_cpu_part(pieces, g->parts, part + 1) * 3, g->tiles)};
-            for (int64_t i = 0; i < chunks; i++) {
-                const panel p = {.x = shared_x(k, i), .e = shared_e(k, i, error) + filter * AMX_ROWS * g->e_line, .first = filter,
-                                 .filters = ghl_cpu_min(g->panel, g->filters - filter), .error = error, .add = first + i > 0};
-                sum_panel(k, &p, tiles);
-            }
+        pack_shared_x(k, o, first, chunks);
+        for (int64_t error = 0; error < k->n; error++) {
+            pack_shared_e(k, o, first, chunks, error);
+            sum_panels(k, first, chunks, error);
         }
     }
 }
@@ -353,12 +370,13 @@ void ghl_amx_sgd_product(const void *plan, const ghl_call *call, int n, const gh
         const work k = {g, call->in[2].data, &e, &o.rows, 1, scratch};
         amx_begin(AMX_DEPTH);
         lay_out_places(g, &o);
-        pack_shared(&k, &o, 0, g->chunks);
+        pack_shared_x(&k, &o, 0, g->chunks);
+        pack_shared_e(&k, &o, 0, g->chunks, 0);
 #pragma omp for schedule(static)
         for (int64_t first = 0; first < g->filters; first += GHL_AMX_STEP) {
             int64_t filters = ghl_cpu_min(GHL_AMX_STEP, g->filters - first);
             for (int64_t i = 0; i < g->chunks; i++) {
-                const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i, 0) + first * AMX_ROWS * g->e_line, .filters = filters,
+                const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i) + first * AMX_ROWS * g->e_line, .filters = filters,
                                  .add = i > 0};
                 sum_panel(&k, &p, tiles);
             }
