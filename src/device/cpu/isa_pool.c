@@ -153,6 +153,31 @@ typedef struct strip {
     ghl_bits *ring;    /* [kernel][Q][vectors][2]: the largest key along a row and its column in the window */
 } strip;
 
+/* The keys of one vector of x, or of the `left` numbers that its strip ends with. */
+static GHL_CPU_BODY ghl_bits load_keys(const strip *s, const void *from, int64_t left, int half)
+{
+    ghl_bits some = {0};
+    if (left < s->lanes)
+        memcpy(&some, from, (size_t)left * (half ? 2 : 4));
+    else
+        some = (ghl_bits)*(const ghl_bits_loose *)from;
+    return keys(some, half);
+}
+
+static GHL_CPU_BODY void store_largest(const strip *s, ghl_bits best, ghl_bits winner, int64_t left, void *y, uint8_t *index, int half)
+{
+    best = numbers(best, half);
+    if (left < s->lanes) {
+        uint8_t bytes[GHL_UNIT];
+        store_indices(bytes, winner, half);
+        memcpy(y, &best, (size_t)left * (half ? 2 : 4));
+        memcpy(index, bytes, (size_t)left);
+    } else {
+        *(ghl_bits_loose *)y = best;
+        store_indices(index, winner, half);
+    }
+}
+
 /* n columns of a window, the first of them its column `begin`; n is a constant in most calls. */
 static GHL_CPU_BODY void largest_of_columns(const ghl_bits *from, int64_t vectors, int64_t n, int64_t begin, ghl_bits *to, int half)
 {
@@ -173,13 +198,7 @@ static GHL_CPU_BODY void along_row(const geometry *g, const strip *s, const void
     for (int64_t w = 0; w < g->x.w; w++)
         for (int64_t v = 0; v < s->vectors; v++) {
             const void *from = ghl_at(x, w * g->x.c + s->at + v * s->lanes, half);
-            const int64_t left = s->n - v * s->lanes;
-            ghl_bits some = {0};
-            if (left < s->lanes)
-                memcpy(&some, from, (size_t)left * (half ? 2 : 4));
-            else
-                some = (ghl_bits)*(const ghl_bits_loose *)from;
-            s->row[w * s->vectors + v] = keys(some, half);
+            s->row[w * s->vectors + v] = load_keys(s, from, s->n - v * s->lanes, half);
         }
     for (int64_t q = 0; q < g->y.w; q++, to += 2 * s->vectors) {
         const span columns = s->columns[q];
@@ -206,7 +225,7 @@ static GHL_CPU_BODY void largest_of_rows(const geometry *g, const strip *s, cons
     for (int64_t q = 0; q < g->y.w; q++)
         for (int64_t v = 0; v < s->vectors; v++) {
             const int64_t from = (q * s->vectors + v) * 2;
-            const int64_t left = ghl_cpu_min(s->n - v * s->lanes, s->lanes), at = q * g->y.c + s->at + v * s->lanes;
+            const int64_t at = q * g->y.c + s->at + v * s->lanes;
             ghl_bits best = all_lanes(half ? -SHORT_SHIFT : -LONG_SHIFT, half), winner = all_lanes(NOTHING, half);
             if (!relu) {
                 best = ring[0][from];
@@ -215,16 +234,7 @@ static GHL_CPU_BODY void largest_of_rows(const geometry *g, const strip *s, cons
 #pragma GCC unroll 4
             for (int r = relu ? 0 : 1; r < n; r++)
                 take(&best, &winner, ring[r][from], plus(ring[r][from + 1], base[r], half), half);
-            best = numbers(best, half);
-            if (left == s->lanes) {
-                *(ghl_bits_loose *)ghl_at(y, at, half) = best;
-                store_indices(index + at, winner, half);
-            } else {
-                uint8_t bytes[GHL_UNIT];
-                store_indices(bytes, winner, half);
-                memcpy(ghl_at(y, at, half), &best, (size_t)left * (half ? 2 : 4));
-                memcpy(index + at, bytes, (size_t)left);
-            }
+            store_largest(s, best, winner, s->n - v * s->lanes, ghl_at(y, at, half), index + at, half);
         }
 }
 
@@ -246,6 +256,46 @@ static GHL_CPU_BODY void down_columns(const geometry *g, const strip *s, int64_t
         largest_of_rows(g, s, ring, n, rows.begin * g->kernel[1], relu, y, index, half);
 }
 
+/* One place of y and its indices by itself; `x` is where the window's first tap lies. */
+static GHL_CPU_BODY void largest_of_window(const geometry *g, const strip *s, const void *x, span rows, span columns, int relu, void *y,
+                                           uint8_t *index, int half)
+{
+    for (int64_t v = 0; v < s->vectors; v++) {
+        const int64_t at = s->at + v * s->lanes, left = s->n - v * s->lanes;
+        ghl_bits best = all_lanes(half ? -SHORT_SHIFT : -LONG_SHIFT, half), winner = all_lanes(NOTHING, half);
+#pragma GCC unroll 2
+        for (int64_t r = rows.begin; r < rows.end; r++)
+#pragma GCC unroll 2
+            for (int64_t c = columns.begin; c < columns.end; c++) {
+                const ghl_bits key = load_keys(s, ghl_at(x, (r * g->x.w + c) * g->x.c + at, half), left, half);
+                const ghl_bits tap = all_lanes(r * g->kernel[1] + c, half);
+                if (!relu && r == rows.begin && c == columns.begin) { /* minus infinity, the least key of all, may be the largest here */
+                    best = key;
+                    winner = tap;
+                } else
+                    take(&best, &winner, key, tap, half);
+            }
+        store_largest(s, best, winner, left, ghl_at(y, at, half), index + at, half);
+    }
+}
+
+/* One row of y and its indices, of windows that share nothing: without a ring. */
+static GHL_CPU_BODY void apart(const geometry *g, const strip *s, const void *image, int64_t p, int relu, void *y, uint8_t *index, int half)
+{
+    const span rows = rows_inside(g, p), two = {0, 2};
+    const int64_t first = (p * g->stride[0] - g->padding[0]) * g->x.w - g->padding[1];
+    const int both = g->kernel[0] == 2 && rows.end - rows.begin == 2;
+    for (int64_t q = 0; q < g->y.w; q++) {
+        const span columns = s->columns[q];
+        const void *x = ghl_at(image, (first + q * g->stride[1]) * g->x.c, half);
+        void *to = ghl_at(y, q * g->y.c, half);
+        if (both && g->kernel[1] == 2 && columns.end - columns.begin == 2)
+            largest_of_window(g, s, x, two, two, relu, to, index + q * g->y.c, half);
+        else
+            largest_of_window(g, s, x, rows, columns, relu, to, index + q * g->y.c, half);
+    }
+}
+
 /* A thread's share of the scratch. */
 static void *own_scratch(const geometry *g, void *scratch)
 {
@@ -254,16 +304,22 @@ static void *own_scratch(const geometry *g, void *scratch)
 
 static GHL_CPU_BODY void max_pool_strip(const ghl_call *call, const geometry *g, const strip *s, int64_t begin, int64_t end, int half)
 {
+    const int relu = call->attr.pool.relu != 0;
     for (int64_t row = begin, ready = 0; row < end; row++) {
         const int64_t p = row % g->y.h, top = p * g->stride[0] - g->padding[0];
         const span rows = rows_inside(g, p);
         const void *image = ghl_at(call->in[0].data, row / g->y.h * g->x.h * g->x.w * g->x.c, half);
+        void *y = ghl_at(call->out[0].data, row * g->y.w * g->y.c, half);
+        uint8_t *index = (uint8_t *)call->out[1].data + row * g->y.w * g->y.c;
+        if (g->stride[0] >= g->kernel[0] && g->stride[1] >= g->kernel[1]) {
+            apart(g, s, image, p, relu, y, index, half);
+            continue;
+        }
         ready = row == begin || p == 0 ? 0 : ready;
         for (int64_t h = top + rows.begin > ready ? top + rows.begin : ready; h < top + rows.end; h++)
             along_row(g, s, ghl_at(image, h * g->x.w * g->x.c, half), s->ring + h % g->kernel[0] * g->y.w * s->vectors * 2, half);
         ready = top + rows.end > ready ? top + rows.end : ready;
-        down_columns(g, s, p, call->attr.pool.relu != 0, ghl_at(call->out[0].data, row * g->y.w * g->y.c, half),
-                     (uint8_t *)call->out[1].data + row * g->y.w * g->y.c, half);
+        down_columns(g, s, p, relu, y, index, half);
     }
 }
 
