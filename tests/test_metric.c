@@ -17,8 +17,8 @@
 #include "support_files.h"
 
 static const ghl_epoch_row epoch_row = {.epoch = 1, .epochs = 3, .step = 782, .scored = true, .train_loss = 1.5, .train_top1 = 45.125,
-                                        .tested = true, .test_loss = 1.25, .test_top1 = 55.5, .test_top5 = 95, .best_top1 = 55.5, .best = true,
-                                        .lr = 0.1, .images_per_s = 1234};
+                                        .tested = true, .test_loss = 1.25, .test_top1 = 55.5, .test_top5 = 95, .best_top1 = 55.5,
+                                        .best = true, .lr = 0.1, .images_per_s = 1234};
 static const ghl_step_row step_row = {.step = 100, .epoch = 1, .epochs = 3, .epoch_images = 6400, .epoch_all = 50000,
                                       .images_left = 143600, .scored = true, .loss = 2.25, .top1 = 12.5, .images_per_s = 1000,
                                       .wait_percent = 0.5, .elapsed_s = 6.4};

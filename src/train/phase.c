@@ -70,8 +70,9 @@ ghl_status ghl_phase_open(ghl_training *t)
 
 ghl_status ghl_phase_begin(ghl_training *t)
 {
-    const ghl_loader_settings settings = {.images = ghl_setup_feed(&t->setup, false), .batch = t->setup.batch,
-                                          .seed = (uint64_t)t->recipe->top.seed, .shuffle = true, .slots = GHL_LOADER_SLOTS, .threads = (int)t->phase->train.workers};
+    const ghl_loader_settings settings = {.images = ghl_setup_feed(&t->setup, false), .batch = t->setup.batch, .shuffle = true,
+                                          .seed = (uint64_t)t->recipe->top.seed, .slots = GHL_LOADER_SLOTS,
+                                          .threads = (int)t->phase->train.workers};
     const bool over = t->taken == t->setup.train.count; /* its evaluation is due */
     ghl_progress progress;
     GHL_TRY(ghl_run_describe(t));
