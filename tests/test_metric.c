@@ -27,7 +27,7 @@ static ghl_metrics *open_metrics(const char *folder, const ghl_host *host, int n
 {
     ghl_metrics *m;
 
-    assert_int_equal(ghl_metrics_open(temporary_path(folder), host, false, n, lengths, &m), GHL_OK);
+    assert_int_equal(ghl_metrics_open(temporary_path(folder), host, "", n, lengths, &m), GHL_OK);
     return m;
 }
 
@@ -180,7 +180,7 @@ static void test_resume(void **state)
         free(text);
     }
     lengths[0].length = 100000; /* longer than the file is */
-    assert_int_equal(ghl_metrics_open(temporary_path("parts"), NULL, false, 2, lengths, &other), GHL_RUN);
+    assert_int_equal(ghl_metrics_open(temporary_path("parts"), NULL, "", 2, lengths, &other), GHL_RUN);
     assert_non_null(strstr(ghl_error_message(), "parts/"));
 }
 
@@ -192,7 +192,7 @@ static void test_refused_writes(void **state)
     (void)state;
     temporary_make_folder("refused");
     temporary_make_folder("refused/metrics.csv");
-    assert_int_equal(ghl_metrics_open(temporary_path("refused"), NULL, false, 0, NULL, &none), GHL_RUN);
+    assert_int_equal(ghl_metrics_open(temporary_path("refused"), NULL, "", 0, NULL, &none), GHL_RUN);
     assert_non_null(strstr(ghl_error_message(), "metrics.csv"));
     assert_null(none);
     temporary_remove("refused/metrics.csv");

@@ -7,15 +7,19 @@
 
 #include "metric/sinks.h"
 
-static const char head[] = "epoch,step,train_loss,train_top1,test_loss,test_top1,test_top5,best_top1,lr\n";
-static const char phases_head[] = "epoch,step,train_loss,train_top1,test_loss,test_top1,test_top5,best_top1,lr,phase\n";
+static const char head[] = "epoch,step,train_loss,train_top1,test_loss,test_top1,test_top5,best_top1,lr";
 
 static ghl_status csv_open(const ghl_sink_place *place, void **self)
 {
     ghl_appender *a;
+    ghl_text text = {0};
 
     GHL_TRY(GHL_NEW(a, 1));
-    ghl_status status = ghl_appender_open(a, place->folder, "metrics.csv", place->length, place->phases ? phases_head : head);
+    ghl_text_add(&text, "%s%s\n", head, place->columns);
+    ghl_status status = ghl_text_end(&text);
+    if (status == GHL_OK)
+        status = ghl_appender_open(a, place->folder, "metrics.csv", place->length, text.data);
+    ghl_text_release(&text);
     if (status != GHL_OK) {
         ghl_appender_release(a);
         free(a);

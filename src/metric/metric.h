@@ -50,7 +50,7 @@ typedef struct ghl_sink_length {
 typedef struct ghl_sink_place {
     const char *folder;   /* the run folder, exists */
     const ghl_host *host; /* may be NULL: then nothing is shown */
-    bool phases;          /* rows have the name of a phase */
+    const char *columns;  /* of metrics.csv behind the fixed ones, ",NAME" for each; "": none */
     int64_t length;       /* of the sink's file: cut back to it; 0: start anew */
 } ghl_sink_place;
 
@@ -72,9 +72,9 @@ extern ghl_registry ghl_sinks;
 
 typedef struct ghl_metrics ghl_metrics;
 
-/* Opens every sink. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all of them).
+/* Opens every sink; columns as in ghl_sink_place. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all of them).
  * GHL_RUN where a file cannot be written or is shorter than its length. */
-ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, bool phases, int n, const ghl_sink_length *lengths,
+ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, const char *columns, int n, const ghl_sink_length *lengths,
                             ghl_metrics **out);
 /* Each hands the row to every sink, also after one has failed, and returns the first failure. */
 ghl_status ghl_metrics_progress(ghl_metrics *metrics, const ghl_step_row *row); /* cheap: call it as often as figures are known */

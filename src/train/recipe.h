@@ -83,6 +83,7 @@ struct ghl_recipe {
 /* A recipe without phases is its own and only one. */
 int ghl_recipe_phases(const ghl_recipe *recipe);
 const ghl_recipe *ghl_recipe_phase_at(const ghl_recipe *recipe, int i);
+void ghl_recipe_hold_out(ghl_recipe *recipe, int64_t images); /* data.holdout, in every phase */
 int64_t ghl_recipe_epochs(const ghl_recipe *recipe, int n); /* of the first n phases */
 /* One line a key: name, type, range, default, help; for `ghl help recipe`. */
 void ghl_recipe_help(ghl_text *text);

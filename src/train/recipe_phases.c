@@ -55,6 +55,13 @@ int64_t ghl_recipe_epochs(const ghl_recipe *recipe, int n)
     return sum;
 }
 
+void ghl_recipe_hold_out(ghl_recipe *recipe, int64_t images)
+{
+    recipe->data.holdout = images;
+    for (int i = 0; i < recipe->n_phases; i++)
+        recipe->phases[i]->data.holdout = images;
+}
+
 /* The number of the phase that the `length` first bytes of `name` are the name or the number of, or -1. */
 static int find_phase(const ghl_recipe *recipe, const char *name, size_t length)
 {

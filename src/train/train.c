@@ -138,7 +138,7 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
         GHL_TRY(ghl_training_restore(t, state));
         n = ghl_training_lengths(state, 16, lengths);
     }
-    GHL_TRY(ghl_metrics_open(t->folder, t->host, t->recipe->n_phases > 0, n, lengths, &t->metrics));
+    GHL_TRY(ghl_metrics_open(t->folder, t->host, t->recipe->n_phases > 0 ? ",phase" : "", n, lengths, &t->metrics));
     GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);
 }
