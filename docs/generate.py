@@ -15,7 +15,8 @@ HEAD = """# Recipes
 
 A recipe is a YAML file that says everything about a training. Every key has a type, a range, a default and a line of help; an unknown key or
 a value out of range is refused with file, line and column. `key.path=value` on the command line overrides any of them. This page is
-what `ghl help recipe` and `ghl help NAME` print (`docs/generate.py` writes it); [recipes/](../recipes) holds complete ones.
+what `ghl help recipe` and `ghl help NAME` print (`docs/generate.py` writes it); [recipes/](../recipes) holds complete ones, and
+[phases.md](phases.md) says how a training comes in phases.
 
 ## Keys
 

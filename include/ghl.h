@@ -83,6 +83,9 @@ GHL_API ghl_status ghl_recipe_load(const char *path, int n, const char *const *o
 /* The same from text; `name` stands in messages for the file. */
 GHL_API ghl_status ghl_recipe_parse(const char *text, const char *name, int n, const char *const *overrides, ghl_recipe **out);
 GHL_API char *ghl_recipe_text(const ghl_recipe *recipe); /* resolved, every default written out; NULL without memory */
+/* One of its phases, by name or number ("0"), for plan, bench and trace, which take the first where they get the whole; of a recipe without
+ * phases itself. NULL: the first. Lives as long as the recipe. */
+GHL_API ghl_status ghl_recipe_phase(const ghl_recipe *recipe, const char *name, const ghl_recipe **out);
 GHL_API void ghl_recipe_free(ghl_recipe *recipe);
 
 /* ---- Commands -------------------------------------------------------------------------------------------------------------- */

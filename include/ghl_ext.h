@@ -296,6 +296,7 @@ typedef enum ghl_external {
     GHL_EXTERNAL_CLOCK,   /* i64 [1,1,1,8] */
     GHL_EXTERNAL_RATES,   /* f32 [1,1,1,G] */
     GHL_EXTERNAL_RESULT,  /* f64 [1,1,1,8], written */
+    GHL_EXTERNAL_FEATURES, /* what a node puts out, of a program that begins or ends there: read or written */
     GHL_EXTERNAL_COUNT
 } ghl_external;
 
@@ -316,7 +317,7 @@ GHL_API ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attribute
 GHL_API ghl_tensor ghl_emit_view(ghl_emitter *em, ghl_tensor t, ghl_shape shape); /* same elements, other shape, no call */
 GHL_API ghl_shape ghl_emit_shape(const ghl_emitter *em, ghl_tensor t);
 GHL_API ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which);
-GHL_API bool ghl_emit_training(const ghl_emitter *em); /* training, not evaluation */
+GHL_API bool ghl_emit_training(const ghl_emitter *em); /* training, not evaluation, nor a frozen node that is to be as in evaluation */
 GHL_API bool ghl_emit_dropout(const ghl_emitter *em);  /* dropout is on */
 GHL_API bool ghl_emit_frozen(const ghl_emitter *em, const ghl_node *node); /* the node's `norm` row is frozen: running statistics */
 GHL_API uint64_t ghl_emit_seed(const ghl_emitter *em);
@@ -403,7 +404,7 @@ typedef struct ghl_model {
 typedef struct ghl_images {
     int64_t count, height, width, channels, classes;
     uint8_t *pixels;     /* [count,height,width,channels], malloc'ed */
-    int32_t *labels;     /* [count], malloc'ed */
+    int32_t *labels;     /* [count], malloc'ed; NULL: the images have none */
     char **class_names;  /* [classes] or NULL, malloc'ed */
 } ghl_images;
 typedef struct ghl_data_format {

@@ -249,6 +249,9 @@ const ghl_case ghl_cases[] = {
     CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
     CONV(conv_backward_weights_pair, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("r"))
     CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, ZERO("e"))
+    CONV(conv_backward_weights, 13, 1, 1, 1100, 17, 1, 1, 1, 0)
+    CONV(conv_backward_weights, 5, 1, 1, 40, 10, 1, 1, 1, 0, INFINITE("x"))
+    CONV(conv_backward_weights, 5, 1, 1, 40, 3, 1, 1, 1, 0, IS_NAN("e"))
 
     POOLS(1, 1, 1, 1, 1, 1, 1, 1, 0)
     POOLS(2, 4, 4, 3, 1, 2, 2, 2, 0)

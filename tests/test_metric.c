@@ -16,18 +16,18 @@
 #include "metric/metric.h"
 #include "support_files.h"
 
-static const ghl_epoch_row epoch_row = {.epoch = 1, .epochs = 3, .step = 782, .train_loss = 1.5, .train_top1 = 45.125, .tested = true,
-                                        .test_loss = 1.25, .test_top1 = 55.5, .test_top5 = 95, .best_top1 = 55.5, .best = true,
-                                        .lr = 0.1, .images_per_s = 1234};
+static const ghl_epoch_row epoch_row = {.epoch = 1, .epochs = 3, .step = 782, .scored = true, .train_loss = 1.5, .train_top1 = 45.125,
+                                        .tested = true, .test_loss = 1.25, .test_top1 = 55.5, .test_top5 = 95, .best_top1 = 55.5,
+                                        .best = true, .lr = 0.1, .images_per_s = 1234};
 static const ghl_step_row step_row = {.step = 100, .epoch = 1, .epochs = 3, .epoch_images = 6400, .epoch_all = 50000,
-                                      .images_left = 143600, .loss = 2.25, .top1 = 12.5, .images_per_s = 1000,
+                                      .images_left = 143600, .scored = true, .loss = 2.25, .top1 = 12.5, .images_per_s = 1000,
                                       .wait_percent = 0.5, .elapsed_s = 6.4};
 
 static ghl_metrics *open_metrics(const char *folder, const ghl_host *host, int n, const ghl_sink_length *lengths)
 {
     ghl_metrics *m;
 
-    assert_int_equal(ghl_metrics_open(temporary_path(folder), host, n, lengths, &m), GHL_OK);
+    assert_int_equal(ghl_metrics_open(temporary_path(folder), host, "", n, lengths, &m), GHL_OK);
     return m;
 }
 
@@ -180,7 +180,7 @@ static void test_resume(void **state)
         free(text);
     }
     lengths[0].length = 100000; /* longer than the file is */
-    assert_int_equal(ghl_metrics_open(temporary_path("parts"), NULL, 2, lengths, &other), GHL_RUN);
+    assert_int_equal(ghl_metrics_open(temporary_path("parts"), NULL, "", 2, lengths, &other), GHL_RUN);
     assert_non_null(strstr(ghl_error_message(), "parts/"));
 }
 
@@ -192,7 +192,7 @@ static void test_refused_writes(void **state)
     (void)state;
     temporary_make_folder("refused");
     temporary_make_folder("refused/metrics.csv");
-    assert_int_equal(ghl_metrics_open(temporary_path("refused"), NULL, 0, NULL, &none), GHL_RUN);
+    assert_int_equal(ghl_metrics_open(temporary_path("refused"), NULL, "", 0, NULL, &none), GHL_RUN);
     assert_non_null(strstr(ghl_error_message(), "metrics.csv"));
     assert_null(none);
     temporary_remove("refused/metrics.csv");

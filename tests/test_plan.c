@@ -124,7 +124,8 @@ static void end(fixture *f)
 static void step(fixture *f)
 {
     int64_t ticket;
-    OK(ghl_plan_run(f->plan, f->program, &(ghl_step){f->images, f->labels, f->samples, f->clock, f->rates, f->result}, NULL, &ticket));
+    OK(ghl_plan_run(f->plan, f->program, &(ghl_step){f->images, f->labels, f->samples, f->clock, f->rates, f->result,
+                                                       NULL}, NULL, &ticket));
     OK(ghl_plan_wait(f->plan, ticket));
     f->clock[GHL_CLOCK_STEP]++;
 }
@@ -282,7 +283,7 @@ static void check_nan(ghl_nan_policy policy)
     assert_true(f.result[GHL_RESULT_OK] == 0);
     read_states(&f, after);
     assert_states_equal(before, after); /* not one bit of state */
-    ghl_step again = {f.images, f.labels, f.samples, f.clock, f.rates, f.result};
+    ghl_step again = {f.images, f.labels, f.samples, f.clock, f.rates, f.result, NULL};
     assert_int_equal(ghl_plan_diagnose(f.plan, f.program, &again), GHL_NAN);
     assert_non_null(strstr(ghl_error_message(), "conv2.weight"));
     assert_non_null(strstr(ghl_error_message(), "step 2"));
@@ -315,7 +316,7 @@ static void test_nan_policies(void **unused)
         assert_true(f.result[GHL_RESULT_OK] == 0);
         for (int i = 0; i < ghl_plan_states(f.plan); i++)
             OK(ghl_plan_write(f.plan, i, before[i].bytes));
-        OK(ghl_plan_run(f.plan, f.program, &(ghl_step){f.images, f.labels, f.samples, f.clock, f.rates, f.result}, NULL, &ticket));
+        OK(ghl_plan_run(f.plan, f.program, &(ghl_step){f.images, f.labels, f.samples, f.clock, f.rates, f.result, NULL}, NULL, &ticket));
         OK(ghl_plan_wait(f.plan, ticket));
         read_states(&f, after);
         assert_true(f.result[GHL_RESULT_OK] == (policy == GHL_NAN_SKIP));
@@ -342,10 +343,10 @@ static void test_programs_share(void **unused)
     double result[GHL_RESULT_SIZE], again[GHL_RESULT_SIZE];
     int64_t ticket;
     f.clock[GHL_CLOCK_COUNT] = BATCH - 1; /* the last image is padding */
-    OK(ghl_plan_run(f.plan, evaluation, &(ghl_step){f.images, f.labels, f.samples, f.clock, NULL, result}, NULL, &ticket));
+    OK(ghl_plan_run(f.plan, evaluation, &(ghl_step){f.images, f.labels, f.samples, f.clock, NULL, result, NULL}, NULL, &ticket));
     OK(ghl_plan_wait(f.plan, ticket));
     memset(f.images + (BATCH - 1) * SIDE * SIDE * 3, 0, SIDE * SIDE * 3);
-    OK(ghl_plan_run(f.plan, evaluation, &(ghl_step){f.images, f.labels, f.samples, f.clock, NULL, again}, NULL, &ticket));
+    OK(ghl_plan_run(f.plan, evaluation, &(ghl_step){f.images, f.labels, f.samples, f.clock, NULL, again, NULL}, NULL, &ticket));
     OK(ghl_plan_wait(f.plan, ticket));
     assert_true(result[GHL_RESULT_COUNT] == BATCH - 1);
     assert_memory_equal(result, again, 4 * sizeof *result);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -298,6 +299,36 @@ ghl_status ghl_file_remove(const char *path)
     if (unlink(path) != 0 && errno != ENOENT)
         return fail_errno(GHL_RUN, "remove", path, errno);
     return GHL_OK;
+}
+
+ghl_status ghl_file_map(const char *path, size_t size, bool *found, void **memory)
+{
+    *memory = NULL;
+    *found = ghl_file_size(path) == (int64_t)size;
+    const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (*found ? 0 : O_TRUNC), 0666);
+    if (descriptor < 0)
+        return fail_errno(GHL_RUN, "write", path, errno);
+    const int full = *found ? 0 : posix_fallocate(descriptor, 0, (off_t)size);
+    void *mapped = full == 0 ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) : MAP_FAILED;
+    const int error = full != 0 ? full : errno;
+    close(descriptor);
+    if (mapped != MAP_FAILED) {
+        *memory = mapped;
+        return GHL_OK;
+    }
+    if (!*found)
+        unlink(path);
+    return fail_errno(GHL_RUN, full != 0 ? "make room for" : "map", path, error);
+}
+
+ghl_status ghl_file_map_sync(void *memory, size_t size)
+{
+    return msync(memory, size, MS_SYNC) == 0 ? GHL_OK : fail_errno(GHL_RUN, "write", "a mapped file", errno);
+}
+
+void ghl_file_unmap(void *memory, size_t size)
+{
+    munmap(memory, size);
 }
 
 bool ghl_file_exists(const char *path)

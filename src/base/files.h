@@ -19,6 +19,11 @@ ghl_status ghl_file_append(const char *path, const void *data, size_t size); /* 
 ghl_status ghl_file_sync(const char *path);                                /* what was appended is on the disk; GHL_RUN */
 ghl_status ghl_file_truncate(const char *path, int64_t length);             /* GHL_RUN when shorter than length */
 ghl_status ghl_file_remove(const char *path); /* one that does not exist is fine; GHL_RUN */
+/* The file as memory, of exactly that size: *found where it was that before, else made anew, with room on the disk (GHL_RUN where there is
+ * none). What is written to the memory goes to the file; sync waits until it has. */
+ghl_status ghl_file_map(const char *path, size_t size, bool *found, void **memory);
+ghl_status ghl_file_map_sync(void *memory, size_t size);
+void ghl_file_unmap(void *memory, size_t size);
 bool ghl_file_exists(const char *path);
 int64_t ghl_file_size(const char *path); /* -1: none */
 ghl_status ghl_folder_make(const char *path); /* with its parents */

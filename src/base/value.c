@@ -404,6 +404,36 @@ ghl_status ghl_value_fail_key(const ghl_value *map, int i, const char *hint, con
     return GHL_RECIPE;
 }
 
+void ghl_value_remove(ghl_value *map, const char *key)
+{
+    const int i = find_key(map, key, strlen(key));
+    if (i < 0)
+        return;
+    ghl_value_free(map->items[i]);
+    free(map->keys[i]);
+    for (int k = i + 1; k < map->count; k++) {
+        map->items[k - 1] = map->items[k];
+        map->keys[k - 1] = map->keys[k];
+        map->key_lines[k - 1] = map->key_lines[k];
+        map->key_columns[k - 1] = map->key_columns[k];
+    }
+    map->count--;
+}
+
+ghl_status ghl_value_set(ghl_value *map, const char *key, const ghl_value *value)
+{
+    ghl_value *copy = NULL;
+    char *name = NULL;
+    GHL_TRY(ghl_value_copy(value, &copy));
+    ghl_status status = ghl_copy_text(key, &name);
+    if (status != GHL_OK) {
+        ghl_value_free(copy);
+        return status;
+    }
+    ghl_value_remove(map, key);
+    return value_add(map, name, value->line, value->column, copy);
+}
+
 /* ---- Overrides ---- */
 
 static const char override_origin[] = "command line";

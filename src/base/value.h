@@ -32,6 +32,9 @@ ghl_status ghl_value_parse_flow(const char *text, const char *origin, ghl_value 
 ghl_status ghl_value_override(ghl_value *map, const char *assignment);
 const ghl_value *ghl_value_find(const ghl_value *map, const char *key); /* NULL: absent */
 ghl_status ghl_value_copy(const ghl_value *value, ghl_value **out);
+/* A copy of `value` in the place of the map's key, or as a new one; the key taken away, where there is one. */
+ghl_status ghl_value_set(ghl_value *map, const char *key, const ghl_value *value);
+void ghl_value_remove(ghl_value *map, const char *key);
 void ghl_value_free(ghl_value *value);
 /* GHL_RECIPE: "origin:line:column: message". */
 ghl_status ghl_value_fail(const ghl_value *value, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));

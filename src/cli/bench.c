@@ -12,12 +12,19 @@ static const struct argp_option options[] = {
     {.name = "steps", .key = OPTION_STEPS, .arg = "K", .doc = "Measured steps (default: as many as make the figures steady)"},
     {.name = "profile", .key = OPTION_PROFILE, .doc = "A row for each operation of the step"},
     {.name = "json", .key = OPTION_JSON, .doc = "Print one JSON object"},
+    GHL_CLI_PHASE_OPTION,
     {0},
 };
 
+typedef struct arguments {
+    ghl_bench_options options;
+    const char *phase;
+} arguments;
+
 static error_t take(int key, char *argument, void *to)
 {
-    ghl_bench_options *o = to;
+    arguments *a = to;
+    ghl_bench_options *o = &a->options;
 
     switch (key) {
     case OPTION_STEPS:
@@ -28,6 +35,9 @@ static error_t take(int key, char *argument, void *to)
         return 0;
     case OPTION_JSON:
         o->json = true;
+        return 0;
+    case GHL_CLI_PHASE:
+        a->phase = argument;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -43,14 +53,17 @@ static int run(int argc, char **argv)
         .take = take,
         .settings = true,
     };
-    ghl_bench_options o = {0};
+    arguments a = {0};
     ghl_recipe *recipe;
+    const ghl_recipe *phase;
     ghl_cli_words words;
 
-    ghl_cli_parse(&ghl_command_bench, &syntax, argc, argv, &o, &words);
+    ghl_cli_parse(&ghl_command_bench, &syntax, argc, argv, &a, &words);
     ghl_status status = ghl_cli_recipe(&words, &recipe);
     if (status == GHL_OK) {
-        status = ghl_bench(recipe, &o, ghl_cli_host());
+        status = ghl_recipe_phase(recipe, a.phase, &phase);
+        if (status == GHL_OK)
+            status = ghl_bench(phase, &a.options, ghl_cli_host());
         ghl_recipe_free(recipe);
     }
     free(words.settings);

@@ -56,6 +56,9 @@ const ghl_host *ghl_cli_host(void);
 void ghl_cli_catch_signals(void);
 /* Says what failed, if anything, on standard error; checks that standard output took everything. Returns the exit status. */
 int ghl_cli_finish(ghl_status status);
+/* For commands that look at one phase of a recipe; `take` gets the key. */
+enum { GHL_CLI_PHASE = 512 };
+#define GHL_CLI_PHASE_OPTION {.name = "phase", .key = GHL_CLI_PHASE, .arg = "NAME", .doc = "Of a recipe with phases (default: the first)"}
 /* Reads a recipe with the command line's settings. */
 ghl_status ghl_cli_recipe(const ghl_cli_words *words, ghl_recipe **out);
 

@@ -15,12 +15,19 @@ static const struct argp_option options[] = {
     {.name = "fused", .key = OPTION_FUSED, .doc = "Run the program as trained; fewer tensors are named"},
     {.name = "dropout", .key = OPTION_DROPOUT, .doc = "Leave dropout on"},
     {.name = "grad", .key = OPTION_GRAD, .doc = "Gradients of every weight, also where no rule asks for them"},
+    GHL_CLI_PHASE_OPTION,
     {0},
 };
 
+typedef struct arguments {
+    ghl_trace_options options;
+    const char *phase;
+} arguments;
+
 static error_t take(int key, char *argument, void *to)
 {
-    ghl_trace_options *o = to;
+    arguments *a = to;
+    ghl_trace_options *o = &a->options;
 
     switch (key) {
     case OPTION_INPUT:
@@ -41,6 +48,9 @@ static error_t take(int key, char *argument, void *to)
     case OPTION_GRAD:
         o->grad = true;
         return 0;
+    case GHL_CLI_PHASE:
+        a->phase = argument;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -56,16 +66,19 @@ static int run(int argc, char **argv)
         .take = take,
         .settings = true,
     };
-    ghl_trace_options o = {0};
+    arguments a = {0};
     ghl_recipe *recipe;
+    const ghl_recipe *phase;
     ghl_cli_words words;
 
-    ghl_cli_parse(&ghl_command_trace, &syntax, argc, argv, &o, &words);
-    if (!o.output)
+    ghl_cli_parse(&ghl_command_trace, &syntax, argc, argv, &a, &words);
+    if (!a.options.output)
         ghl_cli_refuse("ghl trace RECIPE --output FILE", "trace: --output is missing");
     ghl_status status = ghl_cli_recipe(&words, &recipe);
     if (status == GHL_OK) {
-        status = ghl_trace(recipe, &o, ghl_cli_host());
+        status = ghl_recipe_phase(recipe, a.phase, &phase);
+        if (status == GHL_OK)
+            status = ghl_trace(phase, &a.options, ghl_cli_host());
         ghl_recipe_free(recipe);
     }
     free(words.settings);

@@ -153,6 +153,9 @@ static void separate(ghl_images *train, const bool *marked, ghl_images *held)
 
 static ghl_status hold_out(ghl_images *train, ghl_images *test, int64_t holdout)
 {
+    if (train->labels == NULL)
+        return ghl_fail(GHL_DATA, "set data.holdout=0", "data.holdout=%lld, but the training images have no labels to judge by",
+                        (long long)holdout);
     if (holdout >= train->count)
         return ghl_fail(GHL_DATA, "hold out fewer images", "data.holdout=%lld of %lld training images leaves none to learn from",
                         (long long)holdout, (long long)train->count);

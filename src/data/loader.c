@@ -62,7 +62,8 @@ static void fill_batch(const ghl_loader *loader, int64_t phase, ghl_slot *slot)
         int64_t sample = s->shuffle ? ghl_order_sample(s->seed, phase, slot->epoch, position, s->images->count) : position;
         memcpy(slot->images + (size_t)i * loader->image_bytes, s->images->pixels + (size_t)sample * loader->image_bytes,
                loader->image_bytes);
-        slot->labels[i] = s->images->labels[sample];
+        if (s->images->labels != NULL)
+            slot->labels[i] = s->images->labels[sample];
         slot->samples[i] = sample;
     }
 }

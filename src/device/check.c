@@ -239,7 +239,7 @@ static const struct {
     [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC ?buffer=KRSC", check_sgd},
     [GHL_OP_sgd_product] = {"ok:i32=1111 rates=111G x:act=NRSC e:act=N11K > w=KRSC ?buffer=KRSC", check_sgd},
     [GHL_OP_adam] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC m=KRSC v=KRSC step=1111", check_adam},
-    [GHL_OP_report] = {"ok:i32=1111 score:f64=1114 > result:f64=1118", NULL},
+    [GHL_OP_report] = {"ok:i32=1111 ?score:f64=1114 > result:f64=1118", NULL},
 };
 _Static_assert(sizeof rows / sizeof rows[0] == GHL_OP_COUNT, "every op has a signature");
 

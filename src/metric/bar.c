@@ -80,7 +80,10 @@ static void compose(const ghl_step_row *row, int columns, ghl_text *text)
     ghl_time_print(row->images_per_s > 0 ? (double)row->images_left / row->images_per_s : -1, left);
     int used = snprintf(before, sizeof before, "epoch %lld/%lld %3.0f%%", (long long)row->epoch, (long long)row->epochs,
                         floor(100 * share));
-    snprintf(parts[0], sizeof parts[0], "  loss %.3f  top1 %.1f%%", row->loss, row->top1);
+    if (row->scored)
+        snprintf(parts[0], sizeof parts[0], "  loss %.3f  top1 %.1f%%", row->loss, row->top1);
+    else
+        snprintf(parts[0], sizeof parts[0], "  without labels");
     snprintf(parts[1], sizeof parts[1], "  ETA %s", left);
     snprintf(parts[2], sizeof parts[2], "  %.0f images/s", row->images_per_s);
     while (shown < 3 && used + (int)strlen(parts[shown]) < columns)
@@ -124,8 +127,11 @@ static ghl_status bar_epoch(void *self, const ghl_epoch_row *row)
     if (!b->host || !b->host->log)
         return GHL_OK;
     wipe(b);
-    ghl_text_add(&text, "epoch %lld/%lld  step %lld  train loss %.4f top1 %.2f%%", (long long)row->epoch, (long long)row->epochs,
-                 (long long)row->step, row->train_loss, row->train_top1);
+    ghl_text_add(&text, "epoch %lld/%lld  step %lld", (long long)row->epoch, (long long)row->epochs, (long long)row->step);
+    if (row->phase != NULL)
+        ghl_text_add(&text, "  %s", row->phase);
+    if (row->scored)
+        ghl_text_add(&text, "  train loss %.4f top1 %.2f%%", row->train_loss, row->train_top1);
     if (row->tested)
         ghl_text_add(&text, "  test loss %.4f top1 %.2f%%%s best %.2f%%", row->test_loss, row->test_top1, row->best ? " *" : "",
                      row->best_top1);

@@ -7,14 +7,19 @@
 
 #include "metric/sinks.h"
 
-static const char head[] = "epoch,step,train_loss,train_top1,test_loss,test_top1,test_top5,best_top1,lr\n";
+static const char head[] = "epoch,step,train_loss,train_top1,test_loss,test_top1,test_top5,best_top1,lr";
 
 static ghl_status csv_open(const ghl_sink_place *place, void **self)
 {
     ghl_appender *a;
+    ghl_text text = {0};
 
     GHL_TRY(GHL_NEW(a, 1));
-    ghl_status status = ghl_appender_open(a, place->folder, "metrics.csv", place->length, head);
+    ghl_text_add(&text, "%s%s\n", head, place->columns);
+    ghl_status status = ghl_text_end(&text);
+    if (status == GHL_OK)
+        status = ghl_appender_open(a, place->folder, "metrics.csv", place->length, text.data);
+    ghl_text_release(&text);
     if (status != GHL_OK) {
         ghl_appender_release(a);
         free(a);
@@ -42,8 +47,12 @@ static ghl_status csv_epoch(void *self, const ghl_epoch_row *row)
     ghl_text text = {0};
 
     ghl_text_add(&text, "%lld,%lld", (long long)row->epoch, (long long)row->step);
-    add_figure(&text, row->train_loss, 6);
-    add_figure(&text, row->train_top1, 4);
+    if (row->scored) {
+        add_figure(&text, row->train_loss, 6);
+        add_figure(&text, row->train_top1, 4);
+    } else {
+        ghl_text_add(&text, ",,");
+    }
     if (row->tested) {
         add_figure(&text, row->test_loss, 6);
         add_figure(&text, row->test_top1, 4);
@@ -51,10 +60,13 @@ static ghl_status csv_epoch(void *self, const ghl_epoch_row *row)
     } else {
         ghl_text_add(&text, ",,,");
     }
-    add_figure(&text, row->best_top1, 4);
+    if (row->tested || row->best_top1 > 0)
+        add_figure(&text, row->best_top1, 4);
+    else
+        ghl_text_add(&text, ",");
     ghl_text_add(&text, ",");
     ghl_text_real(&text, row->lr);
-    ghl_text_add(&text, "\n");
+    ghl_text_add(&text, "%s%s\n", row->phase != NULL ? "," : "", row->phase != NULL ? row->phase : "");
     return ghl_appender_write(self, &text);
 }
 

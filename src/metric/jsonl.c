@@ -44,20 +44,6 @@ static void add_clock_figure(ghl_text *text, const char *key, double value, int 
     ghl_text_add(text, ", \"%s\": %*.*f", key, width, decimals, value);
 }
 
-static ghl_status jsonl_step(void *self, const ghl_step_row *row)
-{
-    ghl_text text = {0};
-
-    ghl_text_add(&text, "{\"step\": %lld, \"epoch\": %lld", (long long)row->step, (long long)row->epoch);
-    add_figure(&text, "loss", row->loss);
-    add_figure(&text, "top1", row->top1);
-    add_clock_figure(&text, "images_per_s", row->images_per_s, 12, 1);
-    add_clock_figure(&text, "wait_percent", row->wait_percent, 6, 2);
-    add_clock_figure(&text, "elapsed_s", row->elapsed_s, 14, 3);
-    ghl_text_add(&text, "}\n");
-    return ghl_appender_write(self, &text);
-}
-
 static void add_quoted(ghl_text *text, const char *s)
 {
     ghl_text_add(text, "\"");
@@ -70,6 +56,24 @@ static void add_quoted(ghl_text *text, const char *s)
             ghl_text_append(text, s, 1);
     }
     ghl_text_add(text, "\"");
+}
+
+static ghl_status jsonl_step(void *self, const ghl_step_row *row)
+{
+    ghl_text text = {0};
+
+    ghl_text_add(&text, "{\"step\": %lld, \"epoch\": %lld", (long long)row->step, (long long)row->epoch);
+    if (row->phase != NULL) {
+        ghl_text_add(&text, ", \"phase\": ");
+        add_quoted(&text, row->phase);
+    }
+    add_figure(&text, "loss", row->loss);
+    add_figure(&text, "top1", row->top1);
+    add_clock_figure(&text, "images_per_s", row->images_per_s, 12, 1);
+    add_clock_figure(&text, "wait_percent", row->wait_percent, 6, 2);
+    add_clock_figure(&text, "elapsed_s", row->elapsed_s, 14, 3);
+    ghl_text_add(&text, "}\n");
+    return ghl_appender_write(self, &text);
 }
 
 static ghl_status jsonl_note(void *self, int64_t step, const char *note)

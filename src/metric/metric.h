@@ -17,6 +17,8 @@
 typedef struct ghl_epoch_row {
     int64_t epoch, epochs;         /* finished ones, all */
     int64_t step;                  /* finished steps */
+    const char *phase;             /* of a run with phases */
+    bool scored;                   /* false: training without a loss, the two figures of it are not measured, their fields stay empty */
     double train_loss, train_top1; /* mean over the epoch's images; accuracies are per cent */
     bool tested;                   /* false: the three test figures were not measured, their fields stay empty */
     double test_loss, test_top1, test_top5;
@@ -30,7 +32,9 @@ typedef struct ghl_step_row {
     int64_t step;                    /* finished steps */
     int64_t epoch, epochs;           /* under way (1-based), all */
     int64_t epoch_images, epoch_all; /* done and all images of the epoch */
-    int64_t images_left;             /* of the whole training, for the time that is left */
+    int64_t images_left;             /* of the training, or of its phase, for the time that is left */
+    const char *phase;               /* of a run with phases; NULL: it has none */
+    bool scored;                     /* false: training without a loss and its accuracy */
     double loss, top1;               /* means over the steps since the last row; per cent */
     double images_per_s;             /* since the last row */
     double wait_percent;             /* share of the time in which the step waited for the loader */
@@ -46,6 +50,7 @@ typedef struct ghl_sink_length {
 typedef struct ghl_sink_place {
     const char *folder;   /* the run folder, exists */
     const ghl_host *host; /* may be NULL: then nothing is shown */
+    const char *columns;  /* of metrics.csv behind the fixed ones, ",NAME" for each; "": none */
     int64_t length;       /* of the sink's file: cut back to it; 0: start anew */
 } ghl_sink_place;
 
@@ -67,9 +72,10 @@ extern ghl_registry ghl_sinks;
 
 typedef struct ghl_metrics ghl_metrics;
 
-/* Opens every sink. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all of them).
+/* Opens every sink; columns as in ghl_sink_place. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all of them).
  * GHL_RUN where a file cannot be written or is shorter than its length. */
-ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, int n, const ghl_sink_length *lengths, ghl_metrics **out);
+ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, const char *columns, int n, const ghl_sink_length *lengths,
+                            ghl_metrics **out);
 /* Each hands the row to every sink, also after one has failed, and returns the first failure. */
 ghl_status ghl_metrics_progress(ghl_metrics *metrics, const ghl_step_row *row); /* cheap: call it as often as figures are known */
 ghl_status ghl_metrics_step(ghl_metrics *metrics, const ghl_step_row *row);

@@ -34,7 +34,8 @@ static int64_t find_length(const char *name, int n, const ghl_sink_length *lengt
     return 0;
 }
 
-ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, int n, const ghl_sink_length *lengths, ghl_metrics **out)
+ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, const char *columns, int n, const ghl_sink_length *lengths,
+                            ghl_metrics **out)
 {
     ghl_metrics *m;
     ghl_status status = GHL_OK;
@@ -43,7 +44,8 @@ ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, int n, con
     GHL_TRY(GHL_NEW(m, 1));
     const ghl_sink *sink;
     for (int i = 0; status == GHL_OK && (sink = (const ghl_sink *)ghl_registry_at(&ghl_sinks, i)); i++) {
-        ghl_sink_place place = {.folder = folder, .host = host, .length = find_length(sink->name, n, lengths)};
+        ghl_sink_place place = {.folder = folder, .host = host, .columns = columns,
+                                .length = find_length(sink->name, n, lengths)};
         status = GHL_GROW(m->sinks, m->capacity, m->count + 1);
         if (status != GHL_OK)
             break;

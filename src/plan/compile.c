@@ -13,22 +13,33 @@ static const ghl_node *node_at(const ghl_emitter *em, int i)
     return i < em->plan->net->count ? em->plan->net->nodes[i] : em->plan->loss;
 }
 
+/* The images, or what stands for a node's output; nothing before it. */
+static ghl_tensor emit_node(ghl_emitter *em, const ghl_node *node)
+{
+    ghl_tensor in[GHL_NODE_INPUTS] = {GHL_NONE, GHL_NONE, GHL_NONE, GHL_NONE};
+    if (node->index < em->settings.first)
+        return GHL_NONE;
+    if (em->settings.first > 0 && node->index == em->settings.first)
+        return ghl_emit_external(em, GHL_EXTERNAL_FEATURES);
+    for (int k = 0; k < node->n_inputs; k++)
+        in[k] = em->outputs[node->inputs[k]];
+    return node->kind->forward(em, node, in);
+}
+
 static void emit_forward(ghl_emitter *em)
 {
     const int count = em->plan->net->count;
-    for (int i = 0; i <= count && em->failure.status == GHL_OK; i++) {
+    for (int i = 0; i <= em->root && em->failure.status == GHL_OK; i++) {
         const ghl_node *node = node_at(em, i);
-        ghl_tensor in[GHL_NODE_INPUTS] = {GHL_NONE, GHL_NONE, GHL_NONE, GHL_NONE};
-        for (int k = 0; k < node->n_inputs; k++)
-            in[k] = em->outputs[node->inputs[k]];
         em->node = i;
         em->first_call[i] = em->n_calls;
         em->stage = i == 0 ? GHL_STAGE_INPUT : GHL_STAGE_FORWARD;
-        em->outputs[i] = node->kind->forward(em, node, in);
-        if (i < count && !em->settings.fused)
+        em->outputs[i] = emit_node(em, node);
+        if (i < count && !em->settings.fused && i >= em->settings.first)
             ghl_emitter_name(em, "out", node->name, em->outputs[i]);
     }
-    em->first_call[count + 1] = em->n_calls;
+    for (int i = em->root + 1; i <= count + 1; i++)
+        em->first_call[i] = em->n_calls;
 }
 
 /* Errors of a node's several readers add up. */
@@ -43,7 +54,7 @@ static void add_error(ghl_emitter *em, int node, ghl_tensor e)
 static void emit_backward(ghl_emitter *em)
 {
     int segment = em->n_segments - 1;
-    for (int i = em->plan->net->count; i > 0 && em->failure.status == GHL_OK; i--) {
+    for (int i = em->plan->net->count; i > em->settings.first && em->failure.status == GHL_OK; i--) {
         const ghl_node *node = node_at(em, i);
         if (segment >= 0 && i == em->segments[segment + 1] - 1)
             ghl_recompute_emit(em, segment--);
@@ -83,7 +94,7 @@ static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
 static void emit_vote(ghl_emitter *em)
 {
     const ghl_shape one = {1, 1, 1, 1};
-    const bool sticky = ghl_emit_training(em) && em->plan->settings.nan == GHL_NAN_STOP && !em->settings.no_commit;
+    const bool sticky = em->settings.purpose == GHL_TRAIN && em->plan->settings.nan == GHL_NAN_STOP && !em->settings.no_commit;
     ghl_tensor *flags = NULL;
     ghl_status status = GHL_NEW(flags, em->n_checked + 1);
     if (status != GHL_OK) {
@@ -117,7 +128,15 @@ static void emit_report(ghl_emitter *em, ghl_tensor score)
 {
     const ghl_tensor in[] = {em->ok, score}, result = ghl_emit_external(em, GHL_EXTERNAL_RESULT);
     em->stage = GHL_STAGE_COMMIT;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_report, .n_in = 2, .in = in, .n_out = 1, .states = &result}, NULL);
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_report, .n_in = score.id >= 0 ? 2 : 1, .in = in, .n_out = 1, .states = &result}, NULL);
+}
+
+/* What the program is for: a node's output. */
+static void emit_features(ghl_emitter *em)
+{
+    const ghl_tensor features = ghl_emit_external(em, GHL_EXTERNAL_FEATURES);
+    em->stage = GHL_STAGE_COMMIT;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_copy, .n_in = 1, .in = &em->outputs[em->root], .n_out = 1, .states = &features}, NULL);
 }
 
 static ghl_status emitter_open(ghl_emitter *em)
@@ -141,25 +160,114 @@ static ghl_status emitter_open(ghl_emitter *em)
     return GHL_OK;
 }
 
-ghl_status ghl_compile_emit(ghl_emitter *em)
+static ghl_status emit_all(ghl_emitter *em)
 {
     const ghl_net *net = em->plan->net;
+    const bool loss = em->root == net->count;
     GHL_TRY(emitter_open(em));
     emit_forward(em);
-    ghl_tensor score = em->failure.status == GHL_OK ? ghl_emit_kept(em, em->plan->loss, 1) : GHL_NONE;
+    ghl_tensor score = loss && em->failure.status == GHL_OK ? ghl_emit_kept(em, em->plan->loss, 1) : GHL_NONE;
     ghl_emitter_check(em, score);
-    if (ghl_emit_training(em)) {
-        emit_backward(em);
+    if (em->settings.purpose == GHL_TRAIN) {
+        if (loss)
+            emit_backward(em);
         em->stage = GHL_STAGE_UPDATE;
         for (int i = 0; i < net->weights && em->failure.status == GHL_OK; i++)
             ghl_emit_error(em, emit_rule(em, net->all[i]));
     }
     em->weight = NULL;
     em->stage = GHL_STAGE_UPDATE;
-    emit_vote(em);
-    emit_report(em, score);
+    if (em->settings.last > 0) {
+        emit_features(em);
+    } else {
+        emit_vote(em);
+        emit_report(em, score);
+    }
     return em->failure.status == GHL_OK ? GHL_OK : ghl_failure_raise(&em->failure);
 }
+
+static bool learns(const ghl_plan *plan, const ghl_weight *w)
+{
+    return w->role != GHL_BUFFER && plan->learning[w->index].rule != NULL && !plan->learning[w->index].rule->frozen;
+}
+
+/* The last node that learns, 0 where none does. */
+static int last_learner(const ghl_plan *plan)
+{
+    int last = 0;
+    for (int i = 0; i < plan->net->weights; i++)
+        if (learns(plan, plan->net->all[i]))
+            last = plan->net->all[i]->node;
+    return last;
+}
+
+ghl_status ghl_compile_emit(ghl_emitter *em)
+{
+    const ghl_emitter empty = *em;
+    const bool training = em->settings.purpose == GHL_TRAIN;
+    const int count = em->plan->net->count, named = training ? em->plan->settings.root : em->settings.last;
+    const int last = last_learner(em->plan);
+    em->root = named > 0 ? named : count;
+    GHL_TRY(emit_all(em));
+    if (named > 0 || !training || em->asked || last == 0)
+        return GHL_OK;
+    ghl_emitter_release(em); /* rules learn without an error: neither loss nor labels are needed, and nothing past the last of them */
+    *em = empty;
+    em->root = last;
+    return emit_all(em);
+}
+
+/* ---- What stays the same ------------------------------------------------------------------------------------------------------ */
+
+/* Of one image always the same: no weight of it learns, it commits nothing, and what it draws by the clock are at most the unchanged
+ * images. Statistics of a batch are committed to running ones. */
+static bool is_constant(const ghl_emitter *em, const ghl_node *node)
+{
+    for (int i = 0; i < node->n_weights; i++)
+        if (learns(em->plan, &node->weights[i]))
+            return false;
+    for (int i = 0; i < em->n_calls; i++) {
+        const ghl_emitted *call = &em->calls[i];
+        bool draws = node->index == 0 ? em->plan->settings.augment != 0 : call->stage == GHL_STAGE_COMMIT;
+        for (int k = 0; node->index > 0 && k < call->n_in; k++)
+            draws = draws || (call->in[k] >= 0 && em->records[call->in[k]].external == GHL_EXTERNAL_CLOCK);
+        if (call->node == node->index && call->weight == NULL && draws)
+            return false;
+    }
+    return true;
+}
+
+/* Does nothing past the node read what lies before it? And does that hold a matrix? */
+static bool is_cut(const ghl_net *net, int node)
+{
+    bool matrix = false;
+    for (int i = 0; i < net->weights; i++)
+        matrix = matrix || (net->all[i]->node <= node && net->all[i]->role == GHL_MATRIX);
+    for (int i = node + 1; i < net->count; i++)
+        for (int k = 0; k < net->nodes[i]->n_inputs; k++)
+            if (net->nodes[i]->inputs[k] < node)
+                return false;
+    return matrix;
+}
+
+ghl_status ghl_plan_constant(ghl_plan *plan, const ghl_program_settings *settings, int *node, bool *scored)
+{
+    ghl_emitter em = {.plan = plan, .settings = *settings};
+    int n = 0;
+    *node = 0;
+    ghl_status status = ghl_compile_emit(&em);
+    while (status == GHL_OK && n < plan->net->count && n < em.root && is_constant(&em, plan->net->nodes[n]))
+        n++;
+    while (--n > 0 && !is_cut(plan->net, n))
+        continue;
+    *scored = em.root == plan->net->count;
+    ghl_emitter_release(&em);
+    if (status == GHL_OK)
+        *node = n > 0 ? n : 0;
+    return status;
+}
+
+/* ---- Liveness ----------------------------------------------------------------------------------------------------------------- */
 
 static void need(ghl_emitter *em, int tensor)
 {

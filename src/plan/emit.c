@@ -127,6 +127,7 @@ ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which)
     if (failed(em) || em->externals[which].id >= 0)
         return em->externals[which];
     const ghl_shape image = em->plan->net->nodes[0]->shape;
+    const ghl_shape features = em->plan->net->nodes[em->settings.first + em->settings.last]->shape; /* one of them is 0 */
     const int64_t n = em->settings.batch;
     const struct { ghl_dtype dtype; ghl_shape shape; } table[GHL_EXTERNAL_COUNT] = {
         [GHL_EXTERNAL_IMAGES] = {em->settings.float_images ? GHL_F32 : GHL_U8, {n, image.h, image.w, image.c}},
@@ -135,6 +136,7 @@ ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which)
         [GHL_EXTERNAL_CLOCK] = {GHL_I64, {1, 1, 1, GHL_CLOCK_SIZE}},
         [GHL_EXTERNAL_RATES] = {GHL_F32, {1, 1, 1, em->plan->settings.groups}},
         [GHL_EXTERNAL_RESULT] = {GHL_F64, {1, 1, 1, GHL_RESULT_SIZE}},
+        [GHL_EXTERNAL_FEATURES] = {em->plan->settings.dtype, {n, features.h, features.w, features.c}},
     };
     int id = ghl_emitter_tensor(em, table[which].dtype, table[which].shape);
     if (id >= 0)

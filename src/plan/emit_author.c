@@ -10,7 +10,8 @@
 
 bool ghl_emit_training(const ghl_emitter *em)
 {
-    return em->settings.purpose == GHL_TRAIN;
+    const bool frozen = em->node > 0 && em->node <= em->plan->settings.frozen_to;
+    return em->settings.purpose == GHL_TRAIN && !frozen;
 }
 
 bool ghl_emit_dropout(const ghl_emitter *em)
@@ -120,9 +121,15 @@ ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
 ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)
 {
     ghl_activity *a = &em->activities[w->index];
+    const ghl_net *net = em->plan->net;
+    em->asked = true;
     if (a->gradient.id < 0 && a->e.id >= 0)
         a->gradient = ghl_emit_product(em, w, a->e);
-    if (a->gradient.id < 0)
+    if (a->gradient.id < 0 && em->root < net->count)
+        ghl_emit_error(em, ghl_fail(GHL_RECIPE, "let the root out, or choose rules that need no error; norm: {rule: frozen, statistics: "
+                                    "batch} keeps scales and biases", "rule %s of %s asks for an error, but the net is computed up to %s "
+                                    "only, without a loss", em->plan->learning[w->index].rule->name, w->name, net->nodes[em->root]->name));
+    else if (a->gradient.id < 0)
         ghl_emit_error(em, ghl_fail(GHL_INTERNAL, NULL, "no error reaches %s, so that it has no gradient", w->name));
     ghl_emitter_name(em, "grad", w->name, a->gradient);
     return a->gradient;

@@ -98,6 +98,8 @@ struct ghl_emitter {
     int n_checked, checked_capacity;
     ghl_named *named;
     int n_named, named_capacity;
+    int root;   /* the last node; the net's count: the loss */
+    bool asked; /* a rule asked for a gradient */
     ghl_tensor ok;
     ghl_stage stage;
     int node;

@@ -34,6 +34,8 @@ typedef struct ghl_plan_settings {
     int groups;                   /* columns of the rates */
     ghl_nan_policy nan;
     int augment, crop_padding;    /* GHL_AUGMENT_*; training only */
+    int frozen_to;                /* nodes up to it are in evaluation mode, always; 0: none */
+    int root;                     /* the last node that is emitted, without a loss; 0: all of them and the loss */
     const float *affine;          /* [2 * channels]: scale then shift of a pixel; copied */
 } ghl_plan_settings;
 
@@ -47,12 +49,19 @@ typedef struct ghl_program_settings {
     bool gradients;    /* trace: of every weight */
     bool dropout_off;
     bool no_commit;    /* training that leaves all state as it is */
+    int first;         /* a node whose output comes from outside, in the place of what lies before it; 0: none, the images do */
+    int last;          /* evaluation: a node whose output is all that is wanted, without a loss; 0: none */
     bool recompute;    /* training in less memory: forward calls run again in the backward pass; the same numbers to the last bit */
 } ghl_program_settings;
 
 /* The net is shared. */
 ghl_status ghl_plan_create(const ghl_net *net, const ghl_plan_settings *settings, ghl_plan **out);
-ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out); /* owned by the plan */
+/* The program is owned by the plan. Where rules learn and none asks for an error, a training program has no loss, and ends in the last
+ * layer that learns. */
+ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings, ghl_program **out);
+/* The node furthest from the images of which a training program takes nothing but its output, which of each image is always the same:
+ * all before it is frozen, nothing is drawn or mixed with other images. Only where that saves a convolution or linear layer; else 0. */
+ghl_status ghl_plan_constant(ghl_plan *plan, const ghl_program_settings *settings, int *node, bool *scored /* has it a loss? */);
 ghl_status ghl_plan_prepare(ghl_plan *plan); /* after it the program's calls and the sizes below are known; no memory is taken */
 ghl_status ghl_plan_seal(ghl_plan *plan);    /* prepares what is not yet */
 void ghl_plan_free(ghl_plan *plan);
@@ -65,6 +74,7 @@ typedef struct ghl_step {
     const int64_t *clock;   /* [GHL_CLOCK_SIZE] */
     const float *rates;     /* [groups], training only */
     double *result;         /* [GHL_RESULT_SIZE], written */
+    void *features;         /* of node `first`, read, or of node `last`, written: [N,H,W,C] in the plan's dtype */
 } ghl_step;
 /* Queues a step (at most 4 are); ticket for ghl_plan_wait. Kernel times go to milliseconds[ghl_program_calls] where not NULL. */
 ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *step, double *milliseconds, int64_t *ticket);
@@ -90,6 +100,7 @@ size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: 
 size_t ghl_plan_working_bytes(const ghl_plan *plan);                  /* what the device holds beside it once steps run */
 /* Both together of a plan of the same net and settings with this one program; none of it is taken. */
 ghl_status ghl_plan_measure(const ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
+bool ghl_program_scored(const ghl_program *program);                  /* it has a loss, and needs labels */
 size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
 int ghl_program_calls(const ghl_program *program);
 typedef struct ghl_call_info {

@@ -214,13 +214,19 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
     void *const data[GHL_EXTERNAL_COUNT] = {
         [GHL_EXTERNAL_IMAGES] = (void *)(uintptr_t)step->images, [GHL_EXTERNAL_LABELS] = (void *)(uintptr_t)step->labels,
         [GHL_EXTERNAL_SAMPLES] = (void *)(uintptr_t)step->samples, [GHL_EXTERNAL_CLOCK] = (void *)(uintptr_t)step->clock,
-        [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result};
+        [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result,
+        [GHL_EXTERNAL_FEATURES] = step->features};
     ghl_binding bindings[GHL_EXTERNAL_COUNT];
     for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
         bindings[i] = (ghl_binding){program->externals[i].operands, program->externals[i].count, data[i]};
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,
                                                      .bindings = bindings, .n_bindings = GHL_EXTERNAL_COUNT,
                                                      .milliseconds = milliseconds}, ticket);
+}
+
+bool ghl_program_scored(const ghl_program *program)
+{
+    return program->em.root == program->plan->net->count;
 }
 
 size_t ghl_program_bytes(const ghl_program *program)

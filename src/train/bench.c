@@ -79,7 +79,8 @@ static ghl_status one_step(bench *b, int64_t number, double *call_ms)
     ghl_setup_rates(&b->setup, &progress, 1.0, b->rates);
     int64_t ticket;
     GHL_TRY(ghl_plan_run(b->setup.plan, b->setup.step,
-                         &(ghl_step){b->images, b->labels, b->samples, clock, b->rates, result}, call_ms, &ticket));
+                         &(ghl_step){.images = b->images, .labels = b->labels, .samples = b->samples, .clock = clock, .rates = b->rates,
+                                     .result = result}, call_ms, &ticket));
     return ghl_plan_wait(b->setup.plan, ticket);
 }
 

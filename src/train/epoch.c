@@ -36,12 +36,12 @@ static ghl_status pass_collect(pass *p, ghl_flight *flight)
 
 static ghl_status pass_launch(pass *p, int64_t number)
 {
-    const ghl_images *test = &p->setup->test;
+    const ghl_images *test = ghl_setup_feed(p->setup, true);
     int64_t batch = p->setup->batch, first = number * batch, rest = test->count - first;
     size_t image = (size_t)(test->height * test->width * test->channels);
     ghl_flight *flight = &p->flights[number % GHL_FLIGHTS];
     GHL_TRY(pass_collect(p, flight));
-    const uint8_t *images = test->pixels + (size_t)first * image;
+    uint8_t *images = test->pixels + (size_t)first * image;
     const int32_t *labels = test->labels + first;
     if (rest < batch) {
         memcpy(p->images, images, (size_t)rest * image);
@@ -51,7 +51,7 @@ static ghl_status pass_launch(pass *p, int64_t number)
     }
     int64_t count = rest < batch ? rest : batch;
     flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = count;
-    flight->step = (ghl_step){.images = images, .labels = labels, .samples = p->samples, .clock = flight->clock,
+    flight->step = (ghl_step){.images = images, .features = images, .labels = labels, .samples = p->samples, .clock = flight->clock,
                               .result = flight->result};
     GHL_TRY(ghl_plan_run(p->setup->plan, p->setup->evaluation, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
@@ -60,7 +60,7 @@ static ghl_status pass_launch(pass *p, int64_t number)
 
 static ghl_status pass_run(pass *p)
 {
-    const ghl_images *test = &p->setup->test;
+    const ghl_images *test = ghl_setup_feed(p->setup, true);
     int64_t batch = p->setup->batch, batches = (test->count + batch - 1) / batch;
     GHL_TRY(GHL_NEW(p->images, batch * test->height * test->width * test->channels));
     GHL_TRY(GHL_NEW(p->labels, batch));
@@ -119,11 +119,13 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
     const double *sums = t->sums;
     ghl_epoch_row row = {
         .epoch = t->counts[GHL_COUNT_EPOCH] + 1,
-        .epochs = t->recipe->train.epochs,
+        .epochs = ghl_recipe_epochs(t->recipe, ghl_recipe_phases(t->recipe)),
         .step = t->counts[GHL_COUNT_STEP],
+        .phase = ghl_training_phase(t),
+        .scored = t->setup.scored,
         .train_loss = sums[GHL_SUM_TRAIN_LOSS],
         .train_top1 = sums[GHL_SUM_TRAIN_TOP1],
-        .tested = true,
+        .tested = t->setup.tested,
         .test_loss = sums[GHL_SUM_TEST_LOSS],
         .test_top1 = sums[GHL_SUM_TEST_TOP1],
         .test_top5 = sums[GHL_SUM_TEST_TOP5],
@@ -141,19 +143,26 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
     return status;
 }
 
-ghl_status ghl_training_finish_epoch(ghl_training *t)
+static ghl_status test(ghl_training *t, bool *best)
 {
     ghl_score score;
     GHL_TRY(ghl_evaluation_run(&t->setup, &score));
-    double images = (double)t->counts[GHL_COUNT_EPOCH_IMAGES], tests = (double)score.count;
-    t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
-    t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;
+    const double tests = (double)score.count;
     t->sums[GHL_SUM_TEST_LOSS] = isnan(score.loss) ? NAN : score.loss; /* one spelling: no sign */
     t->sums[GHL_SUM_TEST_TOP1] = 100.0 * (double)score.top1 / tests;
     t->sums[GHL_SUM_TEST_TOP5] = 100.0 * (double)score.top5 / tests;
-    bool best = t->counts[GHL_COUNT_BEST_EPOCH] == 0 || t->sums[GHL_SUM_TEST_TOP1] > t->sums[GHL_SUM_BEST_TOP1];
-    if (best)
-        GHL_TRY(keep_best(t));
+    *best = t->counts[GHL_COUNT_BEST_EPOCH] == 0 || t->sums[GHL_SUM_TEST_TOP1] > t->sums[GHL_SUM_BEST_TOP1];
+    return *best ? keep_best(t) : GHL_OK;
+}
+
+ghl_status ghl_training_finish_epoch(ghl_training *t)
+{
+    bool best = false;
+    if (t->setup.tested)
+        GHL_TRY(test(t, &best));
+    double images = t->setup.scored ? (double)t->counts[GHL_COUNT_EPOCH_IMAGES] : 0;
+    t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
+    t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;
     if (write_row(t, shown_rate(t), best) != GHL_OK) /* it waits, and is written before the next save */
         ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
     t->counts[GHL_COUNT_EPOCH]++;

@@ -72,10 +72,13 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
     GHL_TRY(ghl_tensors_read(path, GHL_CHECKPOINT, &s->tensors));
     GHL_TRY(ghl_checkpoint_read_notes(&s->tensors, path, &options, &s->affine, &recipe));
     GHL_TRY(ghl_recipe_parse(recipe, path, n, overrides, &s->recipe));
+    const ghl_recipe *last = ghl_recipe_phase_at(s->recipe, ghl_recipe_phases(s->recipe) - 1);
     options.image = (ghl_shape){0}; /* what the data say counts */
     options.test_only = true;
-    GHL_TRY(ghl_setup_begin(s->recipe, &options, &s->setup));
+    GHL_TRY(ghl_setup_begin(last, &options, &s->setup));
     GHL_TRY(ghl_setup_programs(&s->setup, false));
+    if (s->setup.test.labels == NULL)
+        return ghl_fail(GHL_DATA, NULL, "the test images in \"%s\" have no labels to judge by", last->data.path);
     GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, NULL, &snapshot));
     ghl_status status = ghl_snapshot_put(s->setup.plan, snapshot);
     free(snapshot);

@@ -14,7 +14,8 @@ size_t ghl_needs_sum(const ghl_needs *n)
 
 static size_t image_bytes(const ghl_setup *setup)
 {
-    return (size_t)ghl_shape_elements(setup->image) + sizeof(int32_t); /* pixels, label */
+    const int64_t row = setup->features.train.channels, pixels = ghl_shape_elements(setup->image);
+    return (size_t)(row > 0 ? row : pixels) + sizeof(int32_t); /* and the label */
 }
 
 /* The loader's slots and the evaluation's last batch; bare steps have one batch. */
@@ -62,7 +63,9 @@ ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *nee
     if (!training)
         return GHL_OK;
     needs->saving = saving_bytes(setup);
-    return data_bytes(setup, &needs->data);
+    GHL_TRY(data_bytes(setup, &needs->data));
+    needs->data += setup->features.mapped ? 0 : setup->features.bytes;
+    return GHL_OK;
 }
 
 /* ---- Refusal ---- */
@@ -115,9 +118,8 @@ static ghl_status refuse(search *s, const ghl_needs *needs)
                     (long long)most);
 }
 
-ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
+ghl_status ghl_setup_weigh(ghl_setup *setup, const ghl_program_settings *program, bool training)
 {
-    const bool training = program->purpose == GHL_TRAIN && setup->train.count > 0;
     ghl_needs needs;
     ghl_status status = ghl_plan_prepare(setup->plan);
     if (status != GHL_OK && status != GHL_MEMORY)
@@ -125,6 +127,12 @@ ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
     GHL_TRY(ghl_setup_needs(setup, training, &needs));
     const size_t room = ghl_process_room(), wanted = ghl_needs_sum(&needs) - needs.process;
     if (status == GHL_OK && wanted <= room)
-        return ghl_plan_seal(setup->plan);
+        return GHL_OK;
     return refuse(&(search){setup, *program, room, needs.saving, training}, &needs);
+}
+
+ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
+{
+    GHL_TRY(ghl_setup_weigh(setup, program, program->purpose == GHL_TRAIN && setup->train.count > 0));
+    return ghl_plan_seal(setup->plan);
 }

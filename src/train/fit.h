@@ -16,7 +16,7 @@ typedef struct ghl_needs {
     size_t working; /* of the device */
     size_t batches; /* on their way to a step */
     size_t saving;  /* copies of weights and state while they are saved, and the weights of the best epoch */
-    size_t data;    /* images that a training will read */
+    size_t data;    /* images that a training will read, and features that it will keep */
 } ghl_needs;
 size_t ghl_needs_sum(const ghl_needs *needs);
 
@@ -24,8 +24,10 @@ size_t ghl_needs_sum(const ghl_needs *needs);
  * read), or for bare steps as in ghl bench. */
 ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *needs);
 
-/* Prepares and seals the plan. Refuses before any memory is taken (GHL_MEMORY) what would not fit, and says which batch would, or that
- * train.recompute would do; `program`: settings of the program that decides. */
+/* Prepares the plan and refuses before any memory is taken (GHL_MEMORY) what would not fit, and says which batch would, or that
+ * train.recompute would do. `program`: settings of the program that decides; training: from beginning to end, not bare steps. */
+ghl_status ghl_setup_weigh(ghl_setup *setup, const ghl_program_settings *program, bool training);
+/* And seals it. */
 ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program);
 
 #endif

@@ -11,7 +11,7 @@
 
 ghl_status ghl_inspect_begin(const ghl_recipe *recipe, int64_t batch, ghl_setup *setup)
 {
-    return ghl_setup_begin(recipe, &(ghl_setup_options){.describe = true, .batch = batch}, setup);
+    return ghl_setup_begin(ghl_recipe_phase_at(recipe, 0), &(ghl_setup_options){.describe = true, .batch = batch}, setup);
 }
 
 double ghl_inspect_flops(const ghl_program *program)

@@ -256,10 +256,31 @@ static ghl_status rate_group(const ghl_recipe *recipe, const merged *m, double l
     return GHL_OK;
 }
 
+/* Outside of what the phase computes and changes. */
+static bool is_outside(const ghl_learnings *l, const ghl_weight *w)
+{
+    return w->node <= l->frozen_to || (l->root > 0 && w->node > l->root);
+}
+
+/* In a phase nothing learns by a default that nobody wrote. */
+static ghl_status check_written(const ghl_recipe *recipe, const ghl_node *node, const ghl_weight *w, const merged *m)
+{
+    if (recipe->phase.name == NULL || w->role != GHL_MATRIX || m->rule_written)
+        return GHL_OK;
+    return ghl_fail(GHL_RECIPE, "write a row of learn for it (rule: frozen keeps it), or a root before it",
+                    "%s: phase %s leaves layer %s without a rule: it has no row for %s or %s", recipe->origin, recipe->phase.name,
+                    node->name, node->kind->name, node->name);
+}
+
 static ghl_status resolve_weight(ghl_recipe *recipe, const ghl_node *node, const ghl_weight *w, ghl_learnings *out)
 {
     merged m = {0};
-    GHL_TRY(merge(recipe, node, w, &m));
+    if (is_outside(out, w)) {
+        GHL_TRY(ghl_learn_rule_find("frozen", &m.rule));
+    } else {
+        GHL_TRY(merge(recipe, node, w, &m));
+        GHL_TRY(check_written(recipe, node, w, &m));
+    }
     /* A frozen layer keeps its bias too, unless a row speaks of the bias by name. */
     for (int i = 0; w->role == GHL_VECTOR && !m.named && i < node->n_weights; i++) {
         const ghl_rule *rule = node->weights[i].role == GHL_MATRIX ? out->weights[node->weights[i].index].rule : NULL;
@@ -321,12 +342,42 @@ static ghl_status check_used(const ghl_net *net, const ghl_learn_row *row)
                           near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
 
+/* The number of the node that a phase names; 0 where it names none. */
+static ghl_status find_node(const ghl_recipe *recipe, const ghl_net *net, const char *key, const char *name, int *out)
+{
+    ghl_key_list names = {0};
+    if (name == NULL || name[0] == '\0')
+        return GHL_OK;
+    for (int i = 1; i < net->count; i++) {
+        if (strcmp(net->nodes[i]->name, name) == 0)
+            *out = i;
+        ghl_key_list_add(&names, net->nodes[i]->name);
+    }
+    const char *near = ghl_nearest(name, names.names, names.count);
+    if (*out > 0)
+        return GHL_OK;
+    return ghl_fail(GHL_RECIPE, "\"ghl plan RECIPE\" shows the layers", "%s: phase %s: %s: net %s has no layer \"%.80s\"%s%s%s",
+                    recipe->origin, recipe->phase.name, key, net->name, name, near != NULL ? "; did you mean \"" : "",
+                    near != NULL ? near : "", near != NULL ? "\"?" : "");
+}
+
+static ghl_status find_limits(const ghl_recipe *recipe, const ghl_net *net, ghl_learnings *out)
+{
+    GHL_TRY(find_node(recipe, net, "frozen_to", recipe->phase.frozen_to, &out->frozen_to));
+    GHL_TRY(find_node(recipe, net, "root", recipe->phase.root, &out->root));
+    if (out->root == 0 || out->frozen_to < out->root)
+        return GHL_OK;
+    return ghl_fail(GHL_RECIPE, "name a root past it", "%s: phase %s: everything up to its root %s is frozen", recipe->origin,
+                    recipe->phase.name, recipe->phase.root);
+}
+
 ghl_status ghl_learnings_resolve(const ghl_recipe *recipe, const ghl_net *net, ghl_learnings *out)
 {
     ghl_recipe *noted = (ghl_recipe *)recipe; /* only its notes grow */
     *out = (ghl_learnings){0};
     GHL_TRY(GHL_NEW(out->weights, net->weights + 1));
     GHL_TRY(GHL_NEW(out->frozen_norm, net->count + 1));
+    GHL_TRY(find_limits(recipe, net, out));
     for (int i = 0; i < recipe->n_learn; i++)
         GHL_TRY(check_used(net, &recipe->learn[i]));
     for (int pass = 0; pass < 2; pass++) { /* matrices first: biases go by them */

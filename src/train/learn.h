@@ -5,7 +5,7 @@
  * Rows are keyed by layer kind (`conv`, `linear`; `norm` for scales, shifts and all biases), glob (`layer*`) or layer name (`conv1`; a
  * weight's full name, `conv1.bias`, too). A weight takes from every row that matches it, key by key: a name beats a glob beats a kind,
  * among equals the later one, and the command line comes last of all. A row that says another rule than the rows before it does not
- * inherit their rule options.
+ * inherit their rule options. In a phase the rule must be written; what lies up to `frozen_to` or past `root` is frozen all the same.
  */
 #ifndef GHL_TRAIN_LEARN_H
 #define GHL_TRAIN_LEARN_H
@@ -23,6 +23,7 @@ typedef struct ghl_rate_group {
 typedef struct ghl_learnings {
     ghl_learning *weights; /* [net->weights] */
     bool *frozen_norm;     /* [net->count] */
+    int frozen_to, root;   /* nodes that the recipe's phase names; 0: none */
     ghl_rate_group *groups;
     int n_groups, groups_capacity;
     ghl_choice *owned;     /* options parsed for single weights */

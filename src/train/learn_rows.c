@@ -93,7 +93,7 @@ const ghl_rule *ghl_learn_linear_rule(const ghl_recipe *recipe)
     return ghl_learn_row_find(recipe, "linear", false)->rule;
 }
 
-static ghl_status default_rule(const char *name, const ghl_rule **out)
+ghl_status ghl_learn_rule_find(const char *name, const ghl_rule **out)
 {
     const ghl_descriptor *d = NULL;
     GHL_TRY(ghl_registry_find(&ghl_rules, name, NULL, &d));
@@ -106,7 +106,7 @@ const ghl_rule *ghl_learn_norm_rule(const ghl_recipe *recipe)
     const ghl_rule *rule = ghl_learn_linear_rule(recipe);
     if (rule->frozen)
         return rule;
-    return default_rule("backprop", &rule) == GHL_OK ? rule : NULL;
+    return ghl_learn_rule_find("backprop", &rule) == GHL_OK ? rule : NULL;
 }
 
 ghl_status ghl_learn_choice(ghl_choice *choice, const ghl_registry *kinds, const ghl_value *value, const char *section)
@@ -266,19 +266,6 @@ static ghl_status assignments_apply(ghl_recipe *recipe, int n, const char *const
 
 /* ---- Checks ---- */
 
-static void entry_remove(ghl_value *map, int i)
-{
-    ghl_value_free(map->items[i]);
-    free(map->keys[i]);
-    for (int k = i + 1; k < map->count; k++) {
-        map->items[k - 1] = map->items[k];
-        map->keys[k - 1] = map->keys[k];
-        map->key_lines[k - 1] = map->key_lines[k];
-        map->key_columns[k - 1] = map->key_columns[k];
-    }
-    map->count--;
-}
-
 /* Options that the rule of the command line does not know and the rule of the file did. */
 static ghl_status foreign_drop(ghl_recipe *recipe, ghl_learn_row *row)
 {
@@ -292,7 +279,7 @@ static ghl_status foreign_drop(ghl_recipe *recipe, ghl_learn_row *row)
             continue;
         GHL_TRY(ghl_recipe_note(recipe, "learn.%s: %s is dropped: rule %s, which the command line asks for, has no such option", row->key,
                                 key, row->rule->name));
-        entry_remove(row->map, i);
+        ghl_value_remove(row->map, key);
     }
     return GHL_OK;
 }
@@ -356,7 +343,7 @@ static ghl_status default_rules(ghl_recipe *recipe)
     for (int i = 0; i < 2; i++) {
         ghl_learn_row *row = ghl_learn_row_find(recipe, base_kinds[i], false);
         if (row->rule == NULL)
-            GHL_TRY(default_rule(names[i], &row->rule));
+            GHL_TRY(ghl_learn_rule_find(names[i], &row->rule));
     }
     ghl_learn_row *norm = ghl_learn_row_find(recipe, "norm", false);
     if (norm->rule == NULL)

@@ -25,6 +25,7 @@ ghl_learn_row *ghl_learn_row_find(const ghl_recipe *recipe, const char *key, boo
 /* What the kind row `linear` says last of a key (NULL: nothing), and its rule: what the `norm` row goes by. */
 const ghl_value *ghl_learn_linear_value(const ghl_recipe *recipe, const char *key);
 const ghl_rule *ghl_learn_linear_rule(const ghl_recipe *recipe);
+ghl_status ghl_learn_rule_find(const char *name, const ghl_rule **out);
 /* The rule of the row `norm` where it says none. */
 const ghl_rule *ghl_learn_norm_rule(const ghl_recipe *recipe);
 /* optimiser or schedule of a row: "auto", a name, a map. *kind stays NULL for auto and for a value that is NULL. */

@@ -98,12 +98,12 @@ static ghl_status name_check(ghl_recipe *recipe)
                           "name \"%.80s\" cannot name a folder", name);
 }
 
-static ghl_status resolve(ghl_recipe *recipe, int n, const char *const *overrides)
+ghl_status ghl_recipe_resolve(ghl_recipe *recipe, int n, const char *const *overrides)
 {
     for (int i = 0; i < n; i++) {
         if (strchr(overrides[i], '=') == NULL)
             return ghl_fail(GHL_USAGE, "overrides look like train.epochs=3", "\"%.80s\" is not key=value", overrides[i]);
-        if (strncmp(overrides[i], "learn.", 6) != 0)
+        if (strncmp(overrides[i], "learn.", 6) != 0 && strncmp(overrides[i], "phases.", 7) != 0)
             GHL_TRY(ghl_value_override(recipe->tree, overrides[i]));
     }
     if (recipe->tree->kind != GHL_VALUE_MAP)
@@ -115,25 +115,38 @@ static ghl_status resolve(ghl_recipe *recipe, int n, const char *const *override
     ghl_key_list_add(&keys, "learn");
     ghl_key_list_add(&keys, "learn_last");
     ghl_key_list_add(&keys, "plugins");
+    ghl_key_list_add(&keys, "phases");
     GHL_TRY(ghl_key_list_check(&keys, recipe->tree, "recipe"));
     GHL_TRY(ghl_options_fill(ghl_recipe_top_rows, recipe->tree, keys.names, "recipe", &recipe->top));
     GHL_TRY(name_check(recipe));
     GHL_TRY(plugins_parse(recipe));
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
         GHL_TRY(section_parse(recipe, s));
-    return ghl_learn_parse(recipe, n, overrides);
+    GHL_TRY(ghl_phases_parse(recipe, n, overrides));
+    return recipe->n_phases > 0 ? GHL_OK : ghl_learn_parse(recipe, n, overrides);
+}
+
+ghl_status ghl_recipe_create(const char *origin, ghl_recipe **out)
+{
+    ghl_recipe *recipe = NULL;
+    *out = NULL;
+    GHL_TRY(GHL_NEW(recipe, 1));
+    ghl_status status = ghl_copy_text(origin, &recipe->origin);
+    if (status == GHL_OK)
+        *out = recipe;
+    else
+        ghl_recipe_free(recipe);
+    return status;
 }
 
 static ghl_status parse(const char *text, size_t size, const char *name, int n, const char *const *overrides, ghl_recipe **out)
 {
     ghl_recipe *recipe = NULL;
     *out = NULL;
-    GHL_TRY(GHL_NEW(recipe, 1));
-    ghl_status status = ghl_copy_text(name, &recipe->origin);
+    GHL_TRY(ghl_recipe_create(name, &recipe));
+    ghl_status status = ghl_value_parse(text, size, recipe->origin, &recipe->tree);
     if (status == GHL_OK)
-        status = ghl_value_parse(text, size, recipe->origin, &recipe->tree);
-    if (status == GHL_OK)
-        status = resolve(recipe, n, overrides);
+        status = ghl_recipe_resolve(recipe, n, overrides);
     if (status == GHL_OK) {
         *out = recipe;
         return GHL_OK;
@@ -158,7 +171,7 @@ ghl_status ghl_recipe_load(const char *path, int n, const char *const *overrides
     return status;
 }
 
-static void section_print(const ghl_recipe *recipe, const ghl_section *section, ghl_text *text)
+void ghl_section_print(const ghl_recipe *recipe, const ghl_section *section, ghl_text *text)
 {
     ghl_text_add(text, "%s:\n", section->name);
     if (section->kinds != NULL)
@@ -176,9 +189,14 @@ char *ghl_recipe_text(const ghl_recipe *recipe)
         ghl_value_print(ghl_value_find(recipe->tree, "plugins"), &text);
         ghl_text_add(&text, "\n");
     }
+    /* Of a recipe with phases, model and data: the rest each phase has. */
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
-        section_print(recipe, s, &text);
-    ghl_learn_print(recipe, &text);
+        if (recipe->n_phases == 0 || (s->kinds != NULL && s->kind == NULL))
+            ghl_section_print(recipe, s, &text);
+    if (recipe->n_phases > 0)
+        ghl_phases_print(recipe, &text);
+    else
+        ghl_learn_print(recipe, &text);
     if (ghl_text_end(&text) == GHL_OK)
         return text.data;
     ghl_text_release(&text);
@@ -203,6 +221,7 @@ void ghl_recipe_help(ghl_text *text)
             ghl_options_help(s->rows, 2, text);
     }
     ghl_learn_help(text);
+    ghl_phases_help(text);
 }
 
 void ghl_recipe_free(ghl_recipe *recipe)
@@ -210,6 +229,7 @@ void ghl_recipe_free(ghl_recipe *recipe)
     if (recipe == NULL)
         return;
     ghl_learn_release(recipe);
+    ghl_phases_release(recipe);
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++) {
         if (s->kinds != NULL)
             ghl_choice_release(part(recipe, s->choice));

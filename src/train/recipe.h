@@ -4,7 +4,7 @@
  *
  * A recipe is a list of sections (recipe_sections.c): a section is a row that names its option rows and, where it has a `kind`, the
  * table of descriptors that the kind is looked up in, whose own rows then belong to the section too. Adding a section is adding a row.
- * `learn` is the one section with a shape of its own: see learn.h.
+ * `learn` has a shape of its own: see learn.h; `phases` are recipes of their own.
  *
  * Ownership: everything reached from a ghl_recipe lives as long as it. Errors: GHL_RECIPE with origin:line:column.
  */
@@ -36,12 +36,14 @@ typedef struct ghl_recipe_data {
     int64_t crop_padding, holdout, limit;
 } ghl_recipe_data;
 
+enum { GHL_FEATURES_AUTO, GHL_FEATURES_MEMORY, GHL_FEATURES_FILE, GHL_FEATURES_NONE };
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
     char *device;
     int dtype; /* 0: f32, 1: bf16 */
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
+    int features;  /* GHL_FEATURES_* */
 } ghl_recipe_train;
 
 /* One row of `learn`, as written (checked, command line applied); rows are put together per weight by learn.h. */
@@ -54,6 +56,11 @@ typedef struct ghl_learn_row {
     const ghl_rule *rule; /* NULL: not said here */
 } ghl_learn_row;
 
+/* What a phase says of itself, beside its sections. */
+typedef struct ghl_phase {
+    char *name, *root, *frozen_to; /* of no phase: NULL */
+} ghl_phase;
+
 struct ghl_recipe {
     ghl_recipe_top top;
     ghl_recipe_model model;
@@ -62,6 +69,9 @@ struct ghl_recipe {
     ghl_choice model_kind, data_kind, optimiser, schedule;
     ghl_learn_row *learn; /* in the order in which they are applied: ranks ascending, then as written */
     int n_learn, learn_capacity;
+    ghl_phase phase;      /* of one of a recipe's phases */
+    ghl_recipe **phases;  /* each a recipe of its own (recipe_phases.c); the whole has model and data, and no rows of learn, then */
+    int n_phases;
     char **plugins;
     int n_plugins;
     char **notes; /* what the user should be told: options dropped, ... */
@@ -70,6 +80,11 @@ struct ghl_recipe {
     ghl_value *tree; /* as written, command line applied but for `learn` */
 };
 
+/* A recipe without phases is its own and only one. */
+int ghl_recipe_phases(const ghl_recipe *recipe);
+const ghl_recipe *ghl_recipe_phase_at(const ghl_recipe *recipe, int i);
+void ghl_recipe_hold_out(ghl_recipe *recipe, int64_t images); /* data.holdout, in every phase */
+int64_t ghl_recipe_epochs(const ghl_recipe *recipe, int n); /* of the first n phases */
 /* One line a key: name, type, range, default, help; for `ghl help recipe`. */
 void ghl_recipe_help(ghl_text *text);
 ghl_status ghl_recipe_note(ghl_recipe *recipe, const char *format, ...) __attribute__((format(printf, 2, 3)));

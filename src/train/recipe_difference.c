@@ -29,10 +29,12 @@ static void leaves_release(leaves *all)
 
 static ghl_status collect(const ghl_value *value, const char *prefix, leaves *all)
 {
-    if (value->kind == GHL_VALUE_MAP) {
+    const bool list = value->kind == GHL_VALUE_LIST && value->count > 0 && value->items[0]->kind == GHL_VALUE_MAP; /* of phases */
+    if (value->kind == GHL_VALUE_MAP || list) {
         for (int i = 0; i < value->count; i++) {
-            char key[1024];
-            snprintf(key, sizeof key, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", value->keys[i]);
+            char key[1024], number[16];
+            snprintf(number, sizeof number, "%d", i);
+            snprintf(key, sizeof key, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", list ? number : value->keys[i]);
             GHL_TRY(collect(value->items[i], key, all));
         }
         return GHL_OK;
@@ -65,8 +67,11 @@ static ghl_status read_leaves(const char *text, leaves *all)
 
 static void report(const char *key, const char *const *ignored, ghl_text *names, int *count)
 {
+    const char *own = key; /* of a phase, without "phases.1." */
+    if (strncmp(key, "phases.", 7) == 0)
+        own = key + 7 + strspn(key + 7, "0123456789") + 1;
     for (; ignored != NULL && *ignored != NULL; ignored++)
-        if (strcmp(*ignored, key) == 0)
+        if (strcmp(*ignored, own) == 0)
             return;
     ghl_text_add(names, "%s%s", *count > 0 ? ", " : "", key);
     ++*count;

@@ -142,4 +142,6 @@ void ghl_recipe_tell(const ghl_recipe *recipe, const ghl_host *host)
 {
     for (int i = 0; host != NULL && host->log != NULL && i < recipe->n_notes; i++)
         host->log(host->user, GHL_LEVEL_WARNING, recipe->notes[i]);
+    for (int i = 0; i < recipe->n_phases; i++)
+        ghl_recipe_tell(recipe->phases[i], host);
 }

@@ -41,6 +41,7 @@ static const ghl_option data_rows[] = {
 static const char *const dtype_names[] = {"f32", "bf16", NULL};
 static const char *const nan_names[] = {"stop", "skip", NULL};
 static const char *const recompute_names[] = {"none", "auto", NULL};
+static const char *const features_names[] = {"auto", "memory", "file", "none", NULL};
 static const ghl_option train_rows[] = {
     {.name = "epochs", .type = GHL_OPTION_INT, .offset = TRAIN(epochs), .fallback = "10", .min = 1, .max = 1e9,
      .help = "passes over the training images"},
@@ -62,6 +63,8 @@ static const ghl_option train_rows[] = {
      .help = "when a step is not finite: stop the training, or skip the step so that it changes nothing"},
     {.name = "recompute", .type = GHL_OPTION_CHOICE, .offset = TRAIN(recompute), .fallback = "none", .choices = recompute_names,
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
+    {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
+     .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
     {0}};
 
 const ghl_section ghl_recipe_sections[] = {

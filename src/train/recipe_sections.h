@@ -40,6 +40,17 @@ void ghl_choice_release(ghl_choice *choice);
 /* A value in YAML's flow style, such that it reads back as the same. */
 void ghl_value_print(const ghl_value *value, ghl_text *text);
 
+void ghl_section_print(const ghl_recipe *recipe, const ghl_section *section, ghl_text *text);
+
+/* recipe.c: an empty recipe, and what its tree and the command line say. */
+ghl_status ghl_recipe_create(const char *origin, ghl_recipe **out);
+ghl_status ghl_recipe_resolve(ghl_recipe *recipe, int n, const char *const *overrides);
+/* recipe_phases.c: makes a recipe of each phase of the tree; prints them; what a phase may say. */
+ghl_status ghl_phases_parse(ghl_recipe *recipe, int n, const char *const *overrides);
+void ghl_phases_print(const ghl_recipe *recipe, ghl_text *text);
+void ghl_phases_help(ghl_text *text);
+void ghl_phases_release(ghl_recipe *recipe);
+
 /* Loads a shared object and lets it register what it brings; once per process and file. */
 ghl_status ghl_plugin_load(const char *path);
 

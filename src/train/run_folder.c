@@ -42,7 +42,7 @@ ghl_status ghl_run_open(ghl_training *t, const char *run)
 
 ghl_status ghl_run_remove(const char *folder)
 {
-    static const char *const names[] = {"state", "last.safetensors", "best.safetensors", "point.json"};
+    static const char *const names[] = {"state", "last.safetensors", "best.safetensors", "features", "point.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[4096];
         GHL_TRY(ghl_path_join(path, folder, names[i]));
@@ -143,6 +143,7 @@ ghl_status ghl_run_describe(ghl_training *t)
                  GHL_BUILD_COMPILER, GHL_BUILD_TYPE, device->name, device->describe(self), device->threads(self),
                  ghl_dtype_name(ghl_plan_dtype(t->setup.plan)), (unsigned long long)choices(t->setup.step));
     ghl_status status = ghl_text_end(&text);
+    free(t->fingerprint);
     t->fingerprint = text.data;
     GHL_TRY(status);
     GHL_TRY(write_text(t, "recipe.yaml", t->text));

@@ -131,6 +131,8 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
         .augment = augment[recipe->data.augment],
         .crop_padding = (int)recipe->data.crop_padding,
         .affine = setup->affine,
+        .frozen_to = setup->learnings.frozen_to,
+        .root = setup->learnings.root,
     };
     return ghl_plan_create(setup->net, &settings, &setup->plan);
 }
@@ -139,7 +141,8 @@ ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *op
 {
     static const ghl_setup_options none = {0};
     options = options != NULL ? options : &none;
-    *setup = (ghl_setup){.recipe = recipe, .batch = options->batch > 0 ? options->batch : recipe->train.batch};
+    *setup = (ghl_setup){.recipe = recipe, .batch = options->batch > 0 ? options->batch : recipe->train.batch,
+                         .folder = options->folder};
     GHL_TRY(find_data(options, setup));
     GHL_TRY(make_affine(options, setup));
     GHL_TRY(build_net(setup));
@@ -156,30 +159,62 @@ ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *opti
     return make_plan(options, setup);
 }
 
+/* Labels are needed where a rule asks for an error. */
+static ghl_status check_labels(const ghl_setup *setup)
+{
+    const char *rule = "frozen", *weight = "the net";
+    if (!setup->scored || setup->train.count == 0 || setup->train.labels != NULL)
+        return GHL_OK;
+    for (int i = 0; i < setup->net->weights; i++) {
+        const ghl_learning *l = &setup->learnings.weights[i];
+        if (l->rule == NULL || l->rule->frozen)
+            continue;
+        rule = l->rule->name;
+        weight = setup->net->all[i]->name;
+    }
+    return ghl_fail(GHL_DATA, "use rules that need no error, or data with labels",
+                    "rule %s of %s asks for an error, which needs labels, and the training images in \"%s\" have none", rule, weight,
+                    setup->recipe->data.path);
+}
+
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train)
 {
     int64_t count = setup->train.count, batch = setup->batch;
     if (train && count > 0 && batch > count)
         return ghl_fail(GHL_DATA, "choose a smaller train.batch", "train.batch = %lld is larger than the %lld training images",
                         (long long)batch, (long long)count);
-    const ghl_program_settings evaluation = {.purpose = GHL_EVALUATE, .batch = batch};
-    const ghl_program_settings step = {.purpose = GHL_TRAIN, .batch = batch, .recompute = setup->recipe->train.recompute != 0};
+    ghl_program_settings evaluation = {.purpose = GHL_EVALUATE, .batch = batch};
+    ghl_program_settings step = {.purpose = GHL_TRAIN, .batch = batch, .recompute = setup->recipe->train.recompute != 0};
+    if (train)
+        GHL_TRY(ghl_features_choose(setup, &step));
+    step.first = evaluation.first = setup->features.node;
     ghl_program_settings rest = step;
     rest.batch = count % batch;
     if (train) {
         setup->steps_per_epoch = (count + batch - 1) / batch;
         GHL_TRY(ghl_plan_compile(setup->plan, &step, &setup->step));
+        setup->scored = ghl_program_scored(setup->step);
+        setup->tested = setup->scored && (setup->test.count == 0 || setup->test.labels != NULL);
+        GHL_TRY(check_labels(setup));
     }
     if (train && rest.batch != 0) /* an engine without data of its own has no rest */
         GHL_TRY(ghl_plan_compile(setup->plan, &rest, &setup->rest));
-    return ghl_plan_compile(setup->plan, &evaluation, &setup->evaluation);
+    return train && count > 0 && !setup->tested ? GHL_OK : ghl_plan_compile(setup->plan, &evaluation, &setup->evaluation);
 }
 
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train)
 {
     GHL_TRY(ghl_setup_compile(setup, train));
     return ghl_setup_seal(setup, &(ghl_program_settings){.purpose = train ? GHL_TRAIN : GHL_EVALUATE, .batch = setup->batch,
-                                                         .recompute = setup->recipe->train.recompute != 0});
+                                                         .recompute = setup->recipe->train.recompute != 0,
+                                                         .first = setup->features.node});
+}
+
+const ghl_images *ghl_setup_feed(const ghl_setup *setup, bool test)
+{
+    if (setup->features.node > 0)
+        return test ? &setup->features.test : &setup->features.train;
+    return test ? &setup->test : &setup->train;
 }
 
 void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, double factor, float *rates)
@@ -193,6 +228,7 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
 void ghl_setup_release(ghl_setup *setup)
 {
     ghl_plan_free(setup->plan);
+    ghl_features_release(&setup->features);
     ghl_learnings_release(&setup->learnings);
     ghl_net_free(setup->net);
     free(setup->affine);

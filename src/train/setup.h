@@ -11,6 +11,7 @@
 #include "ckpt/ckpt.h"
 #include "data/data.h"
 #include "plan/plan.h"
+#include "train/features.h"
 #include "train/learn.h"
 #include "train/recipe.h"
 
@@ -23,6 +24,7 @@ typedef struct ghl_setup_options {
     int64_t channels;    /* of affine: GHL_DATA where the data have another number */
     const char *device;  /* NULL: the recipe's */
     int64_t batch;       /* 0: the recipe's */
+    const char *folder;  /* of the run, for what it keeps beside its state; borrowed; NULL: none */
 } ghl_setup_options;
 
 typedef struct ghl_setup {
@@ -34,10 +36,13 @@ typedef struct ghl_setup {
     ghl_net *net;             /* ends in the logits */
     ghl_learnings learnings;  /* how each weight learns; groups of rates */
     ghl_plan *plan;
+    const char *folder;       /* borrowed */
+    ghl_features features;    /* what steps read in the place of images */
     ghl_program *step;        /* training, batch */
     ghl_program *rest;        /* training, the last partial batch; NULL: none */
     ghl_program *evaluation;  /* batch */
     int64_t steps_per_epoch;
+    bool scored, tested;      /* there is a loss, which needs labels; and test images with labels to measure it on */
 } ghl_setup;
 
 /* Zeroes *setup first. Options may be NULL. The plan is created, nothing is compiled. Release also after an error. */
@@ -46,6 +51,8 @@ ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *op
 ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup);
 /* Compiles step, rest and evaluation (train: false only evaluation). */
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train);
+/* What steps are fed with: images, or their features. */
+const ghl_images *ghl_setup_feed(const ghl_setup *setup, bool test);
 /* And seals the plan, where the machine has the memory (fit.h). */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);

@@ -147,7 +147,7 @@ ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *o
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
-                                            "train.recompute", NULL};
+                                            "train.recompute", "train.features", NULL};
     ghl_text names = {0};
     int count = 0;
     ghl_status status = ghl_recipe_difference(theirs, ours, free_keys, &names, &count);
@@ -158,6 +158,18 @@ ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *o
                           "%s is a run of another recipe: %.300s differ%s", folder, names.data, count == 1 ? "s" : "");
     ghl_text_release(&names);
     return status;
+}
+
+static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, const char *name, ghl_dtype dtype, int64_t count,
+                               void *out)
+{
+    const ghl_entry *entry = ghl_tensors_find(state, name);
+    if (entry == NULL || entry->dtype != dtype || entry->rank != 1 || entry->dim[0] != count)
+        return ghl_fail(GHL_RUN, "it was written by another version: start over with --fresh",
+                        "%s/state: tensor %s is missing or of another shape",
+                        t->folder, name);
+    memcpy(out, entry->data, entry->bytes);
+    return GHL_OK;
 }
 
 ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
@@ -171,19 +183,16 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
     const char *theirs = ghl_tensors_note_of(state, "ghl.recipe");
     if (theirs == NULL)
         return ghl_fail(GHL_RUN, "start over with --fresh", "%s: no recipe in its metadata", path);
-    return ghl_run_compare(t->folder, theirs, t->text);
-}
-
-static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, const char *name, ghl_dtype dtype, int64_t count,
-                               void *out)
-{
-    const ghl_entry *entry = ghl_tensors_find(state, name);
-    if (entry == NULL || entry->dtype != dtype || entry->rank != 1 || entry->dim[0] != count)
-        return ghl_fail(GHL_RUN, "it was written by another version: start over with --fresh",
-                        "%s/state: tensor %s is missing or of another shape",
-                        t->folder, name);
-    memcpy(out, entry->data, entry->bytes);
-    return GHL_OK;
+    GHL_TRY(ghl_run_compare(t->folder, theirs, t->text));
+    GHL_TRY(read_figures(t, state, "train/counts", GHL_I64, GHL_COUNTS, t->counts));
+    GHL_TRY(read_figures(t, state, "train/sums", GHL_F64, GHL_SUMS, t->sums));
+    t->launched = t->counts[GHL_COUNT_STEP];
+    t->taken = t->counts[GHL_COUNT_POSITION];
+    const int64_t phase = t->counts[GHL_COUNT_PHASE];
+    if (phase >= 0 && phase < ghl_recipe_phases(t->recipe))
+        return GHL_OK;
+    return ghl_fail(GHL_RUN, "start over with --fresh", "%s: it is in phase %lld of %d", path, (long long)phase + 1,
+                    ghl_recipe_phases(t->recipe));
 }
 
 static ghl_status restore_states(ghl_training *t, const ghl_tensors *state)
@@ -201,17 +210,20 @@ static ghl_status restore_states(ghl_training *t, const ghl_tensors *state)
     return GHL_OK;
 }
 
-/* More epochs are the same training only if every rate so far would have been the same. */
-static ghl_status compare_rates(const ghl_training *t, const ghl_tensors *state)
+static ghl_status fail_epochs(const ghl_training *t, int phase, int64_t before, int64_t done)
 {
-    ghl_recipe *before = NULL;
-    GHL_TRY(ghl_recipe_parse(ghl_tensors_note_of(state, "ghl.recipe"), "state", 0, NULL, &before));
-    int64_t old_epochs = before->train.epochs, epochs = t->recipe->train.epochs, per_epoch = t->setup.steps_per_epoch;
-    ghl_recipe_free(before);
-    if (old_epochs == epochs)
-        return GHL_OK;
-    int64_t done = t->counts[GHL_COUNT_STEP], stride = done / 1000000 + 1;
-    bool same = epochs >= t->counts[GHL_COUNT_EPOCH] + (t->counts[GHL_COUNT_POSITION] > 0);
+    const char *name = t->recipe->n_phases > 0 ? t->recipe->phases[phase]->phase.name : NULL;
+    return ghl_fail(GHL_RECIPE, "continue with the same train.epochs, choose another --run, or start over with --fresh",
+                    "%s is a run of train.epochs = %lld%s%s, and with %lld the %lld steps that are done would have been others",
+                    t->folder, (long long)before, name != NULL ? " in phase " : "", name != NULL ? name : "",
+                    (long long)ghl_recipe_phase_at(t->recipe, phase)->train.epochs, (long long)done);
+}
+
+/* More epochs are the same training only if every rate so far would have been the same. */
+static bool same_rates(const ghl_training *t, int64_t old_epochs, int64_t epochs, int64_t done)
+{
+    const int64_t per_epoch = t->setup.steps_per_epoch, stride = done / 1000000 + 1;
+    bool same = epochs * per_epoch >= done;
     for (int64_t step = 0; same && step < done; step += stride) {
         ghl_progress a = {.step = step, .steps = old_epochs * per_epoch, .epoch = step / per_epoch, .epochs = old_epochs,
                           .steps_per_epoch = per_epoch};
@@ -223,20 +235,33 @@ static ghl_status compare_rates(const ghl_training *t, const ghl_tensors *state)
             same = group->schedule->factor(group->schedule_options, &a) == group->schedule->factor(group->schedule_options, &b);
         }
     }
-    if (same)
-        return GHL_OK;
-    return ghl_fail(GHL_RECIPE, "continue with the same train.epochs, choose another --run, or start over with --fresh",
-                    "%s is a run of train.epochs = %lld, and with %lld the %lld steps that are done would have been others", t->folder,
-                    (long long)old_epochs, (long long)epochs, (long long)done);
+    return same;
+}
+
+static ghl_status compare_epochs(const ghl_training *t, const ghl_tensors *state)
+{
+    const int phase = (int)t->counts[GHL_COUNT_PHASE];
+    const int64_t done = t->counts[GHL_COUNT_STEP] - t->counts[GHL_COUNT_PHASE_STEP];
+    ghl_recipe *before = NULL;
+    GHL_TRY(ghl_recipe_parse(ghl_tensors_note_of(state, "ghl.recipe"), "state", 0, NULL, &before));
+    ghl_status status = GHL_OK;
+    for (int i = 0; status == GHL_OK && i <= phase && i < ghl_recipe_phases(before); i++) {
+        const int64_t theirs = ghl_recipe_phase_at(before, i)->train.epochs, ours = ghl_recipe_phase_at(t->recipe, i)->train.epochs;
+        if (theirs != ours && (i < phase || !same_rates(t, theirs, ours, done)))
+            status = fail_epochs(t, i, theirs, i < phase ? t->counts[GHL_COUNT_STEP] : done);
+    }
+    ghl_recipe_free(before);
+    return status;
 }
 
 static ghl_status check_figures(const ghl_training *t)
 {
     const int64_t *c = t->counts;
     int64_t count = t->setup.train.count, batch = t->setup.batch, per_epoch = t->setup.steps_per_epoch;
-    bool good = c[GHL_COUNT_POSITION] >= 0 && c[GHL_COUNT_POSITION] <= count && c[GHL_COUNT_EPOCH] >= 0 && c[GHL_COUNT_STEP] >= 0 &&
+    int64_t epoch = c[GHL_COUNT_EPOCH] - c[GHL_COUNT_PHASE_EPOCH], step = c[GHL_COUNT_STEP] - c[GHL_COUNT_PHASE_STEP];
+    bool good = c[GHL_COUNT_POSITION] >= 0 && c[GHL_COUNT_POSITION] <= count && epoch >= 0 && step >= 0 &&
                 (c[GHL_COUNT_POSITION] % batch == 0 || c[GHL_COUNT_POSITION] == count) &&
-                c[GHL_COUNT_STEP] == c[GHL_COUNT_EPOCH] * per_epoch + (c[GHL_COUNT_POSITION] + batch - 1) / batch;
+                step == epoch * per_epoch + (c[GHL_COUNT_POSITION] + batch - 1) / batch;
     if (good)
         return GHL_OK;
     return ghl_fail(GHL_RUN, "the data are not those of the run: bring them back, or start over with --fresh",
@@ -249,10 +274,8 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
     char path[4096];
     void *weights = NULL;
     GHL_TRY(ghl_path_join(path, t->folder, "state"));
-    GHL_TRY(read_figures(t, state, "train/counts", GHL_I64, GHL_COUNTS, t->counts));
-    GHL_TRY(read_figures(t, state, "train/sums", GHL_F64, GHL_SUMS, t->sums));
     GHL_TRY(check_figures(t));
-    GHL_TRY(compare_rates(t, state));
+    GHL_TRY(compare_epochs(t, state));
     GHL_TRY(ghl_snapshot_load(t->setup.net, "weights/", state, path, NULL, &weights));
     ghl_status status = ghl_snapshot_put(t->setup.plan, weights);
     if (status == GHL_OK && t->counts[GHL_COUNT_BEST_EPOCH] > 0)
@@ -262,8 +285,6 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
     if (status == GHL_OK)
         status = write_checkpoints(t, weights); /* a kill may have come between state and these */
     free(weights);
-    t->launched = t->counts[GHL_COUNT_STEP];
-    t->taken = t->counts[GHL_COUNT_POSITION];
     return status;
 }
 

@@ -15,12 +15,18 @@ double ghl_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Of the step that is launched next. */
+/* Of the step that is launched next, in its phase. */
 void ghl_training_progress(const ghl_training *t, ghl_progress *progress)
 {
-    int64_t epochs = t->recipe->train.epochs, per_epoch = t->setup.steps_per_epoch;
-    *progress = (ghl_progress){.step = t->launched, .steps = epochs * per_epoch, .epoch = t->counts[GHL_COUNT_EPOCH], .epochs = epochs,
+    int64_t epochs = t->phase->train.epochs, per_epoch = t->setup.steps_per_epoch;
+    *progress = (ghl_progress){.step = t->launched - t->counts[GHL_COUNT_PHASE_STEP], .steps = epochs * per_epoch,
+                               .epoch = t->counts[GHL_COUNT_EPOCH] - t->counts[GHL_COUNT_PHASE_EPOCH], .epochs = epochs,
                                .steps_per_epoch = per_epoch};
+}
+
+const char *ghl_training_phase(const ghl_training *t)
+{
+    return t->recipe->n_phases > 0 ? t->phase->phase.name : NULL;
 }
 
 /* Figures since the last row of the log. */
@@ -29,15 +35,19 @@ static ghl_step_row row_of(const ghl_training *t, double now)
     const int64_t *counts = t->counts;
     int64_t all = t->setup.train.count, images = counts[GHL_COUNT_ROW_IMAGES];
     double seconds = now - t->watch.row;
+    ghl_progress progress;
+    ghl_training_progress(t, &progress);
     return (ghl_step_row){
         .step = counts[GHL_COUNT_STEP],
         .epoch = counts[GHL_COUNT_EPOCH] + 1,
-        .epochs = t->recipe->train.epochs,
+        .epochs = ghl_recipe_epochs(t->recipe, ghl_recipe_phases(t->recipe)),
+        .phase = ghl_training_phase(t),
+        .scored = t->setup.scored,
         .epoch_images = counts[GHL_COUNT_POSITION],
         .epoch_all = all,
-        .images_left = (t->recipe->train.epochs - counts[GHL_COUNT_EPOCH]) * all - counts[GHL_COUNT_POSITION],
-        .loss = images > 0 ? t->sums[GHL_SUM_ROW_LOSS] / (double)images : NAN,
-        .top1 = images > 0 ? 100.0 * (double)counts[GHL_COUNT_ROW_TOP1] / (double)images : NAN,
+        .images_left = (progress.epochs - progress.epoch) * all - counts[GHL_COUNT_POSITION],
+        .loss = images > 0 && t->setup.scored ? t->sums[GHL_SUM_ROW_LOSS] / (double)images : NAN,
+        .top1 = images > 0 && t->setup.scored ? 100.0 * (double)counts[GHL_COUNT_ROW_TOP1] / (double)images : NAN,
         .images_per_s = seconds > 0 ? (double)t->watch.row_images / seconds : 0,
         .wait_percent = seconds > 0 ? 100.0 * (ghl_loader_waited(t->loader) - t->watch.row_waited) / seconds : 0,
         .elapsed_s = now - t->watch.start,
@@ -49,7 +59,7 @@ static void show(ghl_training *t)
     double now = ghl_now();
     ghl_step_row row = row_of(t, now);
     ghl_metrics_progress(t->metrics, &row); /* a bar that cannot be drawn is no reason to stop */
-    if (t->counts[GHL_COUNT_STEP] % t->recipe->train.log_every != 0)
+    if (t->counts[GHL_COUNT_STEP] % t->phase->train.log_every != 0)
         return;
     if (ghl_metrics_step(t->metrics, &row) != GHL_OK) /* it waits, and is written before the next save */
         ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
@@ -77,7 +87,7 @@ static ghl_status collect(ghl_training *t, ghl_flight *flight)
     GHL_TRY(ghl_plan_wait(t->setup.plan, flight->ticket));
     const double *result = flight->result;
     bool finite = result[GHL_RESULT_OK] != 0;
-    if (!finite && t->recipe->train.nan == GHL_NAN_STOP)
+    if (!finite && t->phase->train.nan == GHL_NAN_STOP)
         return blame(t, flight);
     int64_t images = flight->slot.count;
     t->counts[GHL_COUNT_STEP]++;
@@ -108,19 +118,20 @@ ghl_status ghl_training_launch(ghl_training *t)
         t->watch.segment = ghl_now();
     GHL_TRY(ghl_loader_next(t->loader, &flight->slot));
     const ghl_slot *slot = &flight->slot;
-    if (slot->epoch != t->counts[GHL_COUNT_EPOCH] || slot->position != t->taken)
-        return ghl_fail(GHL_INTERNAL, NULL, "the loader is at epoch %lld, image %lld in the place of %lld, %lld", (long long)slot->epoch,
-                        (long long)slot->position, (long long)t->counts[GHL_COUNT_EPOCH], (long long)t->taken);
     ghl_progress progress;
     ghl_training_progress(t, &progress);
+    if (slot->epoch != progress.epoch || slot->position != t->taken)
+        return ghl_fail(GHL_INTERNAL, NULL, "the loader is at epoch %lld, image %lld in the place of %lld, %lld", (long long)slot->epoch,
+                        (long long)slot->position, (long long)progress.epoch, (long long)t->taken);
     ghl_setup_rates(&t->setup, &progress, 1.0, flight->rates);
     flight->program = slot->count == t->setup.batch ? t->setup.step : t->setup.rest;
     flight->clock[GHL_CLOCK_STEP] = t->launched;
+    flight->clock[GHL_CLOCK_PHASE] = t->counts[GHL_COUNT_PHASE];
     flight->clock[GHL_CLOCK_EPOCH] = slot->epoch;
     flight->clock[GHL_CLOCK_POSITION] = slot->position;
     flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = slot->count;
-    flight->step = (ghl_step){.images = slot->images, .labels = slot->labels, .samples = slot->samples, .clock = flight->clock,
-                              .rates = flight->rates, .result = flight->result};
+    flight->step = (ghl_step){.images = slot->images, .features = slot->images, .labels = slot->labels, .samples = slot->samples,
+                              .clock = flight->clock, .rates = flight->rates, .result = flight->result};
     GHL_TRY(ghl_plan_run(t->setup.plan, flight->program, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
     t->launched++;

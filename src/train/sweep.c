@@ -89,7 +89,7 @@ static ghl_status hold_out(ghl_sweep_state *s)
         if (recipe->data.holdout == 0 && chosen == 0)
             GHL_TRY(choose_holdout(recipe, s->host, &chosen));
         if (recipe->data.holdout == 0)
-            recipe->data.holdout = chosen;
+            ghl_recipe_hold_out(recipe, chosen);
         if (recipe->data.holdout != s->points[0].recipe->data.holdout)
             return ghl_fail(GHL_USAGE, "give data.holdout one value", "%.200s: data.holdout differs from that of %.200s",
                             s->points[i].label, s->points[0].label);

@@ -74,7 +74,7 @@ ghl_status ghl_point_write(const ghl_point *point, const char *folder)
 {
     ghl_json *json = ghl_json_create(false);
     ghl_text text = {0};
-    ghl_json_add_integer(json, "epochs_asked", point->recipe->train.epochs);
+    ghl_json_add_integer(json, "epochs_asked", ghl_recipe_epochs(point->recipe, ghl_recipe_phases(point->recipe)));
     add_figures(json, point);
     ghl_status status = ghl_json_print(json, 2, &text);
     ghl_json_free(json);
@@ -89,7 +89,8 @@ static void take_record(ghl_point *point, const ghl_json *json)
 {
     const char *name = ghl_json_text(ghl_json_get(json, "status"));
     int64_t epochs = 0;
-    if (name == NULL || !ghl_json_integer(ghl_json_get(json, "epochs_asked"), &epochs) || epochs != point->recipe->train.epochs)
+    if (name == NULL || !ghl_json_integer(ghl_json_get(json, "epochs_asked"), &epochs) ||
+        epochs != ghl_recipe_epochs(point->recipe, ghl_recipe_phases(point->recipe)))
         return;
     for (int i = 0; i < GHL_FIGURES; i++)
         if (!ghl_json_real(ghl_json_get(json, figures[i].name), &point->figures[i]) || !known(point->figures[i]))

@@ -73,7 +73,7 @@ static ghl_status begin(trace *t, const ghl_recipe *recipe, const ghl_trace_opti
         labels = ghl_tensors_find(&t->input, "labels");
         GHL_TRY(check_input(t, o->input, images, labels));
     }
-    t->batch = images != NULL ? images->dim[0] : recipe->train.batch;
+    t->batch = images != NULL ? images->dim[0] : ghl_recipe_phase_at(recipe, 0)->train.batch;
     GHL_TRY(ghl_inspect_begin(recipe, t->batch, &t->setup));
     ghl_shape shape = t->setup.image;
     shape.n = t->batch;
@@ -122,7 +122,8 @@ static ghl_status run(trace *t, const ghl_trace_options *o)
     const ghl_progress progress = {.step = 0, .steps = 1, .epochs = 1, .steps_per_epoch = 1};
     ghl_setup_rates(&t->setup, &progress, 1.0, t->rates);
     int64_t ticket;
-    GHL_TRY(ghl_plan_run(t->setup.plan, t->program, &(ghl_step){t->images, t->labels, t->samples, clock, t->rates, result}, NULL, &ticket));
+    GHL_TRY(ghl_plan_run(t->setup.plan, t->program, &(ghl_step){.images = t->images, .labels = t->labels,
+                         .samples = t->samples, .clock = clock, .rates = t->rates, .result = result}, NULL, &ticket));
     GHL_TRY(ghl_plan_wait(t->setup.plan, ticket));
     t->loss = (float)(result[GHL_RESULT_LOSS] / (double)t->batch);
     t->correct = (int64_t)result[GHL_RESULT_TOP1];

@@ -49,23 +49,43 @@ static ghl_status end_epoch(ghl_training *t)
     if (status == GHL_INTERRUPTED)
         return interrupted(t);
     GHL_TRY(status);
-    int64_t every = t->recipe->train.save_every;
-    bool last = t->counts[GHL_COUNT_EPOCH] == t->recipe->train.epochs;
-    if (every == 0 || last || t->counts[GHL_COUNT_STEP] % every == 0)
+    int64_t every = t->phase->train.save_every;
+    if (every == 0 || ghl_phase_done(t) || t->counts[GHL_COUNT_STEP] % every == 0)
         ghl_training_save(t);
     return GHL_OK;
 }
 
+static bool is_last_phase(const ghl_training *t)
+{
+    return t->counts[GHL_COUNT_PHASE] == ghl_recipe_phases(t->recipe) - 1;
+}
+
+static void announce_phase(const ghl_training *t)
+{
+    if (ghl_training_phase(t) != NULL)
+        ghl_tell(t->host, GHL_LEVEL_INFO, "phase %s, %lld of %d: %lld epochs%s", t->phase->phase.name,
+                 (long long)t->counts[GHL_COUNT_PHASE] + 1, ghl_recipe_phases(t->recipe), (long long)t->phase->train.epochs,
+                 t->setup.scored ? "" : ", without labels");
+}
+
 static ghl_status steps(ghl_training *t)
 {
-    int64_t every = t->recipe->train.save_every;
     for (;;) {
+        const int64_t every = t->phase->train.save_every;
         if (ghl_stop_requested())
             return interrupted(t);
         if (epoch_done(t))
             GHL_TRY(end_epoch(t));
-        if (t->counts[GHL_COUNT_EPOCH] >= t->recipe->train.epochs)
+        if (ghl_phase_done(t) && is_last_phase(t))
             break;
+        if (ghl_phase_done(t)) {
+            const ghl_status status = ghl_phase_next(t);
+            if (status == GHL_INTERRUPTED)
+                return interrupted(t);
+            GHL_TRY(status);
+            announce_phase(t);
+            continue;
+        }
         if (t->stop_after > 0 && t->launched >= t->stop_after)
             return interrupted(t);
         GHL_TRY(ghl_training_launch(t));
@@ -74,7 +94,7 @@ static ghl_status steps(ghl_training *t)
             ghl_training_save(t);
         }
     }
-    return t->save_failed ? ghl_failure_raise(&t->failure) : GHL_OK;
+    return t->save_failed ? ghl_failure_raise(&t->failure) : ghl_features_remove(&t->setup);
 }
 
 static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found)
@@ -84,11 +104,12 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     const ghl_setup *s = &t->setup;
     ghl_tell(t->host, GHL_LEVEL_INFO, "%s: %s, %lld parameters, %lld training and %lld %s images, %s (%s)", t->recipe->top.name,
              s->net->name, (long long)ghl_net_parameters(s->net), (long long)s->train.count, (long long)s->test.count,
-             t->recipe->data.holdout > 0 ? "held-out" : "test", device->name, device->describe(self));
+             t->phase->data.holdout > 0 ? "held-out" : "test", device->name, device->describe(self));
+    announce_phase(t);
     if (!found)
         return GHL_OK;
     ghl_tell(t->host, GHL_LEVEL_INFO, "continues %s after step %lld of %lld", t->folder, (long long)t->counts[GHL_COUNT_STEP],
-             (long long)(t->recipe->train.epochs * s->steps_per_epoch));
+             (long long)(t->counts[GHL_COUNT_PHASE_STEP] + t->phase->train.epochs * s->steps_per_epoch));
     const char *before = ghl_tensors_note_of(state, "ghl.fingerprint");
     if (before != NULL && strcmp(before, t->fingerprint) == 0)
         return GHL_OK;
@@ -96,21 +117,6 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     snprintf(note, sizeof note, "continued on another machine or build, so not to the last bit: before \"%.400s\", now \"%.400s\"",
              before != NULL ? before : "", t->fingerprint);
     return ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
-}
-
-static ghl_status open_loader(ghl_training *t)
-{
-    ghl_loader_settings settings = {.images = &t->setup.train, .batch = t->setup.batch, .seed = (uint64_t)t->recipe->top.seed,
-                                    .shuffle = true,
-                                    .slots = GHL_LOADER_SLOTS, .threads = (int)t->recipe->train.workers};
-    GHL_TRY(ghl_loader_create(&settings, &t->loader));
-    int groups = t->setup.learnings.n_groups;
-    for (int i = 0; i < GHL_FLIGHTS; i++)
-        GHL_TRY(GHL_NEW(t->flights[i].rates, groups + 1));
-    if (t->counts[GHL_COUNT_EPOCH] >= t->recipe->train.epochs)
-        return GHL_OK;
-    bool done = epoch_done(t);
-    return ghl_loader_seek(t->loader, 0, t->counts[GHL_COUNT_EPOCH] + done, done ? 0 : t->taken);
 }
 
 static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl_tensors *state)
@@ -125,16 +131,15 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     if (options->fresh)
         GHL_TRY(ghl_run_remove(t->folder));
     GHL_TRY(ghl_training_find(t, state, &found));
-    GHL_TRY(ghl_setup_begin(t->recipe, NULL, &t->setup));
-    GHL_TRY(ghl_setup_programs(&t->setup, true));
+    GHL_TRY(ghl_phases_check(t->recipe));
+    GHL_TRY(ghl_phase_open(t));
     ghl_recipe_tell(t->recipe, t->host);
     if (found) {
         GHL_TRY(ghl_training_restore(t, state));
         n = ghl_training_lengths(state, 16, lengths);
     }
-    GHL_TRY(ghl_run_describe(t));
-    GHL_TRY(ghl_metrics_open(t->folder, t->host, n, lengths, &t->metrics));
-    GHL_TRY(open_loader(t));
+    GHL_TRY(ghl_metrics_open(t->folder, t->host, t->recipe->n_phases > 0 ? ",phase" : "", n, lengths, &t->metrics));
+    GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);
 }
 
@@ -156,26 +161,19 @@ static void fill_result(const ghl_training *t, ghl_train_result *result)
 
 static ghl_status run(ghl_training *t)
 {
-    if (t->counts[GHL_COUNT_EPOCH] >= t->recipe->train.epochs) {
+    if (ghl_phase_done(t) && is_last_phase(t)) {
         ghl_tell(t->host, GHL_LEVEL_INFO, "%s is finished: %lld epochs are done; --fresh starts over, more train.epochs go on", t->folder,
                  (long long)t->counts[GHL_COUNT_EPOCH]);
-        return GHL_OK;
+        return ghl_features_remove(&t->setup);
     }
     t->watch.start = t->watch.row = ghl_now();
     return steps(t);
 }
 
-/* Queued steps read the loader's slots: they end before it does. */
 static void release(ghl_training *t)
 {
-    for (int i = 0; i < GHL_FLIGHTS; i++)
-        if (t->flights[i].busy)
-            ghl_plan_wait(t->setup.plan, t->flights[i].ticket);
-    ghl_loader_free(t->loader);
+    ghl_phase_close(t);
     ghl_metrics_close(t->metrics);
-    ghl_setup_release(&t->setup);
-    for (int i = 0; i < GHL_FLIGHTS; i++)
-        free(t->flights[i].rates);
     if (t->lock >= 0)
         ghl_folder_unlock(t->lock);
     free(t->best);
@@ -196,6 +194,7 @@ ghl_status ghl_train(const ghl_recipe *recipe, const ghl_train_options *options,
         return ghl_fail(GHL_USAGE, "0 trains to the end", "stop after %lld steps: not a number of steps", (long long)options->stop_after);
     GHL_TRY(GHL_NEW(t, 1));
     t->recipe = recipe;
+    t->phase = ghl_recipe_phase_at(recipe, 0);
     t->host = host;
     t->stop_after = options->stop_after;
     t->lock = -1;

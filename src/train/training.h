@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * training.h - a training under way, for the files that share it: train.c (from start to end), steps.c (the pipeline of steps), epoch.c
- * (what happens at the end of one), state.c (saved and resumed), run_folder.c (files beside it).
+ * (what happens at the end of one), phase.c (from one phase to the next), state.c (saved and resumed), run_folder.c (files beside it).
  */
 #ifndef GHL_TRAIN_TRAINING_H
 #define GHL_TRAIN_TRAINING_H
@@ -20,6 +20,9 @@ enum {
     GHL_COUNT_EPOCH_TOP1,
     GHL_COUNT_ROW_IMAGES,   /* the same since the last row of log.jsonl */
     GHL_COUNT_ROW_TOP1,
+    GHL_COUNT_PHASE,       /* the phase under way, from 0 on; a recipe without phases has one */
+    GHL_COUNT_PHASE_STEP,  /* steps and epochs that were finished when it began */
+    GHL_COUNT_PHASE_EPOCH,
     GHL_COUNTS
 };
 enum {
@@ -57,6 +60,7 @@ typedef struct ghl_watch {
 
 typedef struct ghl_training {
     const ghl_recipe *recipe;
+    const ghl_recipe *phase; /* the one under way; the recipe itself where it has none */
     const ghl_host *host;
     int64_t stop_after;
     char folder[4096];
@@ -81,6 +85,18 @@ typedef struct ghl_training {
 ghl_status ghl_training_launch(ghl_training *t); /* queues the next step; collects an older one where the queue is full */
 ghl_status ghl_training_drain(ghl_training *t);  /* waits for all queued steps. GHL_NAN under policy stop */
 void ghl_training_progress(const ghl_training *t, ghl_progress *progress);
+const char *ghl_training_phase(const ghl_training *t); /* its name; NULL where the recipe has no phases */
+
+/* phase.c. Before the first step: every phase of the recipe compiles, to the same net, and fits the machine. */
+ghl_status ghl_phases_check(const ghl_recipe *recipe);
+/* The setup of the phase that the counters name, with fresh state. */
+ghl_status ghl_phase_open(ghl_training *t);
+/* Once its weights are there: what describes the run, and the loader at the place where the counters are. */
+ghl_status ghl_phase_begin(ghl_training *t);
+bool ghl_phase_done(const ghl_training *t);
+/* Weights and buffers go on to the next phase; all else begins anew. */
+ghl_status ghl_phase_next(ghl_training *t);
+void ghl_phase_close(ghl_training *t);
 
 /* epoch.c */
 /* Evaluation of the test images; GHL_INTERRUPTED when asked to stop. */
@@ -90,9 +106,9 @@ ghl_status ghl_training_finish_epoch(ghl_training *t);
 /* state.c */
 /* Saves state, last and best. Failures are told and kept in t->failure: training goes on. */
 void ghl_training_save(ghl_training *t);
-/* Reads FOLDER/state into `state` and compares the recipe; *found: whether there is one. */
+/* Reads FOLDER/state into `state` and the counters, and compares the recipe; *found: whether there is one. */
 ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found);
-/* Puts a state into the plan and the counters; `state` from ghl_training_find. */
+/* Puts a state into the plan of its phase; `state` from ghl_training_find. */
 ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state);
 int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *out);
 

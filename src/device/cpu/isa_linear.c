@@ -4,7 +4,7 @@
  *
  *   forward           y_nk = <x_n, w_k>: dot products of a few rows with a few filters, vectors along the inputs, nothing is copied
  *   backward data     dx = e w: a strip of inputs at a time, the filters' part under it laid out for the register tile
- *   backward weights  dw = e' x: x and e, which are small, are laid out once
+ *   backward weights  dw = e' x: x and e, which are small, are laid out once; for a few outputs x is read where it lies
  *   sgd_product       the same, a few rows of dw at a time, by which w steps while they are in the cache: dw is nowhere as a whole
  */
 #include <omp.h>
@@ -14,11 +14,11 @@
 #include "device/cpu/isa_tile.h"
 
 #if defined(__AVX512F__)
-enum { DOT_ROWS = 4, DOT_FILTERS = 6 };
+enum { DOT_ROWS = 4, DOT_FILTERS = 6, FEW_FILTERS = 10 };
 #else
-enum { DOT_ROWS = 2, DOT_FILTERS = 4 };
+enum { DOT_ROWS = 2, DOT_FILTERS = 4, FEW_FILTERS = 5 };
 #endif
-enum { DOT_BLOCK = 512, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
+enum { FEW_ROWS = 8, FEW_BLOCK = 512, DOT_BLOCK = 512, DOT_CHUNK = 64, STRIP = GHL_LINEAR_STRIP, DEPTH = GHL_LINEAR_DEPTH };
 
 static int64_t round_up(int64_t n, int64_t unit)
 {
@@ -249,9 +249,72 @@ static void gradient(const ghl_linear *l, const void *x, const void *e, int half
 }
 _Static_assert((int)GHL_TILE_ROWS <= (int)GHL_LINEAR_ROWS, "a block of rows holds a tile's");
 
+/* dw += e' x, or = where `add` is 0, over FEW_ROWS rows of x, FEW_FILTERS filters and n inputs, whole vectors. */
+static void few_rows(const float *const *x, float e[FEW_ROWS][FEW_FILTERS], float *const *dw, int64_t n, int add)
+{
+    for (int64_t f = 0; f < n; f += GHL_WIDTH) {
+        ghl_vec sum[FEW_FILTERS];
+#pragma GCC unroll 10
+        for (int j = 0; j < FEW_FILTERS; j++)
+            sum[j] = GHL_LOAD(dw[j] + f);
+        if (!add)
+            memset(sum, 0, sizeof sum);
+#pragma GCC unroll 8
+        for (int i = 0; i < FEW_ROWS; i++) {
+            const ghl_vec row = GHL_LOAD(x[i] + f);
+#pragma GCC unroll 10
+            for (int j = 0; j < FEW_FILTERS; j++)
+                sum[j] += row * e[i][j];
+        }
+#pragma GCC unroll 10
+        for (int j = 0; j < FEW_FILTERS; j++)
+            GHL_STORE(dw[j] + f, sum[j]);
+    }
+}
+
+/* n inputs from `begin` on of filters [k, k + FEW_FILTERS): for rows past the last, zeros; filters past the last go nowhere. */
+static void few_part(const ghl_linear *l, const float *x, const float *e, int64_t k, int64_t begin, int64_t n, float *dw)
+{
+    static const float zeros[FEW_BLOCK];
+    float spare[FEW_BLOCK] = {0}, error[FEW_ROWS][FEW_FILTERS], *to[FEW_FILTERS];
+    const float *row[FEW_ROWS];
+    for (int64_t j = 0; j < FEW_FILTERS; j++)
+        to[j] = k + j < l->outputs ? dw + (k + j) * l->inputs + begin : spare;
+    for (int64_t first = 0; first < l->rows; first += FEW_ROWS) {
+        for (int64_t i = 0; i < FEW_ROWS; i++) {
+            const bool there = first + i < l->rows;
+            row[i] = there ? x + (first + i) * l->inputs + begin : zeros;
+            for (int64_t j = 0; j < FEW_FILTERS; j++)
+                error[i][j] = there && k + j < l->outputs ? e[(first + i) * l->outputs + k + j] : 0.0f;
+        }
+        few_rows(row, error, to, n, first > 0);
+    }
+}
+
+/* Of a classifier: so few filters that laying x out would cost more than all else. x is read where it lies, in long runs. */
+static void few_gradient(const ghl_linear *l, const float *x, const float *e, float *dw)
+{
+    const int64_t whole = l->inputs / GHL_WIDTH * GHL_WIDTH;
+#pragma omp parallel for schedule(static) if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
+    for (int64_t f = 0; f < whole; f += FEW_BLOCK)
+        for (int64_t k = 0; k < l->outputs; k += FEW_FILTERS)
+            few_part(l, x, e, k, f, ghl_cpu_min(FEW_BLOCK, whole - f), dw);
+    for (int64_t k = 0; k < l->outputs; k++)
+        for (int64_t f = whole; f < l->inputs; f++) {
+            float sum = 0;
+            for (int64_t n = 0; n < l->rows; n++)
+                sum += x[n * l->inputs + f] * e[n * l->outputs + k];
+            dw[k * l->inputs + f] = sum;
+        }
+}
+
 static void backward_weights(const void *plan, const float *x, const float *e, float *dw, float *scratch)
 {
-    gradient(plan, x, e, 0, dw, NULL, scratch);
+    const ghl_linear *l = plan;
+    if (l->outputs <= 2 * FEW_FILTERS)
+        few_gradient(l, x, e, dw);
+    else
+        gradient(l, x, e, 0, dw, NULL, scratch);
 }
 
 static void sgd_product(const void *plan, const ghl_call *call, float *scratch)

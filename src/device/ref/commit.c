@@ -100,7 +100,8 @@ ghl_status ghl_ref_adam(const ghl_call *call)
 
 ghl_status ghl_ref_report(const ghl_call *call)
 {
-    const double *score = call->in[1].data;
+    static const double none[4];
+    const double *score = call->n_in > 1 && call->in[1].data != NULL ? call->in[1].data : none;
     const double result[GHL_RESULT_SIZE] = {score[0], score[1], score[2], score[3], ok(call) ? 1.0 : 0.0, 0.0, 0.0, 0.0};
     memcpy(call->out[0].data, result, sizeof result);
     return GHL_OK;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * features.c - see features.h. In memory where they take at most half of what is free, else in a file of the run folder that is mapped:
+ *
+ *     4096 bytes of head: "ghl features", then five u64: fingerprint, images of training and test, bytes of an image, 0
+ *     then the images of training and of test, one after the other, as they came from the data
+ *
+ * The fingerprint is of all that decides the numbers: weights and buffers up to the node, pixels, the recipe's model and data, the machine.
+ * The head is written last, so that a file that was left half made is never taken for a whole one.
+ */
+#include "train/features.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/machine.h"
+#include "train/recipe_sections.h"
+#include "train/training.h"
+
+enum { HEAD = 4096 };
+
+typedef struct ghl_features_head {
+    char magic[16];
+    uint64_t fingerprint;
+    int64_t train, test, bytes;
+} ghl_features_head;
+
+static const char file_name[] = "features";
+
+/* ---- Where they go ---- */
+
+static ghl_status take_file(ghl_setup *setup)
+{
+    ghl_features *f = &setup->features;
+    char path[4096];
+    if (setup->folder == NULL)
+        return ghl_fail(GHL_USAGE, NULL, "no folder for a file of features");
+    GHL_TRY(ghl_path_join(path, setup->folder, file_name));
+    GHL_TRY(ghl_file_map(path, f->bytes, &f->found, &f->memory));
+    f->mapped = true;
+    return GHL_OK;
+}
+
+/* Memory, file or nothing. A recipe that names one gets that or an error. */
+static ghl_status take_room(ghl_setup *setup, int where)
+{
+    ghl_features *f = &setup->features;
+    const bool fits = f->bytes <= ghl_process_room() / 2;
+    if (where == GHL_FEATURES_MEMORY || (where == GHL_FEATURES_AUTO && fits))
+        return ghl_allocate(f->bytes, 1, &f->memory);
+    const ghl_status status = take_file(setup);
+    if (status == GHL_OK || where == GHL_FEATURES_FILE)
+        return status;
+    *f = (ghl_features){0};
+    return ghl_recipe_note((ghl_recipe *)setup->recipe, "features of the frozen layers are computed in every epoch: %s",
+                           ghl_error_message());
+}
+
+/* Rows of `bytes` bytes, in the place of images. */
+static ghl_images rows_of(const ghl_images *images, int64_t bytes, char *at)
+{
+    return (ghl_images){.count = images->count, .height = 1, .width = 1, .channels = bytes, .classes = images->classes,
+                        .pixels = (uint8_t *)at, .labels = images->labels};
+}
+
+ghl_status ghl_features_choose(ghl_setup *setup, const ghl_program_settings *step)
+{
+    ghl_features *f = &setup->features;
+    const ghl_recipe_train *train = &setup->recipe->train;
+    bool scored = false;
+    int node = 0;
+    if (train->features == GHL_FEATURES_NONE || setup->train.count == 0 || (train->features == GHL_FEATURES_AUTO && train->epochs < 2))
+        return GHL_OK;
+    GHL_TRY(ghl_plan_constant(setup->plan, step, &node, &scored));
+    if (node == 0)
+        return GHL_OK;
+    const int64_t bytes = ghl_shape_elements(setup->net->nodes[node]->shape) * (int64_t)ghl_dtype_bytes(ghl_plan_dtype(setup->plan));
+    const int64_t tests = scored ? setup->test.count : 0;
+    *f = (ghl_features){.node = node, .bytes = HEAD + (size_t)(setup->train.count + tests) * (size_t)bytes};
+    GHL_TRY(take_room(setup, train->features));
+    if (f->node == 0)
+        return GHL_OK;
+    f->train = rows_of(&setup->train, bytes, (char *)f->memory + HEAD);
+    f->test = rows_of(&setup->test, bytes, (char *)f->memory + HEAD + (size_t)setup->train.count * (size_t)bytes);
+    f->test.count = tests;
+    const ghl_program_settings making = {.purpose = GHL_EVALUATE, .batch = setup->batch, .last = node};
+    return ghl_plan_compile(setup->plan, &making, &f->program);
+}
+
+/* ---- Fingerprint ---- */
+
+/* FNV-1a over words of eight bytes, and what is left by bytes. */
+static uint64_t hash(uint64_t h, const void *data, size_t bytes)
+{
+    const uint64_t prime = UINT64_C(0x100000001b3);
+    const unsigned char *at = data;
+    for (; bytes >= 8; at += 8, bytes -= 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        h = (h ^ word) * prime;
+        h ^= h >> 32;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        h = (h ^ at[i]) * prime;
+    return h;
+}
+
+static uint64_t hash_images(uint64_t h, const ghl_images *images, int64_t count)
+{
+    return hash(h, images->pixels, (size_t)(count * images->height * images->width * images->channels));
+}
+
+static ghl_status hash_weights(const ghl_setup *setup, uint64_t *h)
+{
+    for (int i = 0; i < setup->net->weights; i++) {
+        const ghl_weight *w = setup->net->all[i];
+        const size_t bytes = (size_t)ghl_shape_elements(w->shape) * ghl_dtype_bytes(w->dtype);
+        void *values = NULL;
+        if (w->node > setup->features.node)
+            continue;
+        GHL_TRY(ghl_allocate(bytes, 1, &values));
+        const ghl_status status = ghl_plan_read(setup->plan, i, values);
+        *h = hash(*h, values, bytes);
+        free(values);
+        GHL_TRY(status);
+    }
+    return GHL_OK;
+}
+
+static ghl_status hash_recipe(const ghl_setup *setup, uint64_t *h)
+{
+    ghl_text text = {0};
+    for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
+        if (strcmp(s->name, "model") == 0 || strcmp(s->name, "data") == 0)
+            ghl_section_print(setup->recipe, s, &text);
+    ghl_text_add(&text, "%s %s", setup->net->nodes[setup->features.node]->name, ghl_dtype_name(ghl_plan_dtype(setup->plan)));
+    const ghl_status status = ghl_text_end(&text);
+    *h = hash(*h, text.data, text.length);
+    ghl_text_release(&text);
+    return status;
+}
+
+static ghl_status make_head(const ghl_setup *setup, const char *machine, ghl_features_head *head)
+{
+    const ghl_features *f = &setup->features;
+    *head = (ghl_features_head){.magic = "ghl features", .train = f->train.count, .test = f->test.count, .bytes = f->train.channels};
+    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), machine, strlen(machine));
+    h = hash(h, setup->affine, (size_t)(2 * setup->image.c) * sizeof *setup->affine);
+    h = hash_images(h, &setup->train, f->train.count);
+    h = hash_images(h, &setup->test, f->test.count);
+    GHL_TRY(hash_recipe(setup, &h));
+    GHL_TRY(hash_weights(setup, &h));
+    head->fingerprint = h;
+    return GHL_OK;
+}
+
+/* ---- Making them ---- */
+
+typedef struct making {
+    ghl_setup *setup;
+    uint8_t *images, *features; /* [batch]: of the last, partial one */
+    int64_t *samples;           /* [batch] zeros */
+} making;
+
+static ghl_status make_batch(const making *m, const ghl_images *images, const ghl_images *rows, int64_t first)
+{
+    const int64_t batch = m->setup->batch, rest = rows->count - first, count = rest < batch ? rest : batch;
+    const size_t image = (size_t)(images->height * images->width * images->channels), row = (size_t)rows->channels;
+    const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_COUNT] = count, [GHL_CLOCK_TOTAL] = count};
+    int64_t ticket = 0;
+    ghl_step step = {.images = images->pixels + (size_t)first * image, .samples = m->samples, .clock = clock,
+                     .features = rows->pixels + (size_t)first * row};
+    if (count < batch) {
+        memcpy(m->images, step.images, (size_t)count * image);
+        step.images = m->images;
+        step.features = m->features;
+    }
+    GHL_TRY(ghl_plan_run(m->setup->plan, m->setup->features.program, &step, NULL, &ticket));
+    GHL_TRY(ghl_plan_wait(m->setup->plan, ticket));
+    if (count < batch)
+        memcpy(rows->pixels + (size_t)first * row, m->features, (size_t)count * row);
+    return GHL_OK;
+}
+
+static ghl_status make_rows(making *m)
+{
+    const ghl_setup *s = m->setup;
+    const ghl_images *images[] = {&s->train, &s->test}, *rows[] = {&s->features.train, &s->features.test};
+    GHL_TRY(GHL_NEW(m->images, s->batch * ghl_shape_elements(s->image)));
+    GHL_TRY(GHL_NEW(m->features, s->batch * s->features.train.channels));
+    GHL_TRY(GHL_NEW(m->samples, s->batch));
+    for (int part = 0; part < 2; part++)
+        for (int64_t first = 0; first < rows[part]->count; first += s->batch) {
+            if (ghl_stop_requested())
+                return ghl_fail(GHL_INTERRUPTED, "run the same command again to continue", "interrupted while features were computed");
+            GHL_TRY(make_batch(m, images[part], rows[part], first));
+        }
+    return GHL_OK;
+}
+
+static ghl_status make_all(ghl_setup *setup, const ghl_features_head *head)
+{
+    ghl_features *f = &setup->features;
+    making m = {.setup = setup};
+    memset(f->memory, 0, sizeof *head);
+    ghl_status status = f->mapped ? ghl_file_map_sync(f->memory, f->bytes) : GHL_OK;
+    if (status == GHL_OK)
+        status = make_rows(&m);
+    free(m.images);
+    free(m.features);
+    free(m.samples);
+    if (status != GHL_OK || !f->mapped)
+        return status;
+    GHL_TRY(ghl_file_map_sync(f->memory, f->bytes));
+    memcpy(f->memory, head, sizeof *head);
+    return ghl_file_map_sync(f->memory, HEAD);
+}
+
+ghl_status ghl_features_make(ghl_setup *setup, const char *machine, const ghl_host *host)
+{
+    const ghl_features *f = &setup->features;
+    const char *node = f->node > 0 ? setup->net->nodes[f->node]->name : "", *where = f->mapped ? "in a file" : "in memory";
+    const double from = ghl_now();
+    ghl_features_head head = {0};
+    if (f->node == 0)
+        return GHL_OK;
+    if (f->mapped)
+        GHL_TRY(make_head(setup, machine, &head));
+    if (f->found && memcmp(f->memory, &head, sizeof head) == 0) {
+        ghl_tell(host, GHL_LEVEL_INFO, "features of layer %s are there in a file", node);
+        return GHL_OK;
+    }
+    if (f->found)
+        ghl_tell(host, GHL_LEVEL_WARNING, "%s/%s is of other weights, data or settings, or was left half made: it is made anew",
+                 setup->folder, file_name);
+    GHL_TRY(make_all(setup, &head));
+    ghl_tell(host, GHL_LEVEL_INFO, "features of layer %s, %lld of each of %lld images, are kept %s: %.2f GB, made in %.1f s", node,
+             (long long)ghl_shape_elements(setup->net->nodes[f->node]->shape), (long long)(f->train.count + f->test.count), where,
+             1e-9 * (double)f->bytes, ghl_now() - from);
+    return GHL_OK;
+}
+
+ghl_status ghl_features_remove(const ghl_setup *setup)
+{
+    char path[4096];
+    if (!setup->features.mapped)
+        return GHL_OK;
+    GHL_TRY(ghl_path_join(path, setup->folder, file_name));
+    return ghl_file_remove(path);
+}
+
+void ghl_features_release(ghl_features *f)
+{
+    if (f->mapped)
+        ghl_file_unmap(f->memory, f->bytes);
+    else
+        free(f->memory);
+    *f = (ghl_features){0};
+}
