@@ -136,6 +136,7 @@ typedef struct ghl_attributes {
         struct { int32_t augment, padding; } input;
         struct { float epsilon; int32_t from_output, relu; } norm; /* batch_norm* */
         struct { int32_t relu; } pool;
+        struct { float power; int32_t centred; } repu;
         struct { float rate; int32_t node; } dropout;
         struct { float inverse_temperature; } softmax;
         struct { int32_t statistic, scope; } scale;

@@ -131,6 +131,9 @@ static void gradients_of_chains(void **state)
         {{"a dropout rate: 0.4"}, false, true},
         {{"a dropout rate: 0.4"}, false, false},
         {{"a batch_norm affine: false", "b conv channels: 3, kernel: 3, bias: false", "c relu"}, false, false},
+        {{"a repu power: 1.5"}, false, false},
+        {{"a tanh"}, false, false},
+        {{"a flatten", "b sigmoid"}, false, false},
     };
     (void)state;
     for (int d = 0; rig_device(d) != NULL; d++)
@@ -205,6 +208,8 @@ static void outputs_by_hand(void **state)
         double y[12];
     } rows[] = {
         {"a relu", 12, {1, 0, 3, 0.5, 4, 0, 0, 2, 0, 5, 0, 7}},
+        {"a repu power: 2", 12, {1, 0, 9, 0.25, 16, 0, 0, 4, 0, 25, 0, 49}},
+        {"a triangle power: 2", 12, {4, 0, 2.25, 0, 20.25, 0, 0, 4, 0, 5.0625, 0, 16}},
         {"a flatten", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
         {"a max_pool kernel: 2, stride: 1", 4, {4, 4, 5, 7}},
         {"a max_pool kernel: 2, stride: 2", 2, {4, 5}},
