@@ -85,6 +85,8 @@
     NORM(batch_norm, __VA_ARGS__, .without = "addend")                            \
     NORM(batch_norm, __VA_ARGS__, .without = "scale shift addend")                \
     NORM(batch_norm, __VA_ARGS__, .without = "scale addend")                      \
+    NORM(batch_norm, __VA_ARGS__, .without = "shift addend")                      \
+    NORM(variance_keeping, __VA_ARGS__)                                           \
     NORM_RELU(batch_norm, __VA_ARGS__)                                            \
     NORM_RELU(batch_norm, __VA_ARGS__, .without = "scale shift")                  \
     NORM_RELU(batch_norm, __VA_ARGS__, .without = "addend")                       \
@@ -295,6 +297,8 @@ const ghl_case ghl_cases[] = {
     NORM(batch_norm_statistics, 2, 4, 4, 20, IS_NAN("x"))
     NORMS_NAN(2, 4, 4, 20)
     NORM(batch_norm, 2, 4, 4, 20, ZERO("variance"))
+    NORM(variance_keeping, 2, 4, 4, 20, ZERO("variance"))
+    NORM(variance_keeping, 2, 4, 4, 20, IS_NAN("variance"))
 
     MAPS(1, 1, 1, 1)
     MAPS(1, 1, 1, 10)

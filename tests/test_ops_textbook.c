@@ -409,6 +409,13 @@ static void votes_and_counters(void)
     assert_memory_equal(result.data, ((double[]){1.5, 2, 3, 4, 0, 0, 0, 0}), 64);
 }
 
+static void variance_keeping(void)
+{
+    ghl_operand factor = tensor(1, 1, 1, 2);
+    RUN_OP(variance_keeping, &(ghl_attributes){.norm = {.epsilon = 1e-5f}}, IN(VECTOR(1, 4)), OUT(factor));
+    EXPECT(factor, 1e-7, 0.63245743, 1.26491012);
+}
+
 static void relu_and_add(void)
 {
     ghl_operand x = VECTOR(-1, 0, 2, NAN), e = VECTOR(5, 6, 7, 8), y = tensor_like(x);
@@ -423,7 +430,8 @@ static void relu_and_add(void)
 /* Golden number S5 (Journe et al. 2023's activation on channels of mean 0.3), and slopes by hand. */
 static void activations(void)
 {
-    ghl_operand x = tensor_of((ghl_shape){1, 1, 2, 4}, (double[]){2, -1, 0.5, -0.3, 5, 5, 5, 5}), y = tensor_like(x), e = VECTOR(1, 2, 3, 4);
+    ghl_operand x = tensor_of((ghl_shape){1, 1, 2, 4}, (double[]){2, -1, 0.5, -0.3, 5, 5, 5, 5}), y = tensor_like(x);
+    ghl_operand e = VECTOR(1, 2, 3, 4);
     RUN_OP(repu, &(ghl_attributes){.repu = {.power = 1.0f, .centred = 1}}, IN(x), OUT(y));
     EXPECT(y, 2e-7, 1.7, 0, 0.2, 0, 0, 0, 0, 0);
     RUN_OP(repu, &(ghl_attributes){.repu = {.power = 0.7f, .centred = 1}}, IN(x), OUT(y));
@@ -464,8 +472,10 @@ static void activations_of_any_size(void)
     for (int i = 0; i < COUNT; i++)
         assert_number("tanh", floats(y)[i], tanh(floats(x)[i]), 4e-7 * fabs(tanh(floats(x)[i])) + 1e-45);
     RUN_OP(sigmoid, NULL, IN(x), OUT(y));
-    for (int i = 0; i < COUNT; i++)
-        assert_number("sigmoid", floats(y)[i], 1.0 / (1.0 + exp(-(double)floats(x)[i])), 4e-7 / (1.0 + exp(-(double)floats(x)[i])) + 3e-39);
+    for (int i = 0; i < COUNT; i++) {
+        const double exact = 1.0 / (1.0 + exp(-(double)floats(x)[i]));
+        assert_number("sigmoid", floats(y)[i], exact, 4e-7 * exact + 3e-39);
+    }
 }
 
 static void on_every_device(void (*test)(void))
@@ -499,6 +509,7 @@ TEST(sgd_product)
 TEST(adam)
 TEST(votes_and_counters)
 TEST(relu_and_add)
+TEST(variance_keeping)
 TEST(activations)
 TEST(activations_of_any_size)
 
@@ -511,7 +522,8 @@ int main(void)
         cmocka_unit_test(test_moving_average), cmocka_unit_test(test_sgd),                 cmocka_unit_test(test_adam),
         cmocka_unit_test(test_sgd_product),
         cmocka_unit_test(test_votes_and_counters), cmocka_unit_test(test_relu_and_add),
-        cmocka_unit_test(test_subsample_pad), cmocka_unit_test(test_activations), cmocka_unit_test(test_activations_of_any_size),
+        cmocka_unit_test(test_subsample_pad), cmocka_unit_test(test_variance_keeping),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_activations_of_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

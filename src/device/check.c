@@ -214,6 +214,7 @@ static const struct {
     [GHL_OP_pad_reflect_backward] = {"e:act=NPQC > dx:act=NHWC", check_pad},
     [GHL_OP_batch_norm_statistics] = {"x:act=NHWC > mean=111C variance=111C", NULL},
     [GHL_OP_batch_norm] = {"x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?addend:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_variance_keeping] = {"variance=111C > factor=111C", NULL},
     [GHL_OP_batch_norm_sums] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?e2:act=NHWC ?mask:act=NHWC > "
                                 "sum_e=111C sum_ex=111C ?d:act=NHWC",
                                 check_norm_mask},

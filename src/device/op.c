@@ -97,6 +97,7 @@ static const struct {
     [GHL_OP_pad_reflect_backward] = {.each = 1, .of = 0},
     [GHL_OP_batch_norm_statistics] = {.each = 4, .of = 0},
     [GHL_OP_batch_norm] = {.each = 4, .of = 0},
+    [GHL_OP_variance_keeping] = {.each = 4, .of = 0},
     [GHL_OP_batch_norm_sums] = {.each = 5, .of = 0},
     [GHL_OP_batch_norm_backward] = {.each = 7, .of = 0},
     [GHL_OP_relu] = {.each = 1, .of = 0},

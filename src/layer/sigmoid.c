@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sigmoid.c - y = 1 / (1 + exp(-x)).
+ * sigmoid.c - y = 1 / (1 + exp(-x)). Its slope is known from y, which is kept for the backward pass in the place of x.
  */
 #include "layer/layers.h"
 #include "layer/pointwise.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tanh.c - y = tanh(x).
+ * tanh.c - y = tanh(x). Its slope is known from y, which is kept for the backward pass in the place of x.
  */
 #include "layer/layers.h"
 #include "layer/pointwise.h"

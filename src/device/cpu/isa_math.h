@@ -49,7 +49,8 @@ static inline float ghl_exp(float x)
 /* For v > 0 and |power| <= 64; NaN stays. */
 static inline float ghl_power(float v, float power)
 {
-    const float magic = 12582912.0f, ln2 = 0.693147181f, leading = (ghl_float_bits){.bits = (ghl_float_bits){power}.bits & 0xFFFFF000u}.value;
+    const float magic = 12582912.0f, ln2 = 0.693147181f;
+    const float leading = (ghl_float_bits){.bits = (ghl_float_bits){power}.bits & 0xFFFFF000u}.value;
     const int small = v < 1.17549435e-38f;
     const uint32_t bits = (ghl_float_bits){small ? v * 16777216.0f : v}.bits;
     float m = (ghl_float_bits){.bits = (bits & 0x007FFFFFu) | 0x3F800000u}.value;
@@ -64,7 +65,8 @@ static inline float ghl_power(float v, float power)
     exponent = exponent > 250.0f ? 250.0f : exponent;
     const float shifted = exponent + magic, rest = exponent - (shifted - magic);
     const int32_t whole = (int32_t)((ghl_float_bits){.value = shifted}.bits - 0x4B400000u), half = whole >> 1;
-    const float y = ghl_exp((rest + (power - leading) * n) * ln2 + power * ln_m) * ghl_power_of_two(half) * ghl_power_of_two(whole - half);
+    const float fraction = ghl_exp((rest + (power - leading) * n) * ln2 + power * ln_m);
+    const float y = fraction * ghl_power_of_two(half) * ghl_power_of_two(whole - half);
     return v < INFINITY ? y : power > 0.0f ? v : 1.0f / v; /* infinity, NaN */
 }
 
