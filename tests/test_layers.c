@@ -145,6 +145,7 @@ static void gradients_of_chains(void **state)
         {{"a batch_norm affine: false", "b conv channels: 3, kernel: 3, bias: false", "c relu"}, false, false},
         {{"a repu power: 1.5"}, false, false},
         {{"a tanh"}, false, false},
+        {{"a max_pool kernel: 2", "b whiten"}, false, false},
         {{"a batch_norm affine: false, variance_keeping: true"}, false, false},
         {{"a batch_norm affine: false, variance_keeping: true"}, true, false},
         {{"a flatten", "b batch_norm affine: false, variance_keeping: true", "c linear features: 4"}, false, false},
@@ -225,6 +226,7 @@ static void outputs_by_hand(void **state)
         {"a relu", 12, {1, 0, 3, 0.5, 4, 0, 0, 2, 0, 5, 0, 7}},
         {"a repu power: 2", 12, {1, 0, 9, 0.25, 16, 0, 0, 4, 0, 25, 0, 49}},
         {"a triangle power: 2", 12, {4, 0, 2.25, 0, 20.25, 0, 0, 4, 0, 5.0625, 0, 16}},
+        {"a whiten", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}}, /* as it starts */
         {"a flatten", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
         {"a max_pool kernel: 2, stride: 1", 4, {4, 4, 5, 7}},
         {"a max_pool kernel: 2, stride: 2", 2, {4, 5}},

@@ -7,6 +7,7 @@
 
 static const ghl_descriptor *const rows[] = {
     (const ghl_descriptor *)&ghl_layer_input,
+    (const ghl_descriptor *)&ghl_layer_whiten,
     (const ghl_descriptor *)&ghl_layer_conv,
     (const ghl_descriptor *)&ghl_layer_linear,
     (const ghl_descriptor *)&ghl_layer_batch_norm,

@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "train/fit.h"
 #include "train/training.h"
+#include "train/whiten.h"
 
 static atomic_int scopes; /* trainings and sweeps of this process */
 
@@ -131,7 +132,8 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     if (found) {
         GHL_TRY(ghl_training_restore(t, state));
         n = ghl_training_lengths(state, 16, lengths);
-    }
+    } else
+        GHL_TRY(ghl_whiten_fit(&t->setup));
     GHL_TRY(ghl_run_describe(t));
     GHL_TRY(ghl_metrics_open(t->folder, t->host, n, lengths, &t->metrics));
     GHL_TRY(open_loader(t));
