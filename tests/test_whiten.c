@@ -40,7 +40,8 @@ static void whiten(const char *device, const char *how, fitted *out)
 {
     ghl_setup setup;
     ghl_recipe *recipe = parsed(small, 2, (const char *const[]){device, how});
-    if (ghl_setup_begin(recipe, NULL, &setup) != GHL_OK || ghl_setup_programs(&setup, true) != GHL_OK || ghl_whiten_fit(&setup) != GHL_OK)
+    if (ghl_setup_begin(recipe, NULL, &setup) != GHL_OK || ghl_setup_programs(&setup, true) != GHL_OK ||
+        ghl_whiten_fit(&setup, NULL) != GHL_OK)
         fail_msg("%s", ghl_error_message());
     const ghl_node *node = setup.net->nodes[1];
     assert_string_equal(node->kind->name, "whiten");

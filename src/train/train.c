@@ -133,7 +133,7 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
         GHL_TRY(ghl_training_restore(t, state));
         n = ghl_training_lengths(state, 16, lengths);
     } else
-        GHL_TRY(ghl_whiten_fit(&t->setup));
+        GHL_TRY(ghl_whiten_fit(&t->setup, t->host));
     GHL_TRY(ghl_run_describe(t));
     GHL_TRY(ghl_metrics_open(t->folder, t->host, n, lengths, &t->metrics));
     GHL_TRY(open_loader(t));

@@ -166,11 +166,12 @@ size_t ghl_whiten_bytes(const ghl_setup *setup)
     return setup->recipe->data.whiten == GHL_WHITEN_NONE ? 0 : features * features * (sizeof(double) + 2 * sizeof(float));
 }
 
-ghl_status ghl_whiten_fit(ghl_setup *setup)
+ghl_status ghl_whiten_fit(ghl_setup *setup, const ghl_host *host)
 {
     fit f;
     if (setup->recipe->data.whiten == GHL_WHITEN_NONE)
         return GHL_OK;
+    ghl_tell(host, GHL_LEVEL_INFO, "fits data.whiten to %lld training images, once a run", (long long)setup->train.count);
     ghl_status status = begin(setup, &f);
     if (status == GHL_OK)
         status = sum_squares(&f);
