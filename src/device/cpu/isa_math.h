@@ -67,7 +67,8 @@ static inline float ghl_power(float v, float power)
     const int32_t whole = (int32_t)((ghl_float_bits){.value = shifted}.bits - 0x4B400000u), half = whole >> 1;
     const float fraction = ghl_exp((rest + (power - leading) * n) * ln2 + power * ln_m);
     const float y = fraction * ghl_power_of_two(half) * ghl_power_of_two(whole - half);
-    return v < INFINITY ? y : power > 0.0f ? v : 1.0f / v; /* infinity, NaN */
+    const float end = power > 0.0f || v != v ? v : 0.0f; /* of infinity and NaN */
+    return v < INFINITY ? y : end;
 }
 
 /* q / (q + 2), q = exp(2 |x|) - 1 without the cancellation of that difference where |x| is small. */
