@@ -136,6 +136,7 @@ typedef struct ghl_attributes {
         struct { int32_t augment, padding; } input;
         struct { float epsilon; int32_t from_output, relu; } norm; /* batch_norm* */
         struct { int32_t relu; } pool;
+        struct { float power; int32_t centred; } repu;
         struct { float rate; int32_t node; } dropout;
         struct { float inverse_temperature; } softmax;
         struct { int32_t statistic, scope; } scale;
@@ -245,10 +246,10 @@ typedef enum ghl_role {
     GHL_BUFFER  /* running statistics: state that no rule touches */
 } ghl_role;
 
-typedef enum ghl_init_kind { GHL_INIT_CONSTANT, GHL_INIT_UNIFORM, GHL_INIT_NORMAL } ghl_init_kind;
+typedef enum ghl_init_kind { GHL_INIT_CONSTANT, GHL_INIT_UNIFORM, GHL_INIT_NORMAL, GHL_INIT_IDENTITY } ghl_init_kind;
 typedef struct ghl_init {
     ghl_init_kind kind;
-    double a, b; /* constant a; uniform a..b; normal mean a, deviation b */
+    double a, b; /* constant a; uniform a..b; normal mean a, deviation b; identity: 1 where the output is the input, in memory order */
 } ghl_init;
 
 /* One parameter or buffer of a node. Elements are numbered in PyTorch's order (K,C,R,S) for initialisation and files. */
@@ -394,7 +395,7 @@ typedef struct ghl_schedule {
     double (*factor)(const void *options, const ghl_progress *progress);
 } ghl_schedule;
 
-/* Builds a net on its input node (node 0, already there) up to the logits; the caller adds the loss. */
+/* Builds a net on its last node (the images, whitened or not, are already there) up to the logits; the caller adds the loss. */
 typedef struct ghl_model {
     GHL_DESCRIPTOR
     ghl_status (*build)(ghl_net *net, int64_t classes, const void *options);

@@ -85,6 +85,8 @@
     NORM(batch_norm, __VA_ARGS__, .without = "addend")                            \
     NORM(batch_norm, __VA_ARGS__, .without = "scale shift addend")                \
     NORM(batch_norm, __VA_ARGS__, .without = "scale addend")                      \
+    NORM(batch_norm, __VA_ARGS__, .without = "shift addend")                      \
+    NORM(variance_keeping, __VA_ARGS__)                                           \
     NORM_RELU(batch_norm, __VA_ARGS__)                                            \
     NORM_RELU(batch_norm, __VA_ARGS__, .without = "scale shift")                  \
     NORM_RELU(batch_norm, __VA_ARGS__, .without = "addend")                       \
@@ -139,9 +141,27 @@
     SOFTMAX(0.25f, __VA_ARGS__)                                 \
     SOFTMAX(1.5f, __VA_ARGS__, LARGE("u"), .tolerance = 2e-5)   \
     SOFTMAX(1.0f, __VA_ARGS__, IS_NAN("u"))
+#define REPU(name, exponent, mean, ...) \
+    {.op = GHL_OP_##name, .attr = {.repu = {.power = exponent, .centred = mean}}, .tolerance = 2e-6, .n = __VA_ARGS__},
+#define REPUS(...)                          \
+    REPU(repu, 1.0f, 0, __VA_ARGS__)        \
+    REPU(repu, 1.0f, 1, __VA_ARGS__)        \
+    REPU(repu, 0.7f, 1, __VA_ARGS__)        \
+    REPU(repu, 1.4f, 0, __VA_ARGS__)        \
+    REPU(repu, 3.0f, 1, __VA_ARGS__)        \
+    REPU(repu_backward, 1.0f, 0, __VA_ARGS__) \
+    REPU(repu_backward, 1.0f, 1, __VA_ARGS__) \
+    REPU(repu_backward, 0.7f, 0, __VA_ARGS__) \
+    REPU(repu_backward, 1.4f, 1, __VA_ARGS__) \
+    REPU(repu_backward, 3.0f, 0, __VA_ARGS__)
 #define MAPS(N, H, W, C)                                        \
     CASE(relu, N, H, W, C, 1)                                   \
     CASE(relu_backward, N, H, W, C, 1)                          \
+    REPUS(N, H, W, C, 1)                                        \
+    CLOSE(tanh, 1e-6, N, H, W, C, 1)                            \
+    CLOSE(tanh_backward, 1e-6, N, H, W, C, 1)                   \
+    CLOSE(sigmoid, 1e-6, N, H, W, C, 1)                         \
+    CLOSE(sigmoid_backward, 1e-6, N, H, W, C, 1)                \
     CASE(add, N, H, W, C, 1)                                    \
     CASE(copy, N, H, W, C, 1)                                   \
     CASE(commit, N, H, W, C, 1)                                 \
@@ -280,6 +300,8 @@ const ghl_case ghl_cases[] = {
     NORM(batch_norm_statistics, 2, 4, 4, 20, IS_NAN("x"))
     NORMS_NAN(2, 4, 4, 20)
     NORM(batch_norm, 2, 4, 4, 20, ZERO("variance"))
+    NORM(variance_keeping, 2, 4, 4, 20, ZERO("variance"))
+    NORM(variance_keeping, 2, 4, 4, 20, IS_NAN("variance"))
 
     MAPS(1, 1, 1, 1)
     MAPS(1, 1, 1, 10)
@@ -299,6 +321,24 @@ const ghl_case ghl_cases[] = {
     CASE(relu_backward, 2, 3, 3, 5, 1, IS_NAN("x"))
     CASE(relu_backward, 2, 3, 3, 17, 1, IS_NAN("e"))
     CASE(relu_backward, 2, 3, 3, 17, 1, TIES("x"))
+    REPU(repu, 0.7f, 0, 2, 3, 3, 17, 1, IS_NAN("x"))
+    REPU(repu, 1.0f, 1, 2, 3, 3, 17, 1, IS_NAN("x"))
+    REPU(repu, 1.4f, 0, 2, 3, 3, 17, 1, INFINITE("x"))
+    REPU(repu, 0.7f, 0, 2, 3, 3, 17, 1, TIES("x"))
+    REPU(repu, 1.4f, 1, 2, 3, 3, 17, 1, LARGE("x"))
+    REPU(repu_backward, 0.7f, 0, 2, 3, 3, 17, 1, TIES("x"))
+    REPU(repu_backward, 0.7f, 0, 2, 3, 3, 17, 1, INFINITE("x"))
+    REPU(repu_backward, 1.4f, 1, 2, 3, 3, 17, 1, IS_NAN("e"))
+    REPU(repu_backward, 1.4f, 0, 2, 3, 3, 17, 1, IS_NAN("x"))
+    REPU(repu_backward, 1.0f, 0, 2, 3, 3, 17, 1, IS_NAN("x"))
+    CLOSE(tanh, 1e-6, 2, 3, 3, 17, 1, IS_NAN("x"))
+    CLOSE(tanh, 1e-6, 2, 3, 3, 17, 1, INFINITE("x"))
+    CLOSE(tanh, 1e-6, 2, 3, 3, 17, 1, LARGE("x"))
+    CLOSE(tanh_backward, 1e-6, 2, 3, 3, 17, 1, IS_NAN("e"))
+    CLOSE(sigmoid, 1e-6, 2, 3, 3, 17, 1, IS_NAN("x"))
+    CLOSE(sigmoid, 1e-6, 2, 3, 3, 17, 1, INFINITE("x"))
+    CLOSE(sigmoid, 1e-6, 2, 3, 3, 17, 1, LARGE("x"))
+    CLOSE(sigmoid_backward, 1e-6, 2, 3, 3, 17, 1, IS_NAN("y"))
     CASE(add, 2, 3, 3, 17, 1, IS_NAN("b"))
     DROPOUT(0.5f, 2, 3, 3, 17, 1, IS_NAN("x"))
     CASE(finite, 2, 3, 3, 17, 1, IS_NAN("t"))
@@ -387,6 +427,11 @@ const ghl_case ghl_cases[] = {
     NORM(batch_norm_backward, 64, 8, 8, 384, .without = "scale", FAST)
     CASE(relu, 64, 16, 16, 384, 1, FAST)
     CASE(relu_backward, 64, 16, 16, 384, 1, FAST)
+    REPU(repu, 0.7f, 1, 64, 32, 32, 96, 1, FAST)
+    REPU(repu, 1.0f, 1, 64, 16, 16, 384, 1, FAST)
+    REPU(repu_backward, 1.4f, 1, 64, 16, 16, 384, 1, FAST)
+    CLOSE(tanh, 1e-6, 64, 16, 16, 384, 1, FAST)
+    CLOSE(sigmoid, 1e-6, 64, 16, 16, 384, 1, FAST)
     CASE(add, 64, 16, 16, 384, 1, FAST)
     CASE(finite, 1, 1, 1, 5308416, 1, FAST)
     CASE(copy, 1, 1, 1, 5308416, 1, FAST)

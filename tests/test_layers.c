@@ -57,13 +57,25 @@ static void assert_gradient(rig *r, const char *what, const char *weight, const 
     rig_write(r, weight, values);
 }
 
+static bool is_statistic(const ghl_weight *w)
+{
+    return w->role == GHL_BUFFER && w->dtype == GHL_F32;
+}
+
 static void assert_gradients(rig *r, const char *what)
 {
     double *g[PARAMETERS] = {NULL}, largest = 0;
     char name[200];
     assert_true(r->net->weights <= PARAMETERS);
+    double buffers[PARAMETERS][MOST];
+    for (int i = 0; i < r->net->weights; i++)
+        if (is_statistic(ghl_net_weight(r->net, i)))
+            rig_read(r, ghl_net_weight(r->net, i)->name, buffers[i]);
     rig_run(r, r->step);
     r->steps = 0; /* the clock of that step again: dropout draws the same */
+    for (int i = 0; i < r->net->weights; i++) /* a variance-keeping norm's output depends on what the step has moved */
+        if (is_statistic(ghl_net_weight(r->net, i)))
+            rig_write(r, ghl_net_weight(r->net, i)->name, buffers[i]);
     for (int i = 0; i < r->net->weights; i++) {
         snprintf(name, sizeof name, "grad/%s", ghl_net_weight(r->net, i)->name);
         g[i] = ghl_net_weight(r->net, i)->role == GHL_BUFFER ? NULL : rig_named(r, r->step, name, NULL);
@@ -131,6 +143,13 @@ static void gradients_of_chains(void **state)
         {{"a dropout rate: 0.4"}, false, true},
         {{"a dropout rate: 0.4"}, false, false},
         {{"a batch_norm affine: false", "b conv channels: 3, kernel: 3, bias: false", "c relu"}, false, false},
+        {{"a repu power: 1.5"}, false, false},
+        {{"a tanh"}, false, false},
+        {{"a max_pool kernel: 2", "b whiten"}, false, false},
+        {{"a batch_norm affine: false, variance_keeping: true"}, false, false},
+        {{"a batch_norm affine: false, variance_keeping: true"}, true, false},
+        {{"a flatten", "b batch_norm affine: false, variance_keeping: true", "c linear features: 4"}, false, false},
+        {{"a flatten", "b sigmoid"}, false, false},
     };
     (void)state;
     for (int d = 0; rig_device(d) != NULL; d++)
@@ -205,6 +224,9 @@ static void outputs_by_hand(void **state)
         double y[12];
     } rows[] = {
         {"a relu", 12, {1, 0, 3, 0.5, 4, 0, 0, 2, 0, 5, 0, 7}},
+        {"a repu power: 2", 12, {1, 0, 9, 0.25, 16, 0, 0, 4, 0, 25, 0, 49}},
+        {"a triangle power: 2", 12, {4, 0, 2.25, 0, 20.25, 0, 0, 4, 0, 5.0625, 0, 16}},
+        {"a whiten", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}}, /* as it starts */
         {"a flatten", 12, {1, -2, 3, 0.5, 4, -1, -3, 2, 0, 5, -5, 7}},
         {"a max_pool kernel: 2, stride: 1", 4, {4, 4, 5, 7}},
         {"a max_pool kernel: 2, stride: 2", 2, {4, 5}},
@@ -406,6 +428,23 @@ static void frozen_statistics_are_used_and_stay(void **state)
     }
 }
 
+/* Whatever the variances: all channels are divided by one number, the root of the mean variance. */
+static void variances_are_kept(void **state)
+{
+    (void)state;
+    for (int d = 0; rig_device(d) != NULL; d++) {
+        rig r;
+        rig_open(&r, rig_net(2, 3, 2, "norm batch_norm affine: false, variance_keeping: true", "head linear features: 2", NULL),
+                 &(rig_settings){.device = rig_device(d), .frozen_norm = true});
+        rig_write(&r, "norm.running_mean", (double[]){1, -2});
+        rig_write(&r, "norm.running_var", (double[]){1 - 1e-5, 7 - 1e-5});
+        rig_images(&r, (double[]){1, 2, 3, 4, 5, 6, 0, 0, 0, 1, 1, 1});
+        rig_run(&r, r.step);
+        rig_named_near(&r, "out/norm", (double[]){0, 0.5, 1, 1.5, 2, 2.5, 1, 1, 1, 1.5, 1.5, 1.5}, 1e-6);
+        rig_close(&r);
+    }
+}
+
 /* ---- Dropout ---- */
 
 static void dropout_drops_at_its_rate(void **state)
@@ -468,6 +507,9 @@ static void bad_layers_are_named(void **state)
     refused(net, "bad", "linear", NULL, "features");
     refused(net, "bad", "dropout", "rate: 1", "rate");
     refused(net, "bad", "batch_norm", "epsilon: -1", "epsilon");
+    refused(net, "bad", "batch_norm", "variance_keeping: true", "variance_keeping");
+    refused(net, "bad", "triangle", "power: 0", "power");
+    refused(net, "bad", "relu", "power: 2", "power");
     int small = rig_add(net, "small", "max_pool", 1, -1, "kernel: 2"), inputs[2] = {0, small};
     assert_int_equal(ghl_net_add(net, "sum", "add", 2, inputs, NULL, NULL), GHL_RECIPE);
     assert_non_null(strstr(ghl_error_message(), "small is 2x3x2"));
@@ -505,6 +547,7 @@ int main(void)
         cmocka_unit_test(loss_and_counts),
         cmocka_unit_test(running_statistics),
         cmocka_unit_test(frozen_statistics_are_used_and_stay),
+        cmocka_unit_test(variances_are_kept),
         cmocka_unit_test(dropout_drops_at_its_rate),
         cmocka_unit_test(bad_layers_are_named),
         cmocka_unit_test(one_value_has_no_variance),

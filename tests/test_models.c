@@ -64,6 +64,12 @@ static void parameter_counts(void **state)
         {{"deephebb", "channels: [4, 5, 6], bias: true, norm: affine", 32, 32, 3, 10},
          4 * 76 + 5 * 37 + 6 * 46 + 2 * (3 + 4 + 5) + 10 * 6 * 16 + 10},
         {{"deephebb", "channels: [4, 5, 6], norm: none", 32, 32, 3, 10}, 4 * 75 + 5 * 36 + 6 * 45 + 10 * 6 * 16 + 10},
+        {{"deephebb", "depth: 1", 32, 32, 3, 10}, 96 * 75 + 10 * 96 * 256 + 10},
+        {{"deephebb", "depth: 2, channels: [96, 192, 384], first_pool: average", 32, 32, 3, 10},
+         96 * 75 + 192 * 96 * 9 + 10 * 192 * 64 + 10},
+        {{"deephebb", "activation: triangle, power: [0.7, 1.4, 1], padding: reflect, init: softhebb", 32, 32, 3, 10}, 5893162},
+        {{"deephebb", "norm: variance_keeping", 32, 32, 3, 10}, 5893162},
+        {{"fasthebb", "norm: variance_keeping, init: uniform_fan_in, hidden_bias: false", 32, 32, 3, 10}, 10271786 - 3 * 4096},
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11", 32, 32, 3, 10},
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 22 + 110 + 10},
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11, norm: none", 32, 32, 3, 10},
@@ -171,6 +177,50 @@ static void assert_layer(const ghl_net *net, const char *name, const char *kind,
         fail_msg("%s is %dx%dx%d", name, (int)node->shape.h, (int)node->shape.w, (int)node->shape.c);
 }
 
+static double option_of(const ghl_net *net, const char *layer, const char *name)
+{
+    const ghl_node *node = node_named(net, layer);
+    for (const ghl_option *row = node->kind->options; row != NULL && row->name != NULL; row++)
+        if (strcmp(row->name, name) == 0 && row->type == GHL_OPTION_REAL)
+            return *(const double *)((const char *)node->options + row->offset);
+        else if (strcmp(row->name, name) == 0 && row->type == GHL_OPTION_BOOL)
+            return *(const bool *)((const char *)node->options + row->offset);
+    fail_msg("%s has no option %s", layer, name);
+    return 0;
+}
+
+/* SoftHebb's net: powers in their order, reflected edges, filters of norm 25, a classifier that starts above 0. */
+static void activations_have_powers(void **state)
+{
+    (void)state;
+    ghl_net *net = built(&(request){"deephebb", "activation: triangle, power: [0.7, 1.4, 1], init: softhebb", 32, 32, 3, 10});
+    assert_layer(net, "triangle3", "triangle", 8, 8, 1536);
+    assert_true(option_of(net, "triangle1", "power") == 0.7 && option_of(net, "triangle2", "power") == 1.4);
+    assert_true(option_of(net, "triangle3", "power") == 1.0);
+    ghl_net_free(net);
+    net = built(&(request){"deephebb", "activation: tanh, depth: 1, first_pool: average", 32, 32, 3, 10});
+    assert_layer(net, "tanh1", "tanh", 32, 32, 96);
+    assert_layer(net, "pool1", "average_pool", 16, 16, 96);
+    ghl_net_free(net);
+    net = built(&(request){"vgg", "activation: repu, power: [1, 2, 3, 4, 5]", 32, 32, 3, 10});
+    assert_true(option_of(net, "features.2", "power") == 1.0 && option_of(net, "features.9", "power") == 2.0);
+    assert_true(option_of(net, "classifier.1", "power") == 5.0);
+    ghl_net_free(net);
+    net = built(&(request){"resnet_cifar", "activation: repu, power: [1, 2, 3]", 32, 32, 3, 10});
+    assert_true(option_of(net, "layer2.0.repu1", "power") == 2.0 && option_of(net, "layer3.2.repu2", "power") == 3.0);
+    ghl_net_free(net);
+    net = built(&(request){"resnet", "activation: repu, power: [1, 2, 3, 4]", 64, 64, 3, 10});
+    assert_true(option_of(net, "layer4.0.repu1", "power") == 4.0 && option_of(net, "repu", "power") == 1.0);
+    ghl_net_free(net);
+    net = built(&(request){"mlp", "activation: triangle, power: 0.5, hidden: [5, 4]", 4, 4, 3, 10});
+    assert_true(option_of(net, "triangle1", "power") == 0.5 && option_of(net, "triangle2", "power") == 0.5);
+    ghl_net_free(net);
+    net = built(&(request){"fasthebb", "norm: variance_keeping", 32, 32, 3, 10});
+    assert_true(option_of(net, "bn2", "variance_keeping") == 0 && option_of(net, "bn3", "variance_keeping") == 1);
+    assert_true(option_of(net, "bn5", "variance_keeping") == 1 && option_of(net, "bn5", "affine") == 0);
+    ghl_net_free(net);
+}
+
 /* Torchvision's numbers: its vgg16_bn, and its vgg16 where there is no norm. */
 static void layers_of_vgg(void **state)
 {
@@ -262,6 +312,24 @@ static void weights_of_deephebb(void **state)
     ghl_net_free(net);
 }
 
+static void starts(void **state)
+{
+    (void)state;
+    ghl_net *net = built(&(request){"deephebb", "init: softhebb", 32, 32, 3, 10});
+    const ghl_init conv = weight_named(net, "conv2.weight")->init, head = weight_named(net, "classifier.weight")->init;
+    assert_true(conv.kind == GHL_INIT_NORMAL && conv.a == 0 && fabs(conv.b * conv.b * 864 - 625) < 1e-6);
+    assert_true(head.kind == GHL_INIT_UNIFORM && head.a == 0 && fabs(head.b - 0.11048543) < 1e-8);
+    ghl_net_free(net);
+    net = built(&(request){"fasthebb", "init: uniform_fan_in", 32, 32, 3, 10});
+    const char *const names[] = {"conv1.weight", "conv4.weight", "fc5.weight", "classifier.weight"};
+    const double fan_in[] = {75, 1728, 2304, 4096};
+    for (int i = 0; i < 4; i++) {
+        const ghl_init init = weight_named(net, names[i])->init;
+        assert_true(init.kind == GHL_INIT_UNIFORM && init.a == -init.b && fabs(init.b * init.b * fan_in[i] - 1) < 1e-9);
+    }
+    ghl_net_free(net);
+}
+
 static void weights_of_fasthebb(void **state)
 {
     (void)state;
@@ -300,6 +368,9 @@ static void bad_requests(void **state)
     refused(&(request){"deephebb", "widht: 2", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", "width: -1", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", NULL, 32, 32, 3, 0}, "classifier");
+    refused(&(request){"deephebb", "activation: triangle, power: [1, 2]", 32, 32, 3, 10}, "power has 2 entries for 3 blocks");
+    refused(&(request){"deephebb", "power: 2", 32, 32, 3, 10}, "relu1");
+    refused(&(request){"deephebb", "depth: 4", 32, 32, 3, 10}, "depth");
     refused(&(request){"mlp", "hidden: [4, 0]", 32, 32, 3, 10}, "hidden");
     refused(&(request){"vgg", "depth: 19", 32, 32, 3, 10}, "14, 16");
     refused(&(request){"vgg", NULL, 16, 32, 3, 10}, "32x32 at least: layer features.43");
@@ -312,6 +383,45 @@ static void bad_requests(void **state)
     refused(&(request){"resnet_cifar", "depth: 2", 32, 32, 3, 10}, "depth");
     refused(&(request){"resnet_cifar", "channels: [16, 32]", 32, 32, 3, 10}, "channels");
     refused(&(request){"resnet_cifar", "channels: [16, 32, 8]", 32, 32, 3, 10}, "layer3.0.shortcut");
+}
+
+/* Every model with every activation learns eight images by heart. */
+static void options_train(void **state)
+{
+    enum { BATCH = 8, SIZE = 32, STEPS = 50 };
+    static uint8_t images[BATCH * SIZE * SIZE * 3];
+    static const request rows[] = {
+        {"deephebb", "width: 0.05, dropout: 0, activation: triangle, power: [0.7, 1.4, 1], padding: reflect", SIZE, SIZE, 3, 4},
+        {"deephebb", "width: 0.05, dropout: 0, activation: repu, power: 1.4, depth: 2, first_pool: average", SIZE, SIZE, 3, 4},
+        {"deephebb", "width: 0.05, dropout: 0, activation: tanh, depth: 1, norm: variance_keeping", SIZE, SIZE, 3, 4},
+        {"deephebb", "width: 0.05, dropout: 0, activation: sigmoid", SIZE, SIZE, 3, 4},
+        {"fasthebb", "width: 0.05, dropout: 0, norm: variance_keeping, init: uniform_fan_in, hidden_bias: false", SIZE, SIZE, 3, 4},
+        {"fasthebb", "width: 0.05, dropout: 0, activation: triangle, power: [1, 1, 1, 0.7, 0.7]", SIZE, SIZE, 3, 4},
+        {"mlp", "hidden: [16, 16], activation: triangle, init: he, norm: variance_keeping", SIZE, SIZE, 3, 4},
+        {"vgg", "width: 0.05, depth: 14, activation: tanh", SIZE, SIZE, 3, 4},
+        {"resnet_cifar", "depth: 8, width: 0.5, activation: triangle, init: uniform_fan_in", SIZE, SIZE, 3, 4},
+        {"resnet", "width: 0.05, activation: repu, padding: zero, init: softhebb", SIZE, SIZE, 3, 4},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof images; i++)
+        images[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const ghl_engine_settings settings = {.threads = 1, .batch = BATCH, .seed = 1,
+                                              .learn = "{conv: {rule: backprop, lr: 3e-3}, linear: {rule: backprop, lr: 3e-3}}",
+                                              .optimiser = "kind: adam"};
+        ghl_net *net = built(&rows[i]);
+        ghl_engine *engine;
+        ghl_score first, last;
+        if (ghl_engine_create(net, &settings, &engine) != GHL_OK)
+            fail_msg("%s {%s}: %s", rows[i].model, rows[i].options, ghl_error_message());
+        ghl_net_free(net);
+        for (int step = 0; step < STEPS; step++)
+            if (ghl_engine_train(engine, images, (const int32_t[BATCH]){0, 1, 2, 3, 3, 2, 1, 0}, 1.0, step ? &last : &first) != GHL_OK)
+                fail_msg("%s {%s} step %d: %s", rows[i].model, rows[i].options, step, ghl_error_message());
+        if (!(last.loss < 0.7 * first.loss))
+            fail_msg("%s {%s}: loss %.4g, then %.4g", rows[i].model, rows[i].options, first.loss, last.loss);
+        ghl_engine_free(engine);
+    }
 }
 
 /* As many layers, states and flags as the deepest net of the paper has, and scales and shifts besides: narrow, on two small images. */
@@ -343,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameter_counts),    cmocka_unit_test(names_and_shapes), cmocka_unit_test(layers_of_vgg),
         cmocka_unit_test(layers_of_resnet),    cmocka_unit_test(weights_of_deephebb),
+        cmocka_unit_test(activations_have_powers), cmocka_unit_test(starts), cmocka_unit_test(options_train),
         cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(three_steps_of_1202_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,70 @@ static void relu_backward(const ghl_case *c)
     assert_gradient("relu", c, relu_loss, x, e, dx);
 }
 
+/* The mean of the channels, a constant in the gradient, is taken once, from where the differences are taken. */
+static double middles[LARGEST];
+
+static double repu_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    for (int64_t i = 0; i < elements(e); i++) {
+        const double v = x[i] - middles[i / c->c];
+        loss += floats(e)[i] * (v > 0.0 ? pow(v, c->attr.repu.power) : 0.0);
+    }
+    return loss;
+}
+
+static void repu_backward(const ghl_case *c)
+{
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), dx = tensor_like(x);
+    for (int64_t m = 0; m < elements(x) / c->c; m++) {
+        middles[m] = 0.0;
+        for (int64_t ch = 0; ch < c->c; ch++)
+            middles[m] += c->attr.repu.centred ? floats(x)[m * c->c + ch] / (double)c->c : 0.0;
+        for (int64_t ch = 0; ch < c->c; ch++) /* away from the kink, by where roots are smooth */
+            if (fabs(floats(x)[m * c->c + ch] - middles[m]) < 0.02)
+                floats(e)[m * c->c + ch] = 0.0f;
+    }
+    RUN_OP(repu_backward, &c->attr, IN(e, x), OUT(dx));
+    assert_gradient("repu", c, repu_loss, x, e, dx);
+}
+
+static double tanh_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    (void)c;
+    for (int64_t i = 0; i < elements(e); i++)
+        loss += floats(e)[i] * tanh(x[i]);
+    return loss;
+}
+
+static double sigmoid_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    (void)c;
+    for (int64_t i = 0; i < elements(e); i++)
+        loss += floats(e)[i] / (1.0 + exp(-x[i]));
+    return loss;
+}
+
+static void squash_backward(const ghl_case *c, ghl_op forward, loss_function loss)
+{
+    ghl_operand x = tensor_random(in_shape(c), 1), e = tensor_random(in_shape(c), 2), y = tensor_like(x), dx = tensor_like(x);
+    run_op(forward, NULL, IN(x), OUT(y));
+    run_op(c->op, NULL, IN(e, y), OUT(dx));
+    assert_gradient(ghl_op_describe(c->op)->name, c, loss, x, e, dx);
+}
+
+static void tanh_backward(const ghl_case *c)
+{
+    squash_backward(c, GHL_OP_tanh, tanh_loss);
+}
+
+static void sigmoid_backward(const ghl_case *c)
+{
+    squash_backward(c, GHL_OP_sigmoid, sigmoid_loss);
+}
+
 /* Maximum or mean of one window over the image padded by hand. */
 static double window_value(const ghl_case *c, const double *x, ghl_shape ys, int64_t i, bool mean)
 {
@@ -376,6 +440,9 @@ static const struct {
     {GHL_OP_batch_norm_backward, batch_norm_backward},
     {GHL_OP_softmax_cross_entropy, softmax_cross_entropy},
     {GHL_OP_subsample_pad_backward, subsample_pad_backward},
+    {GHL_OP_repu_backward, repu_backward},
+    {GHL_OP_tanh_backward, tanh_backward},
+    {GHL_OP_sigmoid_backward, sigmoid_backward},
 };
 
 static void run_check(size_t which)
@@ -412,6 +479,9 @@ TEST(10, batch_norm_sums)
 TEST(11, batch_norm_backward)
 TEST(12, softmax_cross_entropy)
 TEST(13, subsample_pad_backward)
+TEST(14, repu_backward)
+TEST(15, tanh_backward)
+TEST(16, sigmoid_backward)
 
 int main(void)
 {
@@ -430,6 +500,9 @@ int main(void)
         cmocka_unit_test(test_batch_norm_backward),
         cmocka_unit_test(test_softmax_cross_entropy),
         cmocka_unit_test(test_subsample_pad_backward),
+        cmocka_unit_test(test_repu_backward),
+        cmocka_unit_test(test_tanh_backward),
+        cmocka_unit_test(test_sigmoid_backward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -409,6 +409,13 @@ static void votes_and_counters(void)
     assert_memory_equal(result.data, ((double[]){1.5, 2, 3, 4, 0, 0, 0, 0}), 64);
 }
 
+static void variance_keeping(void)
+{
+    ghl_operand factor = tensor(1, 1, 1, 2);
+    RUN_OP(variance_keeping, &(ghl_attributes){.norm = {.epsilon = 1e-5f}}, IN(VECTOR(1, 4)), OUT(factor));
+    EXPECT(factor, 1e-7, 0.63245743, 1.26491012);
+}
+
 static void relu_and_add(void)
 {
     ghl_operand x = VECTOR(-1, 0, 2, NAN), e = VECTOR(5, 6, 7, 8), y = tensor_like(x);
@@ -418,6 +425,57 @@ static void relu_and_add(void)
     EXPECT(y, 0, 0, 0, 7, 8);
     RUN_OP(add, NULL, IN(e, e), OUT(y));
     EXPECT(y, 0, 10, 12, 14, 16);
+}
+
+/* Golden number S5 (Journe et al. 2023's activation on channels of mean 0.3), and slopes by hand. */
+static void activations(void)
+{
+    ghl_operand x = tensor_of((ghl_shape){1, 1, 2, 4}, (double[]){2, -1, 0.5, -0.3, 5, 5, 5, 5}), y = tensor_like(x);
+    ghl_operand e = VECTOR(1, 2, 3, 4);
+    RUN_OP(repu, &(ghl_attributes){.repu = {.power = 1.0f, .centred = 1}}, IN(x), OUT(y));
+    EXPECT(y, 2e-7, 1.7, 0, 0.2, 0, 0, 0, 0, 0);
+    RUN_OP(repu, &(ghl_attributes){.repu = {.power = 0.7f, .centred = 1}}, IN(x), OUT(y));
+    EXPECT(y, 2e-7, 1.4498205, 0, 0.32413132, 0, 0, 0, 0, 0);
+    RUN_OP(repu, &(ghl_attributes){.repu = {.power = 1.4f, .centred = 1}}, IN(x), OUT(y));
+    EXPECT(y, 2e-7, 2.1019796, 0, 0.10506111, 0, 0, 0, 0, 0);
+    ghl_operand v = VECTOR(4, 0, -1, 0.25), s = tensor_like(v);
+    RUN_OP(repu, &(ghl_attributes){.repu = {.power = 0.5f}}, IN(v), OUT(s));
+    EXPECT(s, 2e-7, 2, 0, 0, 0.5);
+    RUN_OP(repu_backward, &(ghl_attributes){.repu = {.power = 0.5f}}, IN(e, v), OUT(s));
+    EXPECT(s, 2e-7, 0.25, 0, 0, 4);
+    RUN_OP(tanh, NULL, IN(v), OUT(s));
+    EXPECT(s, 2e-7, 0.99932930, 0, -0.76159416, 0.24491866);
+    RUN_OP(sigmoid, NULL, IN(v), OUT(s));
+    EXPECT(s, 2e-7, 0.98201379, 0.5, 0.26894142, 0.56217650);
+}
+
+/* Over the whole range of floats, where single elements hide in no norm: units in the last place of the result. */
+static void activations_of_any_size(void)
+{
+    enum { COUNT = 4000 };
+    ghl_operand x = tensor(1, 1, 1, COUNT), y = tensor_like(x);
+    for (int i = 0; i < COUNT; i++)
+        floats(x)[i] = ldexpf(1.0f + (float)(i * 37 % 101) / 101.0f, i % 254 - 140); /* from below the smallest normal number on */
+    for (double power = 0.3; power < 4.0; power += 0.37) {
+        RUN_OP(repu, &(ghl_attributes){.repu = {.power = (float)power}}, IN(x), OUT(y));
+        for (int i = 0; i < COUNT; i++) {
+            const double exact = pow(floats(x)[i], (float)power);
+            if (exact > 1e-37 && exact < 3e38)
+                assert_number("power", floats(y)[i], exact, 4e-7 * exact);
+            else
+                assert_true(exact < 1.0 ? floats(y)[i] < 2e-37f : floats(y)[i] > 2e38f);
+        }
+    }
+    for (int i = 0; i < COUNT; i++)
+        floats(x)[i] = (i % 2 ? 1.0f : -1.0f) * floats(x)[i];
+    RUN_OP(tanh, NULL, IN(x), OUT(y));
+    for (int i = 0; i < COUNT; i++)
+        assert_number("tanh", floats(y)[i], tanh(floats(x)[i]), 4e-7 * fabs(tanh(floats(x)[i])) + 1e-45);
+    RUN_OP(sigmoid, NULL, IN(x), OUT(y));
+    for (int i = 0; i < COUNT; i++) {
+        const double exact = 1.0 / (1.0 + exp(-(double)floats(x)[i]));
+        assert_number("sigmoid", floats(y)[i], exact, 4e-7 * exact + 3e-39);
+    }
 }
 
 static void on_every_device(void (*test)(void))
@@ -451,6 +509,9 @@ TEST(sgd_product)
 TEST(adam)
 TEST(votes_and_counters)
 TEST(relu_and_add)
+TEST(variance_keeping)
+TEST(activations)
+TEST(activations_of_any_size)
 
 int main(void)
 {
@@ -461,7 +522,8 @@ int main(void)
         cmocka_unit_test(test_moving_average), cmocka_unit_test(test_sgd),                 cmocka_unit_test(test_adam),
         cmocka_unit_test(test_sgd_product),
         cmocka_unit_test(test_votes_and_counters), cmocka_unit_test(test_relu_and_add),
-        cmocka_unit_test(test_subsample_pad),
+        cmocka_unit_test(test_subsample_pad), cmocka_unit_test(test_variance_keeping),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_activations_of_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,20 @@ static void schedules(void **state)
     assert_factors("multi_step", "milestones: [1, 3], gamma: 0.5", 2, 4, (double[]){1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25});
     assert_factors("multi_step", "milestones: 2", 1, 4, (double[]){1, 1, 0.1, 0.1});
     assert_factors("multi_step", NULL, 1, 2, (double[]){1, 1});
+    /* SoftHebb's head, in ten epochs: at 2, 3, 5, 6, 7, 8 and 9; in three: at 0, 1, 1, 1, 2, 2 and 2 */
+    assert_factors("multi_step", "fractions: [0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9], gamma: 0.5", 1, 10,
+                   (double[]){1, 1, 1 / 2., 1 / 4., 1 / 4., 1 / 8., 1 / 16., 1 / 32., 1 / 64., 1 / 128.});
+    assert_factors("multi_step", "fractions: [0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9], gamma: 0.5", 2, 3,
+                   (double[]){1 / 2., 1 / 2., 1 / 16., 1 / 16., 1 / 128., 1 / 128.});
+    double factors[50];
+    for (int i = 0; i < 50; i++)
+        factors[i] = i < 29 ? 1 : 0.5; /* though 0.58 * 50 is a little less than 29 */
+    assert_factors("multi_step", "fractions: 0.58, gamma: 0.5", 1, 50, factors);
+    /* FastHebb's head: halved each epoch from the tenth of twenty on */
+    assert_factors("multi_step", "fractions: [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95], gamma: 0.5", 1, 20,
+                   (double[]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 / 2., 1 / 4., 1 / 8., 1 / 16., 1 / 32., 1 / 64., 1 / 128., 1 / 256., 1 / 512.,
+                              1 / 1024.});
+    assert_factors("multi_step", "milestones: [1], fractions: [0.75], gamma: 0.5", 1, 4, (double[]){1, 0.5, 0.5, 0.25});
 }
 
 static void warm_up(void **state)

@@ -272,6 +272,61 @@ static void test_init_seeds_and_weights_differ(void **state)
     free(other);
 }
 
+/* W (A + s I) W = I, W = W^T, where A = B^T B is of rank `rank` and its eigenvalues are far apart; W A = A W follows. */
+static void assert_inverse_root(int64_t n, int64_t rank, double smoothing)
+{
+    double *a = calloc((size_t)(n * n), sizeof *a), *copy = calloc((size_t)(n * n), sizeof *a), *wa = calloc((size_t)(n * n), sizeof *a);
+    float *w = calloc((size_t)(n * n), sizeof *w);
+    for (int64_t r = 0; r < rank; r++)
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) {
+                uint32_t bi[4], bj[4];
+                ghl_random4(3, 7, (uint64_t)r, (uint64_t)i, bi);
+                ghl_random4(3, 7, (uint64_t)r, (uint64_t)j, bj);
+                a[i * n + j] += ldexp((bi[0] / 2147483648.0 - 1.0) * (bj[0] / 2147483648.0 - 1.0), (int)(-r % 7));
+            }
+    memcpy(copy, a, (size_t)(n * n) * sizeof *a);
+    for (int64_t i = 0; i < n; i++) {
+        copy[i * n + i] += smoothing;
+        for (int64_t j = i + 1; j < n; j++)
+            a[i * n + j] = NAN; /* not read */
+    }
+    assert_int_equal(ghl_inverse_root(a, n, smoothing, w), GHL_OK);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            assert_true(w[i * n + j] == w[j * n + i]);
+            for (int64_t m = 0; m < n; m++)
+                wa[i * n + j] += w[i * n + m] * copy[m * n + j];
+        }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t m = 0; m < n; m++)
+                sum += wa[i * n + m] * w[m * n + j];
+            assert_true(fabs(sum - (i == j)) < 2e-4);
+        }
+    free(a);
+    free(copy);
+    free(wa);
+    free(w);
+}
+
+static void test_inverse_root(void **state)
+{
+    (void)state;
+    assert_inverse_root(1, 1, 1e-3);
+    assert_inverse_root(1, 0, 0.25);
+    assert_inverse_root(2, 2, 1e-3);
+    assert_inverse_root(3, 1, 1e-2);
+    assert_inverse_root(17, 0, 4);
+    assert_inverse_root(40, 50, 1e-3);
+    assert_inverse_root(65, 20, 1e-3);
+    double indefinite[] = {1, 0, 3, 1}, nan[] = {1, NAN, NAN, 1};
+    float out[4];
+    assert_int_equal(ghl_inverse_root(indefinite, 2, 1e-3, out), GHL_DATA);
+    assert_int_equal(ghl_inverse_root(nan, 2, 1e-3, out), GHL_DATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_init_constant),
         cmocka_unit_test(test_init_independent_of_layout),
         cmocka_unit_test(test_init_seeds_and_weights_differ),
+        cmocka_unit_test(test_inverse_root),
     };
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }

@@ -113,6 +113,13 @@ static ghl_status check_norm_backward(const checking *c)
     return check_norm_mask(c);
 }
 
+static ghl_status check_repu(const checking *c)
+{
+    if (!(c->call->attr.repu.power > 0.0f))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: power %g is not above 0", c->op, (double)c->call->attr.repu.power);
+    return GHL_OK;
+}
+
 static ghl_status check_dropout(const checking *c)
 {
     float rate = c->call->attr.dropout.rate;
@@ -207,6 +214,7 @@ static const struct {
     [GHL_OP_pad_reflect_backward] = {"e:act=NPQC > dx:act=NHWC", check_pad},
     [GHL_OP_batch_norm_statistics] = {"x:act=NHWC > mean=111C variance=111C", NULL},
     [GHL_OP_batch_norm] = {"x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?addend:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_variance_keeping] = {"variance=111C > factor=111C", NULL},
     [GHL_OP_batch_norm_sums] = {"e:act=NHWC x:act=NHWC mean=111C variance=111C ?scale=111C ?shift=111C ?e2:act=NHWC ?mask:act=NHWC > "
                                 "sum_e=111C sum_ex=111C ?d:act=NHWC",
                                 check_norm_mask},
@@ -215,6 +223,12 @@ static const struct {
                                     check_norm_backward},
     [GHL_OP_relu] = {"x:act=NHWC > y:act=NHWC", NULL},
     [GHL_OP_relu_backward] = {"e:act=NHWC x:act=NHWC > dx:act=NHWC", NULL},
+    [GHL_OP_repu] = {"x:act=NHWC > y:act=NHWC", check_repu},
+    [GHL_OP_repu_backward] = {"e:act=NHWC x:act=NHWC > dx:act=NHWC", check_repu},
+    [GHL_OP_tanh] = {"x:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_tanh_backward] = {"e:act=NHWC y:act=NHWC > dx:act=NHWC", NULL},
+    [GHL_OP_sigmoid] = {"x:act=NHWC > y:act=NHWC", NULL},
+    [GHL_OP_sigmoid_backward] = {"e:act=NHWC y:act=NHWC > dx:act=NHWC", NULL},
     [GHL_OP_max_pool] = {"x:act=NHWC > y:act=NPQC index:u8=NPQC", check_max_pool},
     [GHL_OP_max_pool_backward] = {"e:act=NPQC index:u8=NPQC > dx:act=NHWC", check_max_pool},
     [GHL_OP_average_pool] = {"x:act=NHWC > y:act=NPQC", check_pool},

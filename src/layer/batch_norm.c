@@ -6,19 +6,28 @@
  * Training uses the batch's mean and biased variance, and moves the running ones, the variance unbiased, by `momentum` in stage
  * commit. Evaluation, and training with a frozen `norm` row, use the running ones as constants. "Plain" (affine: false) has no
  * scale and no shift; its output is the normalised input, so that the backward pass needs to keep only one of the two.
+ *
+ * "Variance-keeping" (Lagani et al. 2022) gives the channels back their shares of the variance, which principal components differ by:
+ *
+ *     y_c = xhat_c sqrt((v_c + epsilon) / (mean of v + epsilon)),   v the running variances as they were before the step
+ *
+ * The factor is a constant in the backward pass.
  */
 #include "layer/layers.h"
+#include "layer/pointwise.h"
 
-enum { KEPT_MEAN, KEPT_VARIANCE, KEPT_OUTPUT };
+enum { KEPT_MEAN, KEPT_VARIANCE, KEPT_OUTPUT, KEPT_SCALE };
 
 typedef struct options {
-    bool affine;
+    bool affine, variance_keeping;
     double epsilon, momentum;
 } options;
 
 static const ghl_option rows[] = {
     {.name = "affine", .type = GHL_OPTION_BOOL, .offset = offsetof(options, affine), .fallback = "true",
      .help = "learn a scale and a shift for each channel; false: plain batch norm"},
+    {.name = "variance_keeping", .type = GHL_OPTION_BOOL, .offset = offsetof(options, variance_keeping), .fallback = "false",
+     .help = "with affine: false: multiply each channel by the root of its running variance over the mean one"},
     {.name = "epsilon", .type = GHL_OPTION_REAL, .offset = offsetof(options, epsilon), .fallback = "1e-5", .min = 0, .max = 1,
      .help = "added to the variance"},
     {.name = "momentum", .type = GHL_OPTION_REAL, .offset = offsetof(options, momentum), .fallback = "0.1", .min = 0, .max = 1,
@@ -42,8 +51,10 @@ static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
 {
     const options *o = node->options;
     const ghl_init zero = {.kind = GHL_INIT_CONSTANT, .a = 0}, one = {.kind = GHL_INIT_CONSTANT, .a = 1};
-    node->shape = inputs[0]->shape;
-    node->flat = inputs[0]->flat;
+    if (o->affine && o->variance_keeping)
+        return ghl_fail(GHL_RECIPE, "add affine: false", "%s (batch_norm): variance_keeping stands in the place of a learned scale",
+                        node->name);
+    GHL_TRY(ghl_layer_keeps_shape(node, inputs));
     /* Features keep their map's shape, so that files get them in the order (channel, row, column). */
     ghl_shape vector = node->flat ? node->shape : (ghl_shape){1, 1, 1, node->shape.c};
     if (o->affine) {
@@ -116,6 +127,17 @@ static ghl_attributes attributes(const ghl_node *node)
     return (ghl_attributes){.norm = {.epsilon = (float)o->epsilon, .from_output = 0}};
 }
 
+/* What xhat is multiplied by; GHL_NONE where plain. */
+static ghl_tensor scale_of(ghl_emitter *em, const ghl_node *node)
+{
+    const options *o = node->options;
+    const ghl_attributes attr = attributes(node);
+    parts p = parts_of(node);
+    if (!o->variance_keeping)
+        return vector(em, p.scale);
+    return ghl_emit_like(em, GHL_OP_variance_keeping, &attr, 1, (ghl_tensor[]){vector(em, p.variance)}, 0);
+}
+
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)
 {
     parts p = parts_of(node);
@@ -127,8 +149,10 @@ static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tenso
         statistics[0] = vector(em, p.mean);
         statistics[1] = vector(em, p.variance);
     }
-    ghl_tensor from[5] = {x, statistics[0], statistics[1], vector(em, p.scale), vector(em, p.shift)};
-    ghl_tensor y = ghl_emit_like(em, GHL_OP_batch_norm, &attr, p.scale != NULL ? 5 : 3, from, 0);
+    const ghl_tensor scale = scale_of(em, node);
+    ghl_tensor from[5] = {x, statistics[0], statistics[1], scale, vector(em, p.shift)};
+    ghl_tensor y = ghl_emit_like(em, GHL_OP_batch_norm, &attr, scale.id >= 0 ? 5 : 3, from, 0);
+    ghl_emit_keep(em, node, KEPT_SCALE, scale);
     ghl_emit_keep(em, node, KEPT_MEAN, statistics[0]);
     ghl_emit_keep(em, node, KEPT_VARIANCE, statistics[1]);
     ghl_emit_keep(em, node, KEPT_OUTPUT, y);
@@ -139,9 +163,10 @@ static void backward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in
 {
     parts p = parts_of(node);
     ghl_attributes attr = attributes(node);
-    attr.norm.from_output = p.scale == NULL;
+    const ghl_tensor scale = ghl_emit_kept(em, node, KEPT_SCALE);
+    attr.norm.from_output = scale.id < 0;
     ghl_tensor mean = ghl_emit_kept(em, node, KEPT_MEAN), variance = ghl_emit_kept(em, node, KEPT_VARIANCE);
-    ghl_tensor x = p.scale == NULL ? ghl_emit_kept(em, node, KEPT_OUTPUT) : columns(em, node, in[0]);
+    ghl_tensor x = scale.id < 0 ? ghl_emit_kept(em, node, KEPT_OUTPUT) : columns(em, node, in[0]);
     ghl_tensor error = columns(em, node, e), sums[2] = {GHL_NONE, GHL_NONE};
     ghl_shape c = {1, 1, 1, ghl_emit_shape(em, error).c};
     ghl_emit(em,
@@ -156,7 +181,7 @@ static void backward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in
         ghl_emit_vector_gradient(em, p.scale, reshaped(em, sums[1], p.scale->shape));
         ghl_emit_vector_gradient(em, p.shift, reshaped(em, sums[0], p.shift->shape));
     }
-    ghl_tensor from[7] = {error, x, mean, variance, vector(em, p.scale), sums[0], sums[1]};
+    ghl_tensor from[7] = {error, x, mean, variance, scale, sums[0], sums[1]};
     ghl_tensor out = ghl_emit_like(em, GHL_OP_batch_norm_backward, &attr, uses_batch(em, node) ? 7 : 5, from, 0);
     e_in[0] = reshaped(em, out, ghl_emit_shape(em, in[0]));
 }
@@ -164,7 +189,7 @@ static void backward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in
 const ghl_layer ghl_layer_batch_norm = {
     .name = "batch_norm",
     .summary = "batch normalisation over channels, or over features after flatten",
-    .source = "Ioffe & Szegedy 2015, algorithm 1",
+    .source = "Ioffe & Szegedy 2015, algorithm 1; variance-keeping: Lagani et al. 2022",
     .options = rows,
     .options_size = sizeof(options),
     .min_inputs = 1,

@@ -4,6 +4,7 @@
  * What is dropped is a function of seed, node, phase, step and place: the backward pass draws the same mask again, nothing is kept.
  */
 #include "layer/layers.h"
+#include "layer/pointwise.h"
 
 typedef struct options {
     double rate;
@@ -14,13 +15,6 @@ static const ghl_option rows[] = {
      .help = "probability that a value is dropped"},
     {0},
 };
-
-static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
-{
-    node->shape = inputs[0]->shape;
-    node->flat = inputs[0]->flat;
-    return GHL_OK;
-}
 
 static ghl_tensor drop(ghl_emitter *em, const ghl_node *node, ghl_tensor t)
 {
@@ -50,7 +44,7 @@ const ghl_layer ghl_layer_dropout = {
     .options_size = sizeof(options),
     .min_inputs = 1,
     .max_inputs = 1,
-    .shape = shape,
+    .shape = ghl_layer_keeps_shape,
     .forward = forward,
     .backward = backward,
 };

@@ -7,25 +7,26 @@
 
 #include <math.h>
 
-const char *const ghl_projection_inits[] = {"default", "he_normal", "uniform", "normal", NULL};
+const char *const ghl_projection_inits[] = {"default", "he_normal", "uniform", "normal", "uniform_positive", NULL};
 
 /* A row for each entry of ghl_projection_inits: the spread is factor / sqrt(F), times init_scale where scaled. */
 static const struct {
     ghl_init_kind kind;
     double factor;
     bool scaled;
+    double low; /* where the lower bound is, in spreads; of normal the mean */
 } inits[] = {
-    {GHL_INIT_UNIFORM, 1.0, false},
-    {GHL_INIT_NORMAL, 1.4142135623730951, false},
-    {GHL_INIT_UNIFORM, 1.0, true},
-    {GHL_INIT_NORMAL, 1.0, true},
+    {GHL_INIT_UNIFORM, 1.0, false, -1.0},
+    {GHL_INIT_NORMAL, 1.4142135623730951, false, 0.0},
+    {GHL_INIT_UNIFORM, 1.0, true, -1.0},
+    {GHL_INIT_NORMAL, 1.0, true, 0.0},
+    {GHL_INIT_UNIFORM, 1.0, true, 0.0},
 };
 
 static ghl_init weight_init(const ghl_projection_options *o, double spread)
 {
     spread *= inits[o->init].factor * (inits[o->init].scaled ? o->init_scale : 1.0);
-    bool normal = inits[o->init].kind == GHL_INIT_NORMAL;
-    return (ghl_init){.kind = inits[o->init].kind, .a = normal ? 0.0 : -spread, .b = spread};
+    return (ghl_init){.kind = inits[o->init].kind, .a = inits[o->init].low * spread, .b = spread};
 }
 
 ghl_status ghl_projection_declare(ghl_node *node, ghl_shape shape, const ghl_projection_options *options, ghl_weight **weight)

@@ -22,9 +22,10 @@ extern const char *const ghl_projection_inits[];
      .help = "add a learned constant to each output channel"},                                                                          \
     {.name = "init", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, projection.init), .fallback = "default",                      \
      .choices = ghl_projection_inits,                                                                                                   \
-     .help = "weights at the start, F their fan-in: default U(+-1/sqrt F), he_normal N(0,2/F), uniform and normal times init_scale"},   \
+     .help = "weights at the start, F their fan-in: default U(+-1/sqrt F), he_normal N(0,2/F), the others by init_scale"},              \
     {.name = "init_scale", .type = GHL_OPTION_REAL, .offset = offsetof(owner, projection.init_scale), .fallback = "1", .min = 0,        \
-     .max = 1e6, .help = "init uniform: U(+-init_scale/sqrt F); init normal: N(0,init_scale^2/F), whose filters have about that norm"}, \
+     .max = 1e6,                                                                                                                        \
+     .help = "s: uniform U(+-s/sqrt F), uniform_positive U(0,s/sqrt F), normal N(0,s^2/F), whose filters have about that norm"},        \
     {.name = "inverse_temperature", .type = GHL_OPTION_REAL, .offset = offsetof(owner, projection.inverse_temperature),                 \
      .fallback = "1", .min = 0, .max = 1e6,                                                                                             \
      .help = "t of the softmax over channels by which local rules compare outputs; does not change the output"}

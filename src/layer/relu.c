@@ -3,13 +3,7 @@
  * relu.c - y = max(x, 0). Its backward pass reads x, which local rules keep anyway.
  */
 #include "layer/layers.h"
-
-static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
-{
-    node->shape = inputs[0]->shape;
-    node->flat = inputs[0]->flat;
-    return GHL_OK;
-}
+#include "layer/pointwise.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)
 {
@@ -29,7 +23,7 @@ const ghl_layer ghl_layer_relu = {
     .source = "y = max(x, 0); the slope at 0 is 0",
     .min_inputs = 1,
     .max_inputs = 1,
-    .shape = shape,
+    .shape = ghl_layer_keeps_shape,
     .forward = forward,
     .backward = backward,
 };

@@ -7,10 +7,15 @@
 
 static const ghl_descriptor *const rows[] = {
     (const ghl_descriptor *)&ghl_layer_input,
+    (const ghl_descriptor *)&ghl_layer_whiten,
     (const ghl_descriptor *)&ghl_layer_conv,
     (const ghl_descriptor *)&ghl_layer_linear,
     (const ghl_descriptor *)&ghl_layer_batch_norm,
     (const ghl_descriptor *)&ghl_layer_relu,
+    (const ghl_descriptor *)&ghl_layer_triangle,
+    (const ghl_descriptor *)&ghl_layer_repu,
+    (const ghl_descriptor *)&ghl_layer_tanh,
+    (const ghl_descriptor *)&ghl_layer_sigmoid,
     (const ghl_descriptor *)&ghl_layer_max_pool,
     (const ghl_descriptor *)&ghl_layer_average_pool,
     (const ghl_descriptor *)&ghl_layer_global_average_pool,

@@ -9,9 +9,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const char *const ghl_model_activations[] = {"relu", NULL}; /* an activation is named as its layer kind */
+/* Named as its layer kind. */
+const char *const ghl_model_activations[] = {"relu", "triangle", "repu", "tanh", "sigmoid", NULL};
 const char *const ghl_model_paddings[] = {"zero", "reflect", NULL};
-const char *const ghl_model_norms[] = {"plain", "affine", "none", NULL};
+const char *const ghl_model_norms[] = {"plain", "affine", "none", "variance_keeping", NULL};
+const char *const ghl_model_inits[] = {"he", "softhebb", "uniform_fan_in", NULL};
+
+/* Rows for the entries of ghl_model_norms and ghl_model_inits: the layers' options. The classifier of SoftHebb's demo starts with
+ * U(0, 0.11048543) for 24,576 features, which is 10 sqrt(3 / F); other sizes go by that. */
+static const char *const norm_options[] = {"affine: false", "affine: true", NULL, "affine: false, variance_keeping: true"};
+static const struct {
+    const char *conv, *hidden, *head;
+} inits[] = {
+    {"init: he_normal", "init: default", "init: default"},
+    {"init: normal, init_scale: 25", "init: normal, init_scale: 25", "init: uniform_positive, init_scale: 17.3205081"},
+    {"init: default", "init: default", "init: default"},
+};
 
 ghl_model_name ghl_model_named(const char *format, ...)
 {
@@ -37,25 +50,38 @@ ghl_status ghl_model_list(const char *model, const char *key, const ghl_ints *li
                     count);
 }
 
+ghl_status ghl_model_powers(const char *model, const ghl_model_options *options, int blocks)
+{
+    const int count = options->power.count;
+    if (count == 1 || count == blocks)
+        return GHL_OK;
+    return ghl_fail(GHL_RECIPE, "give one number for all blocks, or one for each", "model %s: power has %d entries for %d blocks", model,
+                    count, blocks);
+}
+
 ghl_status ghl_model_add_conv(ghl_net *net, int on, const char *name, const ghl_model_conv *conv, const ghl_model_options *options)
 {
     return ghl_net_addf(net, on, name, "conv",
-                        "channels: %" PRId64 ", kernel: %d, stride: %d, padding: %d, padding_mode: %s, bias: %s, init: he_normal, "
+                        "channels: %" PRId64 ", kernel: %d, stride: %d, padding: %d, padding_mode: %s, bias: %s, %s, "
                         "inverse_temperature: %.9g",
                         conv->channels, conv->kernel, conv->stride, conv->padding, ghl_model_paddings[options->padding],
-                        options->bias ? "true" : "false", conv->inverse_temperature);
+                        options->bias ? "true" : "false", inits[options->init].conv, conv->inverse_temperature);
 }
 
-ghl_status ghl_model_add_activation(ghl_net *net, const char *name, const ghl_model_options *options)
+/* Power 1 is not said, so that activations without one take it; any other they refuse. */
+ghl_status ghl_model_add_activation(ghl_net *net, const char *name, int block, const ghl_model_options *options)
 {
-    return ghl_net_append(net, name, ghl_model_activations[options->activation], NULL);
+    const ghl_reals *powers = &options->power;
+    const double power = powers->values[block < powers->count ? block : powers->count - 1];
+    const char *kind = ghl_model_activations[options->activation];
+    return power == 1.0 ? ghl_net_append(net, name, kind, NULL) : ghl_net_addf(net, GHL_NET_LAST, name, kind, "power: %.9g", power);
 }
 
 ghl_status ghl_model_add_norm(ghl_net *net, const char *name, int norm)
 {
     if (norm == GHL_NORM_NONE)
         return GHL_OK;
-    return ghl_net_addf(net, GHL_NET_LAST, name, "batch_norm", "affine: %s", norm == GHL_NORM_AFFINE ? "true" : "false");
+    return ghl_net_append(net, name, "batch_norm", norm_options[norm]);
 }
 
 ghl_status ghl_model_add_pool(ghl_net *net, const char *name, const char *kind, int kernel, int stride, int padding)
@@ -68,15 +94,21 @@ ghl_status ghl_model_add_dropout(ghl_net *net, const char *name, const ghl_model
     return ghl_net_addf(net, GHL_NET_LAST, name, "dropout", "rate: %.9g", options->dropout);
 }
 
-ghl_status ghl_model_add_linear(ghl_net *net, const char *name, int64_t features)
+ghl_status ghl_model_add_hidden(ghl_net *net, const char *name, int64_t features, bool bias, const ghl_model_options *options)
 {
-    return ghl_net_addf(net, GHL_NET_LAST, name, "linear", "features: %" PRId64, features);
+    return ghl_net_addf(net, GHL_NET_LAST, name, "linear", "features: %" PRId64 ", bias: %s, %s", features, bias ? "true" : "false",
+                        inits[options->init].hidden);
+}
+
+ghl_status ghl_model_add_head(ghl_net *net, const char *name, int64_t classes, const ghl_model_options *options)
+{
+    return ghl_net_addf(net, GHL_NET_LAST, name, "linear", "features: %" PRId64 ", %s", classes, inits[options->init].head);
 }
 
 ghl_status ghl_model_add_classifier(ghl_net *net, const char *name, int64_t classes, const ghl_model_options *options)
 {
     GHL_TRY(ghl_model_add_dropout(net, "dropout", options));
-    return ghl_model_add_linear(net, name, classes);
+    return ghl_model_add_head(net, name, classes, options);
 }
 
 /* Appends what leads from node `from` to the sum; nothing where `from` itself fits. */
@@ -104,12 +136,12 @@ ghl_status ghl_model_add_block(ghl_net *net, const ghl_model_block *b, const ghl
         GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, GHL_NAMED("%s.conv%d", b->name, i + 1), &b->convs[i], options));
         GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("%s.bn%d", b->name, i + 1), options->norm));
         if (i + 1 < b->count)
-            GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s.%s%d", b->name, activation, i + 1), options));
+            GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s.%s%d", b->name, activation, i + 1), b->number, options));
     }
     int paths[2] = {net->count - 1, from};
     GHL_TRY(add_shortcut(net, from, b, options));
     if (net->count - 1 != paths[0])
         paths[1] = net->count - 1;
     GHL_TRY(ghl_net_add(net, GHL_NAMED("%s.add", b->name), "add", 2, paths, NULL, NULL));
-    return ghl_model_add_activation(net, GHL_NAMED("%s.%s%d", b->name, activation, b->count), options);
+    return ghl_model_add_activation(net, GHL_NAMED("%s.%s%d", b->name, activation, b->count), b->number, options);
 }

@@ -20,10 +20,11 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
     const char *activation = ghl_model_activations[o->common.activation];
+    GHL_TRY(ghl_model_powers("mlp", &o->common, o->hidden.count));
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
     for (int i = 0; i < o->hidden.count; i++) {
-        GHL_TRY(ghl_model_add_linear(net, GHL_NAMED("fc%d", i + 1), ghl_model_scaled(&o->common, o->hidden.values[i])));
-        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), &o->common));
+        GHL_TRY(ghl_model_add_hidden(net, GHL_NAMED("fc%d", i + 1), ghl_model_scaled(&o->common, o->hidden.values[i]), true, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), i, &o->common));
         GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("bn%d", i + 1), o->common.norm));
     }
     return ghl_model_add_classifier(net, "classifier", classes, &o->common);

@@ -48,16 +48,18 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
     GHL_TRY(ghl_model_list("resnet", "channels", &o->channels, STAGES));
+    GHL_TRY(ghl_model_powers("resnet", &o->common, STAGES));
     const ghl_model_conv stem = {ghl_model_scaled(&o->common, o->channels.values[0]), 7, 2, 3, 1.0};
     GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, "conv1", &stem, &o->common));
     GHL_TRY(ghl_model_add_norm(net, "bn1", o->common.norm));
-    GHL_TRY(ghl_model_add_activation(net, ghl_model_activations[o->common.activation], &o->common));
+    GHL_TRY(ghl_model_add_activation(net, ghl_model_activations[o->common.activation], 0, &o->common));
     GHL_TRY(ghl_model_add_pool(net, "maxpool", "max_pool", 3, 2, 1));
     for (int stage = 0; stage < STAGES; stage++) {
         int64_t channels = ghl_model_scaled(&o->common, o->channels.values[stage]);
         for (int i = 0; i < depths[o->depth].blocks[stage]; i++) {
             ghl_model_name name = ghl_model_named("layer%d.%d", stage + 1, i);
             ghl_model_block block = block_of(name.text, channels, stage > 0 && i == 0 ? 2 : 1, depths[o->depth].bottleneck);
+            block.number = stage;
             GHL_TRY(ghl_model_add_block(net, &block, &o->common));
         }
     }

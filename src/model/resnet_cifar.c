@@ -40,15 +40,16 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
     const options *o = settings;
     GHL_TRY(check_depth(o->depth));
     GHL_TRY(ghl_model_list("resnet_cifar", "channels", &o->channels, STAGES));
+    GHL_TRY(ghl_model_powers("resnet_cifar", &o->common, STAGES));
     ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[0]), 3, 1, 1, 1.0};
     GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, "conv1", &conv, &o->common));
     GHL_TRY(ghl_model_add_norm(net, "bn1", o->common.norm));
-    GHL_TRY(ghl_model_add_activation(net, ghl_model_activations[o->common.activation], &o->common));
+    GHL_TRY(ghl_model_add_activation(net, ghl_model_activations[o->common.activation], 0, &o->common));
     for (int stage = 0; stage < STAGES; stage++) {
         conv.channels = ghl_model_scaled(&o->common, o->channels.values[stage]);
         for (int i = 0; i < (o->depth - 2) / 6; i++) {
             ghl_model_name name = ghl_model_named("layer%d.%d", stage + 1, i);
-            ghl_model_block block = {.name = name.text, .convs = {conv, conv}, .count = 2, .free_shortcut = true};
+            ghl_model_block block = {.name = name.text, .convs = {conv, conv}, .count = 2, .free_shortcut = true, .number = stage};
             block.convs[0].stride = stage > 0 && i == 0 ? 2 : 1;
             GHL_TRY(ghl_model_add_block(net, &block, &o->common));
         }

@@ -42,7 +42,7 @@ static ghl_status add_stage(ghl_net *net, int stage, const options *o, int *numb
         GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, GHL_NAMED("features.%d", (*number)++), &conv, &o->common));
         if (o->common.norm != GHL_NORM_NONE)
             GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("features.%d", (*number)++), o->common.norm));
-        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("features.%d", (*number)++), &o->common));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("features.%d", (*number)++), stage, &o->common));
     }
     ghl_status status = ghl_model_add_pool(net, GHL_NAMED("features.%d", (*number)++), "max_pool", 2, 2, 0);
     return status == GHL_OK ? GHL_OK : ghl_fail_within(status, "model vgg halves its images five times, so 32x32 at least");
@@ -53,16 +53,17 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
     const options *o = settings;
     int number = 0;
     GHL_TRY(ghl_model_list("vgg", "channels", &o->channels, STAGES));
+    GHL_TRY(ghl_model_powers("vgg", &o->common, STAGES));
     for (int i = 0; i < STAGES; i++)
         GHL_TRY(add_stage(net, i, o, &number));
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
     number = 0;
     for (int i = 0; o->depth == DEPTH_16 && i < 2; i++) {
-        GHL_TRY(ghl_model_add_linear(net, GHL_NAMED("classifier.%d", number++), ghl_model_scaled(&o->common, o->hidden)));
-        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("classifier.%d", number++), &o->common));
+        GHL_TRY(ghl_model_add_hidden(net, GHL_NAMED("classifier.%d", number++), ghl_model_scaled(&o->common, o->hidden), true, &o->common));
+        GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("classifier.%d", number++), STAGES, &o->common));
         GHL_TRY(ghl_model_add_dropout(net, GHL_NAMED("classifier.%d", number++), &o->common));
     }
-    return ghl_model_add_linear(net, GHL_NAMED("classifier.%d", number), classes);
+    return ghl_model_add_head(net, GHL_NAMED("classifier.%d", number), classes, &o->common);
 }
 
 const ghl_model ghl_model_vgg = {

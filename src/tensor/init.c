@@ -118,6 +118,12 @@ void ghl_init_fill(const ghl_weight *w, uint64_t seed, float *values)
             values[i] = (float)w->init.a;
         return;
     }
+    if (w->init.kind == GHL_INIT_IDENTITY) {
+        const int64_t fan_in = taps * s.c;
+        for (int64_t i = 0; i < elements; i++)
+            values[i] = i / fan_in == i % fan_in ? 1.0f : 0.0f;
+        return;
+    }
     float block[BLOCK];
     int64_t i = 0; /* in PyTorch's order */
     for (int64_t k = 0; k < s.n; k++)

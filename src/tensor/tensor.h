@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tensor.h - comparison of tensors and the two orders of a weight's elements. Shapes and dtypes are in ghl_ext.h.
+ * tensor.h - comparison of tensors, the two orders of a weight's elements, and a function of a matrix. Shapes and dtypes are in ghl_ext.h.
  */
 #ifndef GHL_TENSOR_TENSOR_H
 #define GHL_TENSOR_TENSOR_H
@@ -28,5 +28,9 @@ void ghl_order_from_file(ghl_shape shape, size_t bytes, const void *file, void *
 /* Fills a weight's values in memory order from counters: element i of PyTorch's order takes word i%4 of
  * ghl_random4(seed, GHL_RANDOM_INIT + w->index, i / 4, 0); normal: Box-Muller on words (0,1) and (2,3), in double. */
 void ghl_init_fill(const ghl_weight *w, uint64_t seed, float *values);
+
+/* out = (a + smoothing I)^-1/2, all [n,n]; a is symmetric (what is above the diagonal is not read), positive semi-definite up to less
+ * than smoothing > 0, and is destroyed. To about 1e-7 of its largest eigenvalue. GHL_DATA where a is not so. */
+ghl_status ghl_inverse_root(double *a, int64_t n, double smoothing, float *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "train/fit.h"
 
 #include "base/machine.h"
+#include "train/whiten.h"
 
 size_t ghl_needs_sum(const ghl_needs *n)
 {
@@ -62,7 +63,8 @@ ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *nee
                          .working = ghl_plan_working_bytes(setup->plan), .batches = batches_bytes(setup, training, setup->batch)};
     if (!training)
         return GHL_OK;
-    needs->saving = saving_bytes(setup);
+    const size_t saving = saving_bytes(setup), whitening = ghl_whiten_bytes(setup); /* never at once */
+    needs->saving = saving > whitening ? saving : whitening;
     GHL_TRY(data_bytes(setup, &needs->data));
     needs->data += setup->features.mapped ? 0 : setup->features.bytes;
     return GHL_OK;

@@ -22,12 +22,17 @@ static const ghl_option model_rows[] = {
     {0}};
 
 static const char *const normalise_names[] = {"half", "mean_std", "none", NULL};
+static const char *const whiten_names[] = {"none", "zca", "zca_cor", NULL};
 static const char *const augment_names[] = {"none", "flip", "crop_flip", NULL};
 static const ghl_option data_rows[] = {
     {.name = "path", .type = GHL_OPTION_TEXT, .offset = DATA(path), .fallback = "",
      .help = "folder of the data files, relative to the current folder"},
     {.name = "normalise", .type = GHL_OPTION_CHOICE, .offset = DATA(normalise), .fallback = "half", .choices = normalise_names,
      .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images; none: pixel/255"},
+    {.name = "whiten", .type = GHL_OPTION_CHOICE, .offset = DATA(whiten), .fallback = "none", .choices = whiten_names,
+     .help = "zca: make the features of normalised training images uncorrelated; zca_cor: after dividing each by its deviation + 1e-3"},
+    {.name = "whiten_smoothing", .type = GHL_OPTION_REAL, .offset = DATA(whiten_smoothing), .fallback = "1e-3", .min = 1e-5, .max = 1e3,
+     .help = "added to the variances that are whitened"},
     {.name = "augment", .type = GHL_OPTION_CHOICE, .offset = DATA(augment), .fallback = "none", .choices = augment_names,
      .help = "random changes of training images: none, flip left-right, or a shifted crop and flip"},
     {.name = "crop_padding", .type = GHL_OPTION_INT, .offset = DATA(crop_padding), .fallback = "4", .min = 0, .max = 64,

@@ -110,6 +110,8 @@ static ghl_status build_net(ghl_setup *setup)
     const ghl_recipe *recipe = setup->recipe;
     const ghl_model *model = (const ghl_model *)recipe->model_kind.kind;
     GHL_TRY(ghl_net_create(model->name, setup->image.h, setup->image.w, setup->image.c, &setup->net));
+    if (recipe->data.whiten != GHL_WHITEN_NONE)
+        GHL_TRY(ghl_net_append(setup->net, "whiten", "whiten", NULL));
     return model->build(setup->net, setup->classes, recipe->model_kind.options);
 }
 

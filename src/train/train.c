@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "train/fit.h"
 #include "train/training.h"
+#include "train/whiten.h"
 
 static atomic_int scopes; /* trainings and sweeps of this process */
 
@@ -137,7 +138,8 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     if (found) {
         GHL_TRY(ghl_training_restore(t, state));
         n = ghl_training_lengths(state, 16, lengths);
-    }
+    } else
+        GHL_TRY(ghl_whiten_fit(&t->setup, t->host));
     GHL_TRY(ghl_metrics_open(t->folder, t->host, t->recipe->n_phases > 0 ? ",phase" : "", n, lengths, &t->metrics));
     GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);

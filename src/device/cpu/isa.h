@@ -30,12 +30,12 @@ typedef struct ghl_by_images {
 } ghl_by_images;
 
 /* The ops that have a kernel of our own here; convolutions are in conv.c. */
-#define GHL_CPU_OPS(X)                                                                                                         \
-    X(input) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward) X(relu)         \
-    X(relu_backward) X(max_pool) X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add)               \
-    X(subsample_pad) X(subsample_pad_backward)                                                                                 \
-    X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
-    X(finite_product) X(commit) X(sgd) X(adam)
+#define GHL_CPU_OPS(X)                                                                                                      \
+    X(input) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward) X(relu)      \
+    X(relu_backward) X(repu) X(repu_backward) X(tanh) X(tanh_backward) X(sigmoid) X(sigmoid_backward) X(max_pool)           \
+    X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add) X(subsample_pad)                        \
+    X(subsample_pad_backward) X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction)               \
+    X(moving_average) X(finite) X(copy) X(finite_product) X(commit) X(sgd) X(adam)
 
 /* Those among them that add up over images, or have tables to make. */
 #define GHL_CPU_BY_IMAGES(X) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward)

@@ -111,3 +111,17 @@ ghl_status ghl_ref_batch_norm_backward(const ghl_call *call)
     }
     return GHL_OK;
 }
+
+ghl_status ghl_ref_variance_keeping(const ghl_call *call)
+{
+    const float *variance = ghl_ref_in(call, 0);
+    const double epsilon = call->attr.norm.epsilon;
+    const int64_t channels = call->in[0].shape.c;
+    float *factor = ghl_ref_out(call, 0);
+    double mean = 0.0;
+    for (int64_t c = 0; c < channels; c++)
+        mean += variance[c] / (double)channels;
+    for (int64_t c = 0; c < channels; c++)
+        factor[c] = (float)sqrt((variance[c] + epsilon) / (mean + epsilon));
+    return GHL_OK;
+}
