@@ -35,6 +35,7 @@ typedef struct ghl_by_images {
     X(relu_backward) X(max_pool) X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add)               \
     X(subsample_pad) X(subsample_pad_backward)                                                                                 \
     X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction) X(moving_average) X(finite) X(copy)        \
+    X(one_hot) X(column_norms) X(similarity_response) X(instar_decay) X(sanger_decay) X(ascent)                                \
     X(finite_product) X(commit) X(sgd) X(adam)
 
 /* Those among them that add up over images, or have tables to make. */
