@@ -22,7 +22,7 @@ typedef struct sanger {
     float factor, *d;
     float *laid;        /* -y: [K / 16][panel][16] */
     float *gram;        /* [blocks][block][block], then its negative, zero above the diagonal */
-    float *plain;       /* y: [panel][rows], where there are several blocks */
+    float *plain;       /* y: [blocks][panel][block], where there are several blocks */
 } sanger;
 
 /* -y of 16 filters and `rows` columns from m on, zeros to a multiple of 16 rows. */
@@ -78,14 +78,18 @@ typedef struct strip {
 
 static void strip_weights(const sanger *s, const strip *t, int64_t first, int64_t count)
 {
-    for (int64_t j = 0; j < t->blocks; j++)
-        for (int64_t i = 0; i < count; i++) {
-            const int64_t n = ghl_cpu_min(GHL_LANES, t->wide - j * GHL_LANES);
-            float *to = t->w + (j * s->plan.block + i) * GHL_LANES;
-            memset(to, 0, GHL_LANES * sizeof *to);
-            if (first + i < s->plan.filters)
-                memcpy(to, s->w + (first + i) * s->plan.fan_in + t->at + j * GHL_LANES, (size_t)n * sizeof *to);
-        }
+    const int64_t pitch = s->plan.block * GHL_LANES, last = t->wide % GHL_LANES;
+    for (int64_t i = 0; i < count; i++) {
+        const float *from = s->w + (first + i) * s->plan.fan_in + t->at;
+        float *to = t->w + i * GHL_LANES;
+        const int64_t whole = first + i < s->plan.filters ? t->wide / GHL_LANES : 0;
+        for (int64_t j = 0; j < whole; j++)
+            ghl_block_copy(to + j * pitch, from + j * GHL_LANES);
+        for (int64_t j = whole; j < t->blocks; j++)
+            memset(to + j * pitch, 0, GHL_LANES * sizeof *to);
+        if (last > 0 && first + i < s->plan.filters)
+            memcpy(to + whole * pitch, from + whole * GHL_LANES, (size_t)last * sizeof *to);
+    }
 }
 
 /* Filters [k, k + GHL_TILE_ROWS) of d. */
@@ -120,18 +124,19 @@ static void strip_sums(const sanger *s, const strip *t, int64_t first, int64_t c
     for (int64_t m = 0; m < g->panel; m += GHL_TILE_ROWS)
         for (int64_t j = 0, some; j < t->blocks; j += some) {
             some = ghl_tile_blocks(t->blocks - j);
-            const ghl_tile tile = {.a = s->plain + m * g->rows + first, .group_step = GHL_LANES, .b = t->w + j * g->block * GHL_LANES,
-                                   .b_block = g->block * GHL_LANES, .c = t->sums + (j * g->panel + m) * GHL_LANES, .c_row = GHL_LANES,
-                                   .c_block = g->panel * GHL_LANES, .groups = count / GHL_LANES};
-            ghl_tile_rows(&tile, g->rows, some, first > 0);
+            const ghl_tile tile = {.a = s->plain + (first / g->block * g->panel + m) * g->block, .group_step = GHL_LANES,
+                                   .b = t->w + j * g->block * GHL_LANES, .b_block = g->block * GHL_LANES,
+                                   .c = t->sums + (j * g->panel + m) * GHL_LANES, .c_row = GHL_LANES, .c_block = g->panel * GHL_LANES,
+                                   .groups = count / GHL_LANES};
+            ghl_tile_rows(&tile, g->block, some, first > 0);
         }
 }
 
 static void strip_decay(const sanger *s, int64_t number, float *own)
 {
     const ghl_sanger *g = &s->plan;
-    strip t = {.at = number * STRIP, .w = own, .sums = own + STRIP * g->block};
-    t.wide = ghl_cpu_min(STRIP, g->fan_in - t.at);
+    strip t = {.at = number * g->strip, .w = own, .sums = own + g->strip * g->block};
+    t.wide = ghl_cpu_min(g->strip, g->fan_in - t.at);
     t.blocks = (t.wide + GHL_LANES - 1) / GHL_LANES;
     for (int64_t first = 0; first < g->rows; first += g->block) {
         const int64_t count = ghl_cpu_min(g->block, g->rows - first);
@@ -148,7 +153,7 @@ ghl_status GHL_CPU_OP(sanger_decay)(const ghl_call *call, void *scratch)
     sanger s = {.plan = ghl_sanger_plan(call, 1), .y = call->in[0].data, .half = call->in[0].dtype == GHL_BF16, .p = call->in[1].data,
                 .w = call->in[2].data, .factor = call->attr.decay.factor, .d = call->out[0].data, .laid = scratch};
     const ghl_sanger *g = &s.plan;
-    const int64_t strips = (g->fan_in + STRIP - 1) / STRIP;
+    const int64_t strips = (g->fan_in + g->strip - 1) / g->strip;
     s.gram = s.laid + g->gram;
     s.plain = s.laid + g->plain;
 #pragma omp parallel if (g->columns * g->filters > GHL_CPU_SMALL || g->filters * g->fan_in > GHL_CPU_SMALL)
@@ -167,10 +172,11 @@ ghl_status GHL_CPU_OP(sanger_decay)(const ghl_call *call, void *scratch)
             gram_finish(&s, k);
         if (g->blocks > 1) {
 #pragma omp for schedule(static)
-            for (int64_t m = 0; m < g->panel; m++)
-                for (int64_t k = 0; k < g->rows; k++)
-                    s.plain[m * g->rows + k] =
-                        m < g->columns && k < g->filters ? ghl_get(s.y, m * g->filters + k, s.half) : 0.0f;
+            for (int64_t i = 0; i < g->blocks * g->panel; i++)
+                for (int64_t j = 0; j < g->block; j++) {
+                    const int64_t m = i % g->panel, k = i / g->panel * g->block + j;
+                    s.plain[i * g->block + j] = m < g->columns && k < g->filters ? ghl_get(s.y, m * g->filters + k, s.half) : 0.0f;
+                }
         }
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < strips; i++)

@@ -18,11 +18,14 @@ ghl_sanger ghl_sanger_plan(const ghl_call *call, int threads)
     g.rows = round_up(g.filters);
     g.block = one ? g.rows : GHL_SANGER_BLOCK;
     g.blocks = (g.rows + g.block - 1) / g.block;
-    g.panel = round_up(one && g.columns > GHL_SANGER_PANEL ? GHL_SANGER_PANEL : g.columns);
+    g.strip = g.fan_in < 8 * GHL_SANGER_STRIP ? GHL_SANGER_NARROW : GHL_SANGER_STRIP;
+    g.panel = GHL_SANGER_PANEL / g.rows > 256 ? GHL_SANGER_PANEL / g.rows / 16 * 16 : 256;
+    if (!one || g.columns < g.panel)
+        g.panel = round_up(g.columns);
     g.gram = g.rows * g.panel;
     g.plain = g.gram + g.blocks * g.block * g.block;
-    g.own = g.plain + (one ? 0 : g.panel * g.rows);
-    g.own_floats = GHL_SANGER_STRIP * (g.block + (one ? 0 : g.panel));
+    g.own = g.plain + (one ? 0 : g.blocks * g.panel * g.block);
+    g.own_floats = g.strip * (g.block + (one ? 0 : g.panel));
     g.scratch_bytes = (size_t)(g.own + threads * g.own_floats) * sizeof(float);
     return g;
 }

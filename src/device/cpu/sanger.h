@@ -13,12 +13,15 @@
 
 #include "ghl_ext.h"
 
-enum { GHL_SANGER_PANEL = 256, GHL_SANGER_BLOCK = 64, GHL_SANGER_WHOLE = 2048, GHL_SANGER_STRIP = 48 };
+/* PANEL: floats of y laid out at a time, for at least 256 columns. BLOCK: filters. WHOLE: the most in one block. STRIP: inputs at a time,
+ * or the NARROW few where there are not many. */
+enum { GHL_SANGER_PANEL = 1 << 17, GHL_SANGER_BLOCK = 64, GHL_SANGER_WHOLE = 2048, GHL_SANGER_STRIP = 144, GHL_SANGER_NARROW = 48 };
 
 typedef struct ghl_sanger {
     int64_t columns, filters, fan_in; /* M, K, F */
     int64_t rows;                     /* K rounded up to 16 */
     int64_t block, blocks;            /* of filters */
+    int64_t strip;                    /* inputs that a thread treats at a time */
     int64_t panel;                    /* columns that are laid out at a time; all of them where there are several blocks */
     int64_t gram, plain, own, own_floats; /* in scratch: y^T y of each block, y as rows, and what a thread has for itself */
     size_t scratch_bytes;
