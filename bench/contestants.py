@@ -27,8 +27,11 @@ class Net:
 
     def recipe(self, rule: str, threads: int, batch: int | None) -> str:
         conv, decay, linear = self.rates
-        learn = BACKPROP if rule == "backprop" else (
-            f"conv: {{rule: ghl, lr: {conv}, weight_decay: {decay}}}\n  linear: {{rule: backprop, lr: {linear}}}")
+        learn = f"conv: {{rule: {rule}, lr: {conv}}}\n  linear: {{rule: {rule}, lr: {conv}}}"      # rules that need no gradient
+        if rule == "backprop":
+            learn = BACKPROP
+        elif rule == "ghl":
+            learn = f"conv: {{rule: ghl, lr: {conv}, weight_decay: {decay}}}\n  linear: {{rule: backprop, lr: {linear}}}"
         momentum = self.momentum if rule == "backprop" else 0
         return (f"name: compare\nmodel: {self.model}\ndata: {{kind: synthetic, size: 1024}}\n"
                 f"train: {{epochs: 1, batch: {batch or self.batch}, device: cpu, threads: {threads}}}\n"

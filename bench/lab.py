@@ -38,6 +38,7 @@ class Lab:
         self.half = not self.doctor["bf16"]["value"].startswith("refused")
         self.peak = run_json(self.programs / "ghl_bench_ops", "--peak", "--threads", str(options.threads))
         self.raced: dict[tuple[str, str], dict[str, Figures]] = {}
+        self.raced_local: dict[tuple[str, str], dict[str, Figures]] = {}
         self.scouted: dict[tuple[str, str], dict[str, float | None]] = {}
         self.profiles: dict[tuple[str, str, str], dict] = {}
         self.gradients: dict[str, float] = {}
@@ -88,6 +89,15 @@ class Lab:
         note(f"{TITLES[net]}, {dtype}: {len(running)} contestants in turn")
         self.raced[net, dtype] = take_turns(running, self.options.repeats)
         return self.raced[net, dtype]
+
+    @cache
+    def local_turns(self, net: str, rule: str) -> dict[str, Figures]:
+        """A step by a rule without a gradient, ours and PyTorch's, and our own backprop's; fp32."""
+        running: dict[str, Ours | Peer] = {OUR_BP: self.ours(net, "backprop"), f"ghl {rule}": self.ours(net, rule)}
+        running |= self.fastest(net, rule, ["f32"], f"PyTorch {rule}")
+        note(f"{TITLES[net]}, {rule}: {len(running)} contestants in turn")
+        self.raced_local[net, rule] = take_turns(running, self.options.repeats)
+        return self.raced_local[net, rule]
 
     @cache
     def profile(self, net: str, rule: str, dtype: str) -> dict:

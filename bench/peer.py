@@ -6,7 +6,8 @@
 It makes a batch in memory and a few warm-up steps, prints a line of JSON with its versions, and then obeys lines on standard
 input: `SECONDS` runs whole steps for at least that long and answers {"images_per_s": ...} (of the median step); end of input
 ends it. So several contestants can wait, loaded and warm, and take turns. A process of its own, since jemalloc has to be
-preloaded. Rules: `backprop`; `ghl`, as published; `ghl_by_identity`, which takes Oja's decay once and not for each image.
+preloaded. Rules: `backprop`; `ghl`, as published; `ghl_by_identity`, which takes Oja's decay once and not for each image;
+`softhebb`, `swta`, `hpca` for all weights, without a backward pass (tests/oracle/local_rules.py: unfold and matmul).
 bf16 is autocast; --compiled is torch.compile of forward, loss and their backward (on a CPU it needs a C++ compiler, not Triton).
 The optimiser is PyTorch's fused one, the fastest it has.
 """
@@ -29,6 +30,7 @@ import rules  # noqa: E402
 NETS = {"deephebb": ({}, 0.0), "fasthebb": ({}, 0.0), "resnet_cifar": ({"depth": 20}, 0.9), "vgg": ({"depth": 16}, 0.9)}
 BACKPROP = (rules.Row("backprop", 5e-2, 5e-4), rules.Row("backprop", 5e-2, 5e-4))
 LAYERS = {"ghl": rules.HebbConv2d, "ghl_by_identity": rules.HebbConv2dByIdentity}
+LOCAL = ("softhebb", "swta", "hpca")
 WARM_UP = 3
 
 
@@ -36,13 +38,17 @@ class Contestant:
     def __init__(self, options: argparse.Namespace):
         torch.manual_seed(1)
         torch.set_num_threads(options.threads)
-        local = options.rule in LAYERS
+        self.local = options.rule in LOCAL
+        hebbian = self.local or options.rule in LAYERS
         shape, momentum = NETS[options.net]
-        self.learn = dict(zip(("conv", "linear"), rules.RATES[options.net] if local else BACKPROP))
+        rows = (rules.Row(options.rule),) * 2 if self.local else rules.RATES[options.net] if hebbian else BACKPROP
+        layers = {"conv": LAYERS.get(options.rule, rules.HebbConv2d)} if hebbian else {}
+        layers |= {"linear": rules.HebbLinear} if self.local else {}
+        self.learn = dict(zip(("conv", "linear"), rows))
         layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
-        self.model = nets.NETS[options.net](**shape, **({"conv": LAYERS[options.rule]} if local else {})).to(memory_format=layout).train()
+        self.model = nets.NETS[options.net](**shape, **layers).to(memory_format=layout).train()
         rules.prepare(self.model, self.learn)
-        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0, momentum=0.0 if local else momentum, fused=True)
+        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0, momentum=0.0 if hebbian else momentum, fused=True)
         self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=layout)
         self.labels = torch.randint(0, 10, (options.batch,))
         self.half = options.dtype == "bf16"
@@ -53,9 +59,11 @@ class Contestant:
             return F.cross_entropy(self.model(self.images), self.labels)
 
     def step(self) -> None:
-        loss = self.loss()
+        with torch.set_grad_enabled(not self.local):
+            loss = self.loss()
         self.optimiser.zero_grad()
-        loss.backward()
+        if not self.local:
+            loss.backward()
         rules.guide(self.model, self.learn)
         self.optimiser.step()
 
@@ -77,7 +85,7 @@ def mkldnn_version() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--net", required=True, choices=list(NETS))
-    parser.add_argument("--rule", required=True, choices=["backprop", *LAYERS])
+    parser.add_argument("--rule", required=True, choices=["backprop", *LAYERS, *LOCAL])
     parser.add_argument("--layout", default="contiguous", choices=["contiguous", "channels_last"])
     parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--compiled", action="store_true")

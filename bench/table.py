@@ -51,6 +51,14 @@ def ratio(net: str, dtype: str, mine: str, other: str) -> Measure:
     return measure
 
 
+def local_ratio(net: str, rule: str, other: str) -> Measure:
+    def measure(lab) -> float | None:
+        found = lab.local_turns(net, rule)
+        others = [found[name] for name in (other, other + RUNNER_UP) if name in found]
+        return found[f"ghl {rule}"].over(max(others, key=lambda figures: figures.median))
+    return measure
+
+
 def published(net: str) -> Measure:
     """Each side in its faster dtype."""
     return lambda lab: ratio(net, "bf16" if lab.half else "f32", OUR_GHL, PEER_GHL)(lab)
@@ -127,6 +135,11 @@ def all_rows() -> list[Row]:
     costs = [(net, dtype, 1.28) for net in ("resnet_cifar", "vgg", "deephebb") for dtype in ("f32", "bf16")] + [("fasthebb", "f32", 1.3)]
     rows += [Row(f"GHL step / own BP step, {TITLES[net]}, {dtype.replace('f32', 'fp32')}", 1.40, aim,
                  ratio(net, dtype, OUR_BP, OUR_GHL), at_least=False) for net, dtype, aim in costs]
+    local = [("deephebb", "softhebb"), ("fasthebb", "swta"), ("fasthebb", "hpca")]
+    rows += [Row(f"{rule} {TITLES[net]} against PyTorch (unfold, matmul), fp32", 2, 4, local_ratio(net, rule, f"PyTorch {rule}"))
+             for net, rule in local]
+    rows += [Row(f"{rule} against own BP step, {TITLES[net]}, times as fast, fp32", 1.33, 1.6, local_ratio(net, rule, OUR_BP))
+             for net, rule in local]
     return rows + [
         Row("ResNet-1202 / ResNet-110, time of an image", 12.0, 11.4, lambda lab: lab.depth(), at_least=False),
         Row("weight gradient 384->1536 at 8x8, batch 64, bf16", 2000, 3000, lambda lab: lab.weight_gradient(), form="{:.0f} GFLOP/s"),

@@ -124,13 +124,15 @@ typedef struct ghl_window {
     int32_t kernel[2], stride[2], padding[2]; /* rows, columns */
 } ghl_window;
 
-enum { GHL_SCALE_MAX, GHL_SCALE_RMS };
+enum { GHL_SCALE_MAX, GHL_SCALE_RMS, GHL_SCALE_NORM };
 enum { GHL_SCOPE_LAYER, GHL_SCOPE_NEURON };
+enum { GHL_LOSERS_SOFT, GHL_LOSERS_NEGATIVE, GHL_LOSERS_NONE };
+enum { GHL_SIMILARITY_SOFT, GHL_SIMILARITY_POWER, GHL_SIMILARITY_HARD };
 enum { GHL_AUGMENT_FLIP = 1, GHL_AUGMENT_CROP = 2 };
 
 /* Zero everything, then set the member of the op. Compared as bytes. */
 typedef struct ghl_attributes {
-    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad* */
+    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad*, column_norms */
     uint64_t seed;     /* input, dropout */
     union {
         struct { int32_t augment, padding; } input;
@@ -138,7 +140,10 @@ typedef struct ghl_attributes {
         struct { int32_t relu; } pool;
         struct { float power; int32_t centred; } repu;
         struct { float rate; int32_t node; } dropout;
-        struct { float inverse_temperature; } softmax;
+        struct { float inverse_temperature; int32_t losers; } softmax;
+        struct { int32_t variant, winners; float strength; } similarity;
+        struct { float factor; } decay; /* instar_decay, sanger_decay */
+        struct { float power; } ascent;
         struct { int32_t statistic, scope; } scale;
         struct { float power, clip; } direction;
         struct { float beta; } average;
@@ -348,7 +353,11 @@ GHL_API ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, gh
 
 /* For rules. */
 GHL_API ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w);         /* u [N,P,Q,K] */
+/* u = x f^T + bias, to say how like a column is to a filter: the layer's output where that is a product of its columns with filters f (w,
+ * or w normalised), else computed anew, f = w. filters: f [K,R,S,C] and the bias [K] or GHL_NONE. */
+GHL_API ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2]);
 GHL_API ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r); /* p [K,R,S,C] = r^T x */
+GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */
 GHL_API void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t); /* "local": shown by ghl trace */
 GHL_API void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d); /* hands d to the optimiser, to be descended */
@@ -372,6 +381,9 @@ typedef struct ghl_rule {
     bool frozen;  /* never changes a weight */
     const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
+    /* The local update [K,R,S,C], to be ascended: what the rule does before it scales and hands a direction on, and what rule ghl takes
+     * its magnitude from. NULL: it has none. */
+    ghl_tensor (*local)(ghl_emitter *em, const ghl_weight *w, const void *options);
 } ghl_rule;
 
 /* Turns a direction into a commit. `settings` are those of the learn row. */

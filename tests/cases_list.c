@@ -154,6 +154,11 @@
     REPU(repu_backward, 0.7f, 0, __VA_ARGS__) \
     REPU(repu_backward, 1.4f, 1, __VA_ARGS__) \
     REPU(repu_backward, 3.0f, 0, __VA_ARGS__)
+#define LOSERS(t, kind, ...) \
+    {.op = GHL_OP_softmax_channels, .attr = {.softmax = {t, GHL_LOSERS_##kind}}, .tolerance = 2e-6, .note = "losers", .n = __VA_ARGS__},
+#define SIMILARITY(kind, winners, strength, ...)                                                                               \
+    {.op = GHL_OP_similarity_response, .attr = {.similarity = {GHL_SIMILARITY_##kind, winners, strength}}, .tolerance = 5e-6, \
+     .note = "similarity " #kind, .n = __VA_ARGS__},
 #define MAPS(N, H, W, C)                                        \
     CASE(relu, N, H, W, C, 1)                                   \
     CASE(relu_backward, N, H, W, C, 1)                          \
@@ -170,7 +175,21 @@
     DROPOUT(0.5f, N, H, W, C, 1)                                \
     DROPOUT(0.1f, N, H, W, C, 1)                                \
     DROPOUT(0.0f, N, H, W, C, 1)                                \
-    SOFTMAXES(N, H, W, 1, C)
+    SOFTMAXES(N, H, W, 1, C)                                    \
+    LOSERS(0.65f, NEGATIVE, N, H, W, 1, C)                      \
+    LOSERS(1.0f, NEGATIVE, N, H, W, 1, C, TIES("u"))            \
+    LOSERS(1.0f, NEGATIVE, N, H, W, 1, C, IS_NAN("u"))          \
+    LOSERS(1.0f, NONE, N, H, W, 1, C, TIES("u"))                \
+    LOSERS(1.0f, NONE, N, H, W, 1, C, IS_NAN("u"))              \
+    SIMILARITY(SOFT, 0, 1.0f, N, H, W, 1, C)                    \
+    SIMILARITY(SOFT, 0, 2.0f, N, H, W, 1, C, .without = "bias") \
+    SIMILARITY(SOFT, 0, 5.0f, N, H, W, 1, C, ZERO("x_norm"))    \
+    SIMILARITY(SOFT, 0, 5.0f, N, H, W, 1, C, ZERO("w_norm"))    \
+    SIMILARITY(SOFT, 0, 5.0f, N, H, W, 1, C, IS_NAN("u"))       \
+    SIMILARITY(POWER, 0, 2.0f, N, H, W, 1, C)                   \
+    SIMILARITY(POWER, 0, 2.0f, N, H, W, 1, C, IS_NAN("x_norm")) \
+    SIMILARITY(HARD, 1, 0.0f, N, H, W, 1, C)                    \
+    SIMILARITY(HARD, 1, 0.0f, N, H, W, 1, C, IS_NAN("u"))
 
 /* ---- Weights: 1, R, S, C, K ---- */
 
@@ -194,7 +213,22 @@
     {.op = GHL_OP_adam, .tolerance = 2e-6,                                                                                         \
      .attr = {.adam = {.group = 1, .weight_decay = decay, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decoupled = apart}}, \
      .n = __VA_ARGS__},
+#define INSTAR(...) {.op = GHL_OP_instar_decay, .attr = {.decay = {-1.0f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
+#define ASCENT(exponent, ...) {.op = GHL_OP_ascent, .attr = {.ascent = {exponent}}, .tolerance = 2e-6, .n = __VA_ARGS__},
+/* N, H, W, C, K: y [N,H,W,K], p [K,H,W,C] */
+#define SANGER(...) {.op = GHL_OP_sanger_decay, .attr = {.decay = {0.25f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
 #define WEIGHTS(...)                                                                                                       \
+    INSTAR(__VA_ARGS__)                                                                                                    \
+    INSTAR(__VA_ARGS__, .without = "divisor")                                                                              \
+    INSTAR(__VA_ARGS__, ZERO("divisor"))                                                                                   \
+    INSTAR(__VA_ARGS__, IS_NAN("p"))                                                                                       \
+    ASCENT(0.5f, __VA_ARGS__)                                                                                              \
+    ASCENT(0.0f, __VA_ARGS__, .without = "norm")                                                                           \
+    ASCENT(0.0f, __VA_ARGS__, .without = "s norm")                                                                         \
+    ASCENT(0.75f, __VA_ARGS__, .without = "s", IS_NAN("d norm"))                                                           \
+    ASCENT(0.5f, __VA_ARGS__, ZERO("d s"))                                                                                 \
+    SCALE(NORM, NEURON, __VA_ARGS__)                                                                                       \
+    SCALE(NORM, LAYER, __VA_ARGS__, IS_NAN("d"))                                                                           \
     CLOSE(oja_decay, 1e-5, __VA_ARGS__)                                                                                    \
     CLOSE(oja_decay, 1e-5, __VA_ARGS__, IS_NAN("p"))                                                                       \
     SCALE(MAX, LAYER, __VA_ARGS__, .tolerance = 0)                                                                         \
@@ -272,6 +306,27 @@ const ghl_case ghl_cases[] = {
     CONV(conv_backward_weights, 13, 1, 1, 1100, 17, 1, 1, 1, 0)
     CONV(conv_backward_weights, 5, 1, 1, 40, 10, 1, 1, 1, 0, INFINITE("x"))
     CONV(conv_backward_weights, 5, 1, 1, 40, 3, 1, 1, 1, 0, IS_NAN("e"))
+
+    SIMILARITY(HARD, 5, 0.0f, 3, 4, 5, 1, 40)
+    SIMILARITY(HARD, 5, 0.0f, 3, 4, 5, 1, 5)
+    SIMILARITY(HARD, 3, 0.0f, 2, 2, 3, 1, 6, ZERO("u"))
+    SIMILARITY(HARD, 4, 0.0f, 2, 3, 3, 1, 33, ZERO("w_norm"))
+    CASE(one_hot, 5, 1, 1, 1, 7)
+    CASE(one_hot, 1, 1, 1, 1, 1)
+    CLOSE(column_norms, 1e-6, 1, 1, 1, 1, 1, 1, 1, 1, 0)
+    CLOSE(column_norms, 1e-6, 2, 9, 7, 3, 1, 3, 3, 1, 1)
+    CLOSE(column_norms, 1e-6, 3, 8, 9, 33, 1, 5, 5, 2, 2)
+    CLOSE(column_norms, 1e-6, 2, 6, 11, 5, 1, 1, 3, 1, 0, IS_NAN("x"))
+    CLOSE(column_norms, 1e-6, 4, 3, 3, 40, 1, 3, 3, 1, 0)
+    SANGER(1, 1, 1, 1, 1)
+    SANGER(5, 3, 3, 7, 6)
+    SANGER(3, 5, 9, 20, 96)
+    SANGER(9, 6, 7, 3, 33, IS_NAN("p"))
+    SANGER(2, 4, 3, 5, 18, IS_NAN("y"))
+    SANGER(3, 1, 1, 40, 200)
+    SANGER(7, 1, 2, 33, 130)
+    SANGER(5, 1, 1, 100, 150, IS_NAN("p"))
+    SANGER(20, 1, 1, 51, 2080)
 
     POOLS(1, 1, 1, 1, 1, 1, 1, 1, 0)
     POOLS(2, 4, 4, 3, 1, 2, 2, 2, 0)
@@ -436,6 +491,8 @@ const ghl_case ghl_cases[] = {
     CASE(finite, 1, 1, 1, 5308416, 1, FAST)
     CASE(copy, 1, 1, 1, 5308416, 1, FAST)
     DROPOUT(0.5f, 64, 1, 1, 24576, 1, FAST)
+    LOSERS(0.65f, NEGATIVE, 64, 16, 16, 1, 384, FAST)
+    LOSERS(0.25f, NEGATIVE, 64, 8, 8, 1, 1536, FAST)
     CLOSE(oja_decay, 1e-5, 1, 3, 3, 384, 1536, FAST)
     SCALE(MAX, LAYER, 1, 3, 3, 384, 1536, FAST)
     SCALE(RMS, NEURON, 1, 3, 3, 384, 1536, FAST)
@@ -455,6 +512,12 @@ const ghl_case ghl_cases[] = {
     CONVS_FAST(64, 5, 5, 192, 256, 3, 3, 1, 0)
     CONVS_FAST(64, 3, 3, 256, 4096, 3, 3, 1, 0)
     CONVS_FAST(64, 1, 1, 4096, 10, 1, 1, 1, 0)
+    CLOSE(column_norms, 1e-6, 64, 32, 32, 3, 1, 5, 5, 1, 0, FAST)
+    CLOSE(column_norms, 1e-6, 64, 14, 14, 96, 1, 3, 3, 1, 0, FAST)
+    SIMILARITY(SOFT, 0, 50.0f, 64, 28, 28, 1, 96, LARGE("x_norm"), FAST)
+    SANGER(64, 32, 32, 3, 96, 5, 5, 1, 0, FAST)
+    SANGER(64, 5, 5, 192, 256, 3, 3, 1, 0, FAST)
+    SANGER(64, 3, 3, 256, 4096, 3, 3, 1, 0, FAST)
     CASE(finite_product, 64, 3, 3, 256, 4096, FAST)
     CASE(finite, 1, 1, 1, 9437184, 1, FAST)
     SGD(1, 3, 3, 256, 4096, .without = "buffer", FAST)

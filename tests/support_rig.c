@@ -180,6 +180,33 @@ void rig_random(rig *r, uint64_t seed)
         r->labels[i] = (int32_t)((rig_noise(seed + 1, i) + 1) / 2 * (double)ghl_net_last(r->net)->shape.c);
 }
 
+static int windows(const rig_geometry *q, int size, int kernel)
+{
+    return (size + 2 * q->padding - kernel) / q->stride + 1;
+}
+
+int rig_columns(const rig_geometry *q)
+{
+    return q->n * windows(q, q->h, q->r) * windows(q, q->w, q->s);
+}
+
+static double pixel(const rig_geometry *q, const double *x, int n, int c, int y, int z)
+{
+    if (q->reflect) {
+        y = y < 0 ? -y : y >= q->h ? 2 * q->h - 2 - y : y;
+        z = z < 0 ? -z : z >= q->w ? 2 * q->w - 2 - z : z;
+    }
+    return y < 0 || y >= q->h || z < 0 || z >= q->w ? 0 : x[((n * q->c + c) * q->h + y) * q->w + z];
+}
+
+void rig_column(const rig_geometry *q, const double *images, int m, double *column)
+{
+    const int rows = windows(q, q->h, q->r), columns = windows(q, q->w, q->s), taps = q->r * q->s;
+    for (int f = 0; f < q->c * taps; f++)
+        column[f] = pixel(q, images, m / (rows * columns), f / taps, m / columns % rows * q->stride + f / q->s % q->r - q->padding,
+                          m % columns * q->stride + f % q->s - q->padding);
+}
+
 double rig_run(rig *r, ghl_program *program)
 {
     int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_STEP] = r->steps, [GHL_CLOCK_COUNT] = r->batch, [GHL_CLOCK_TOTAL] = r->batch}, ticket = 0;

@@ -54,6 +54,14 @@ void rig_labels(rig *r, const int *labels);
 void rig_random(rig *r, uint64_t seed); /* images in -1..1, labels */
 double rig_noise(uint64_t seed, int64_t i); /* in -1..1 */
 
+/* A convolution's geometry, for textbook loops over its columns x_m, m = 0 .. rig_columns(q) - 1, each of c r s values. */
+typedef struct rig_geometry {
+    int n, c, h, w, k, r, s, stride, padding;
+    bool reflect;
+} rig_geometry;
+int rig_columns(const rig_geometry *q);
+void rig_column(const rig_geometry *q, const double *images, int m, double *column);
+
 /* Runs a program once; returns the mean cross entropy. A training step of `step` counts. */
 double rig_run(rig *r, ghl_program *program);
 

@@ -56,8 +56,8 @@ static ghl_status given_emit(ghl_emitter *em, const ghl_weight *w, const void *o
     const ghl_magnitude_options published = {.power = 1};
     (void)options;
     ghl_tensor g = ghl_emit_state(em, "test/gradient", GHL_F32, w->shape, 0.0);
-    ghl_tensor p = ghl_emit_product(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0));
-    ghl_tensor d = ghl_rule_oja(em, w, p);
+    ghl_tensor p = ghl_emit_product(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0, GHL_LOSERS_SOFT));
+    ghl_tensor d = ghl_rule_decay(em, w, p);
     ghl_emit_export(em, w, "local", d);
     ghl_emit_direction(em, w, ghl_rule_signed(em, g, d, &published));
     return GHL_OK;
@@ -236,37 +236,19 @@ static void golden_whole_step(void **state)
 
 /* ---- The published sum over positions ---- */
 
-typedef struct geometry {
-    int n, c, h, w, k, r, s, stride, padding;
-    bool reflect;
-    double t;
-} geometry;
-
-static double pixel(const geometry *q, const double *x, int n, int c, int y, int z)
-{
-    if (q->reflect) {
-        y = y < 0 ? -y : y >= q->h ? 2 * q->h - 2 - y : y;
-        z = z < 0 ? -z : z >= q->w ? 2 * q->w - 2 - z : z;
-    }
-    return y < 0 || y >= q->h || z < 0 || z >= q->w ? 0 : x[((n * q->c + c) * q->h + y) * q->w + z];
-}
-
 /* d_k = sum_m r_mk (x_m - u_mk w_k), r_m = softmax(t (u_m + b)), exactly as written. */
-static void local_by_positions(const geometry *q, const double *x, const double *w, const double *b, double *d)
+static void local_by_positions(const rig_geometry *q, double t, const double *x, const double *w, const double *b, double *d)
 {
-    const int fan_in = q->c * q->r * q->s, rows = (q->h + 2 * q->padding - q->r) / q->stride + 1,
-              columns = (q->w + 2 * q->padding - q->s) / q->stride + 1;
+    const int fan_in = q->c * q->r * q->s;
     memset(d, 0, sizeof *d * (size_t)(q->k * fan_in));
-    for (int m = 0; m < q->n * rows * columns; m++) {
+    for (int m = 0; m < rig_columns(q); m++) {
         double patch[MOST], u[MOST], r[MOST], sum = 0;
-        for (int f = 0; f < fan_in; f++)
-            patch[f] = pixel(q, x, m / (rows * columns), f / (q->r * q->s), m / columns % rows * q->stride + f / q->s % q->r - q->padding,
-                             m % columns * q->stride + f % q->s - q->padding);
+        rig_column(q, x, m, patch);
         for (int k = 0; k < q->k; k++) {
             u[k] = 0;
             for (int f = 0; f < fan_in; f++)
                 u[k] += patch[f] * w[k * fan_in + f];
-            sum += r[k] = exp(q->t * (u[k] + (b != NULL ? b[k] : 0)));
+            sum += r[k] = exp(t * (u[k] + (b != NULL ? b[k] : 0)));
         }
         for (int k = 0; k < q->k; k++)
             for (int f = 0; f < fan_in; f++)
@@ -277,25 +259,26 @@ static void local_by_positions(const geometry *q, const double *x, const double 
 static void local_is_the_sum_over_positions(void **state)
 {
     const struct {
-        geometry q;
+        rig_geometry q;
+        double t;
         const char *layer, *rule_options;
         bool bias;
     } rows[] = {
-        {{2, 2, 5, 6, 3, 3, 3, 1, 1, false, 1}, "fc conv channels: 3, kernel: 3, padding: 1, bias: false", NULL, false},
-        {{2, 2, 5, 6, 3, 3, 3, 2, 1, false, 0.7},
+        {{2, 2, 5, 6, 3, 3, 3, 1, 1, false}, 1, "fc conv channels: 3, kernel: 3, padding: 1, bias: false", NULL, false},
+        {{2, 2, 5, 6, 3, 3, 3, 2, 1, false}, 0.7,
          "fc conv channels: 3, kernel: 3, padding: 1, stride: 2, bias: true, inverse_temperature: 0.7",
          NULL, true},
-        {{1, 1, 5, 6, 4, 2, 3, 2, 0, false, 2.5}, "fc conv channels: 4, kernel: [2, 3], stride: 2, bias: false", "inverse_temperature: 2.5",
+        {{1, 1, 5, 6, 4, 2, 3, 2, 0, false}, 2.5, "fc conv channels: 4, kernel: [2, 3], stride: 2, bias: false", "inverse_temperature: 2.5",
          false},
-        {{2, 3, 4, 4, 2, 3, 3, 1, 2, true, 1},
+        {{2, 3, 4, 4, 2, 3, 3, 1, 2, true}, 1,
          "fc conv channels: 2, kernel: 3, padding: 2, padding_mode: reflect, bias: false", NULL, false},
-        {{5, 3, 2, 3, 4, 2, 3, 1, 0, false, 1}, "fc linear features: 4", NULL, true},
-        {{3, 2, 4, 4, 1, 1, 1, 1, 0, false, 1}, "fc conv channels: 1, kernel: 1, bias: false", NULL, false},
+        {{5, 3, 2, 3, 4, 2, 3, 1, 0, false}, 1, "fc linear features: 4", NULL, true},
+        {{3, 2, 4, 4, 1, 1, 1, 1, 0, false}, 1, "fc conv channels: 1, kernel: 1, bias: false", NULL, false},
     };
     (void)state;
     for (int device = 0; rig_device(device) != NULL; device++)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-            const geometry *q = &rows[i].q;
+            const rig_geometry *q = &rows[i].q;
             double x[MOST], w[MOST], b[MOST], d[MOST];
             rig r;
             rig_open(&r, rig_net(q->h, q->w, q->c, rows[i].layer, "head linear features: 3", NULL),
@@ -307,7 +290,7 @@ static void local_is_the_sum_over_positions(void **state)
             rig_read(&r, "fc.weight", w);
             if (rows[i].bias)
                 rig_read(&r, "fc.bias", b);
-            local_by_positions(q, x, w, rows[i].bias ? b : NULL, d);
+            local_by_positions(q, rows[i].t, x, w, rows[i].bias ? b : NULL, d);
             rig_run(&r, r.step);
             rig_named_near(&r, "local/fc.weight", d, 5e-6);
             rig_close(&r);

@@ -44,14 +44,19 @@ static ghl_status check_axis(const checking *c, int axis, int64_t in, int64_t ou
     return GHL_OK;
 }
 
+static ghl_status check_columns(const checking *c)
+{
+    GHL_TRY(check_axis(c, 0, size_of(c, 'H'), size_of(c, 'P'), false));
+    return check_axis(c, 1, size_of(c, 'W'), size_of(c, 'Q'), false);
+}
+
 static ghl_status check_conv(const checking *c)
 {
     const ghl_window *w = &c->call->attr.window;
     if (w->kernel[0] != size_of(c, 'R') || w->kernel[1] != size_of(c, 'S'))
         return ghl_fail(GHL_INTERNAL, hint, "op %s: attr.window says kernel %dx%d, the weights say %lldx%lld", c->op, w->kernel[0],
                         w->kernel[1], (long long)size_of(c, 'R'), (long long)size_of(c, 'S'));
-    GHL_TRY(check_axis(c, 0, size_of(c, 'H'), size_of(c, 'P'), false));
-    return check_axis(c, 1, size_of(c, 'W'), size_of(c, 'Q'), false);
+    return check_columns(c);
 }
 
 static ghl_status check_pool(const checking *c)
@@ -149,6 +154,14 @@ static ghl_status check_direction(const checking *c)
     return GHL_OK;
 }
 
+static ghl_status check_similarity(const checking *c)
+{
+    int32_t count = c->call->attr.similarity.winners;
+    if (c->call->attr.similarity.variant == GHL_SIMILARITY_HARD && (count < 1 || count > size_of(c, 'K')))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %d winners of %lld channels", c->op, count, (long long)size_of(c, 'K'));
+    return GHL_OK;
+}
+
 static ghl_status check_copy(const checking *c)
 {
     const ghl_operand *in = &c->call->in[c->call->n_in - 1], *out = &c->call->out[0];
@@ -237,11 +250,17 @@ static const struct {
     [GHL_OP_add] = {"a:act=NHWC b:act=NHWC > y:act=NHWC", NULL},
     [GHL_OP_softmax_cross_entropy] = {"logits:act=N11K labels:i32=111N clock:i64=1118 > e:act=N11K score:f64=1114", NULL},
     [GHL_OP_softmax_channels] = {"u:act=NPQK > r:act=NPQK", NULL},
+    [GHL_OP_one_hot] = {"labels:i32=111N clock:i64=1118 > r:act=N11K", NULL},
+    [GHL_OP_column_norms] = {"x:act=NHWC > norm=NPQ1", check_columns},
+    [GHL_OP_similarity_response] = {"u:act=NPQK x_norm=NPQ1 w_norm=111K ?bias=111K > sum_z=111K sum_r=111K r:act=NPQK", check_similarity},
     [GHL_OP_subsample_pad] = {"x:act=NHWC > y:act=NPQK", check_subsample},
     [GHL_OP_subsample_pad_backward] = {"e:act=NPQK > dx:act=NHWC", check_subsample},
     [GHL_OP_oja_decay] = {"p=KRSC w=KRSC > d=KRSC", NULL},
+    [GHL_OP_instar_decay] = {"p=KRSC w=KRSC decay=111K ?divisor=111K > d=KRSC", NULL},
+    [GHL_OP_sanger_decay] = {"y:act=NPQK p=KRSC w=KRSC > d=KRSC", NULL},
     [GHL_OP_scale] = {"d=KRSC > s=111X", check_scale},
     [GHL_OP_direction] = {"g=KRSC ?d=KRSC ?s=111X > v=KRSC", check_direction},
+    [GHL_OP_ascent] = {"d=KRSC ?s=1111 ?norm=111K > v=KRSC", NULL},
     [GHL_OP_moving_average] = {"mean=KRSC g=KRSC started=1111 > m=KRSC", NULL},
     [GHL_OP_finite] = {"t:any=**** > flag:i32=1111", check_finite},
     [GHL_OP_finite_product] = {"x:act=NRSC e:act=N11K > flag:i32=1111", NULL},

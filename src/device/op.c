@@ -75,6 +75,17 @@ static double pool_backward_flops(const ghl_call *call)
     return elements(&call->in[0]) * window_size(call);
 }
 
+static double column_norms_flops(const ghl_call *call)
+{
+    return 2.0 * elements(&call->in[0]) + (window_size(call) + 1.0) * elements(&call->out[0]);
+}
+
+/* The lower half of y^T y, and of its product with w. */
+static double sanger_decay_flops(const ghl_call *call)
+{
+    return (elements(&call->in[0]) + elements(&call->in[1])) * (double)call->in[1].shape.n + elements(&call->in[1]);
+}
+
 static double direction_flops(const ghl_call *call)
 {
     return elements(&call->in[0]) * (call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0 ? 6.0 : 1.0);
@@ -116,9 +127,14 @@ static const struct {
     [GHL_OP_add] = {.each = 1, .of = 0},
     [GHL_OP_softmax_cross_entropy] = {.each = 6, .of = 0},
     [GHL_OP_softmax_channels] = {.each = 5, .of = 0},
+    [GHL_OP_column_norms] = {.count = column_norms_flops},
+    [GHL_OP_similarity_response] = {.each = 12, .of = 0},
     [GHL_OP_oja_decay] = {.each = 4, .of = 0},
+    [GHL_OP_instar_decay] = {.each = 3, .of = 0},
+    [GHL_OP_sanger_decay] = {.count = sanger_decay_flops, .of = 1},
     [GHL_OP_scale] = {.each = 2, .of = 0},
     [GHL_OP_direction] = {.count = direction_flops},
+    [GHL_OP_ascent] = {.each = 2, .of = 0},
     [GHL_OP_moving_average] = {.each = 3, .of = 1},
     [GHL_OP_finite] = {.each = 1, .of = 0},
     [GHL_OP_finite_product] = {.count = finite_product_flops},

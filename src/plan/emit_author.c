@@ -108,6 +108,20 @@ ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
     return em->activities[w->index].u;
 }
 
+ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const int producer = a->u.id < 0 ? -1 : em->records[a->u.id].producer;
+    const ghl_emitted *call = producer < 0 ? NULL : &em->calls[producer];
+    filters[0] = ghl_emit_weight(em, w);
+    filters[1] = GHL_NONE;
+    if (call == NULL || call->op != GHL_OP_conv || call->in[0] != a->x.id)
+        return ghl_emit_conv(em, a->x, filters[0], GHL_NONE, a->window);
+    for (int i = 1; i < call->n_in; i++)
+        filters[i - 1].id = call->in[i];
+    return a->u;
+}
+
 ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
 {
     const ghl_activity *a = &em->activities[w->index];
@@ -116,6 +130,17 @@ ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
     ghl_emit(em, &(ghl_emission){.op = GHL_OP_conv_backward_weights, .attr.window = a->window, .n_in = 2, .in = in, .n_out = 1,
                                  .out_shapes = &w->shape}, &p);
     return p;
+}
+
+ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w)
+{
+    const ghl_activity *a = &em->activities[w->index];
+    ghl_shape shape = ghl_emit_shape(em, a->u);
+    ghl_tensor norms = GHL_NONE;
+    shape.c = 1;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_column_norms, .attr.window = a->window, .n_in = 1, .in = &a->x, .n_out = 1,
+                                 .out_shapes = &shape}, &norms);
+    return norms;
 }
 
 ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)

@@ -103,6 +103,18 @@ bool ghl_fuse_rewrite(ghl_fusing *f, ghl_emitted *call, ghl_op op, int n_in, con
     return true;
 }
 
+/* ---- Decays ------------------------------------------------------------------------------------------------------------------ */
+
+bool ghl_fuse_descent(ghl_fusing *f, ghl_emitted *decay, ghl_emitted *ascent)
+{
+    if (ascent->in[1] >= 0 || ascent->in[2] >= 0)
+        return false;
+    ascent->attr = decay->attr;
+    ascent->attr.decay.factor = -decay->attr.decay.factor;
+    decay->live = false;
+    return ghl_fuse_rewrite(f, ascent, decay->op, decay->n_in, decay->in, 1, ascent->out);
+}
+
 /* ---- Pools ------------------------------------------------------------------------------------------------------------------- */
 
 /* The forward op with relu's input and the flag; its outputs stay. */

@@ -6,7 +6,12 @@
     tests/golden/numbers.py --write    check, then write numbers.h
 
 GHL (Hua et al. 2026): r_m = softmax(t u_m); d_k = sum_m r_mk (x_m - u_mk w_k); h = d / max|d|;
-w <- w - lr (|h| sign(g) + wd w). Sign: |h| = 1. Standard library, double precision.
+w <- w - lr (|h| sign(g) + wd w). Sign: |h| = 1.
+SoftHebb (Journe et al. 2023): r as above, negative but for the largest u; d and h as above; w_k <- w_k + rate_k h_k.
+SWTA (Lagani et al. 2022): s = ((cos(w_k, x_m) + 1) / 2)^2; z_m = softmax(s_m / kappa);
+d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk.
+HPCA (the same): y = relu(u); d_k = sum_m y_mk (x_m - sum_{j <= k} y_mj w_j) / (M sqrt(F)).
+Standard library, double precision.
 """
 import math
 import sys
@@ -56,21 +61,29 @@ def step(w: list[float], h: list[float], g: list[float], lr: float, wd: float) -
     return [a - lr * (abs(b) * sign(c) + wd * a) for a, b, c in zip(w, h, g)]
 
 
-def columns(image: Matrix, kernel: int, padding: int, stride: int) -> Matrix:
-    """Patches of the zero-padded image, one row a position."""
+def columns(image: Matrix, kernel: int, padding: int, stride: int, reflect: bool = False) -> Matrix:
+    """Patches of the padded image, one row a position. Padding is zero, or reflects without repeating the edge."""
     size = len(image)
-    at = {(i, j): image[i][j] for i in range(size) for j in range(size)}
+
+    def at(i: int, j: int) -> float:
+        if reflect:
+            i, j = (abs(k) if k < size else 2 * size - 2 - k for k in (i, j))
+        return image[i][j] if 0 <= i < size and 0 <= j < size else 0.0
+
     places = range(-padding, size + padding - kernel + 1, stride)
-    return [[at.get((i + a, j + b), 0.0) for a in range(kernel) for b in range(kernel)] for i in places for j in places]
+    return [[at(i + a, j + b) for a in range(kernel) for b in range(kernel)] for i in places for j in places]
+
+
+def columns_of(case: dict[str, list[float]]) -> Matrix:
+    if "image" not in case:
+        return rows(case["x"], 2)
+    return columns(rows(case["image"], math.isqrt(len(case["image"]))), 2, int(case["padding"][0]), int(case["stride"][0]),
+                   "reflect" in case)
 
 
 def solve_layer(case: dict[str, list[float]]) -> dict[str, list[float]]:
     """G1 .. G4: u, r, d, h and, where there is a gradient, the weights after the step."""
-    if "image" in case:
-        size = math.isqrt(len(case["image"]))
-        x = columns(rows(case["image"], size), 2, int(case["padding"][0]), int(case["stride"][0]))
-    else:
-        x = rows(case["x"], 2)
+    x = columns_of(case)
     w = rows(case["w"], len(x[0]))
     u = preactivation(x, w)
     r = [softmax([case["t"][0] * value for value in row]) for row in u]
@@ -106,9 +119,51 @@ def solve_sign(case: dict[str, list[float]]) -> dict[str, list[float]]:
     return {"w_after": step(case["w"], [1.0] * len(case["w"]), case["g"], case["lr"][0], case["wd"][0])}
 
 
-SOLVERS = {"G1": solve_layer, "G2": solve_layer, "G3": solve_layer, "G3b": solve_layer, "G4": solve_layer, "G5": solve_step,
-           "N1": solve_sign}
-RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after"}      # and g in G5; the rest are inputs
+def rates(case: dict[str, list[float]], w: Matrix) -> list[float]:
+    return [case["eta"][0] * (abs(math.sqrt(dot(row, row)) - 1) + 1e-10) ** case["q"][0] for row in w]
+
+
+def solve_rates(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    w = rows(case["w"], 2)
+    return {"norm": [math.sqrt(dot(row, row)) for row in w], "rate": rates(case, w)}
+
+
+def solve_softhebb(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    x = columns_of(case)
+    w = rows(case["w"], len(x[0]))
+    u = preactivation(x, w)
+    r = [[q if k == row.index(max(row)) else -q for k, q in enumerate(softmax([case["t"][0] * value for value in row]))] for row in u]
+    d = local_update(x, w, u, r)
+    h = layer_max(d)
+    found = {"r": flat(r), "d": flat(d), "h": flat(h)}
+    if "eta" in case:
+        found["rate"] = rates(case, w)
+        found["w_after"] = [a + rate * b for old, new, rate in zip(w, h, found["rate"]) for a, b in zip(old, new)]
+    return found
+
+
+def solve_swta(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    x = columns_of(case)
+    w = rows(case["w"], len(x[0]))
+    s = [[((dot(a, b) / math.sqrt((dot(a, a) or 1) * (dot(b, b) or 1)) + 1) / 2) ** 2 for b in w] for a in x]
+    z = [softmax([value / case["kappa"][0] for value in row]) for row in s]
+    d = [[sum(z[m][k] ** 2 * (x[m][f] - w[k][f]) for m in range(len(x))) / sum(row[k] for row in z) for f in range(len(w[0]))]
+         for k in range(len(w))]
+    return {"s": flat(s), "z": flat(z), "d": flat(d)}
+
+
+def solve_hpca(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    x = columns_of(case)
+    w = rows(case["w"], len(x[0]))
+    y = [[max(0.0, value) for value in row] for row in preactivation(x, w)]
+    scale = len(x) * math.sqrt(len(w[0]))
+    return {"d": [sum(y[m][k] * (x[m][f] - sum(y[m][j] * w[j][f] for j in range(k + 1))) for m in range(len(x))) / scale
+                  for k in range(len(w)) for f in range(len(w[0]))]}
+
+
+SOLVERS = {"G": solve_layer, "G5": solve_step, "N": solve_sign, "S": solve_softhebb, "S4": solve_rates, "W": solve_swta,
+           "P": solve_hpca}      # by case, or by its letter
+RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after", "norm", "rate", "s", "z"}      # and g in G5; the rest are inputs
 
 
 def read() -> dict[str, dict[str, list[str]]]:
@@ -127,7 +182,7 @@ def check(cases: dict[str, dict[str, list[str]]]) -> list[str]:
     for name, texts in cases.items():
         case = {quantity: [float(text) for text in values] for quantity, values in texts.items()}
         results = RESULTS | ({"g"} if name == "G5" else set())
-        found = SOLVERS[name]({quantity: values for quantity, values in case.items() if quantity not in results})
+        found = SOLVERS.get(name, SOLVERS[name[0]])({quantity: values for quantity, values in case.items() if quantity not in results})
         for quantity in results & case.keys():
             want, got = case[quantity], found[quantity]
             largest = max(abs(value) for value in got)

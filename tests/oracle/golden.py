@@ -51,8 +51,13 @@ VGG = {"size": {"depth": 16, "channels": (2, 2, 3, 3, 4), "hidden": 9},
 MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
 
 
-def mlp(**options) -> Case:
-    return Case(**MLP, learn={"conv": Row(), "linear": Row("ghl", 1e-2, 5e-2, options)})
+def mlp(rule: str = "ghl", **options) -> Case:
+    return Case(**MLP, learn={"conv": Row(), "linear": Row(rule, 1e-2, 5e-2, options)})
+
+
+def local(rule: str, **options) -> dict[str, Row]:
+    """Convolutions by a rule without a gradient."""
+    return {"conv": Row(rule, 5e-2, 0.0, options), "linear": Row("backprop", 5e-3)}
 
 
 CASES = {
@@ -73,6 +78,17 @@ CASES = {
     "mlp_ghl_neuron_max": mlp(scale="neuron_max"),
     "mlp_ghl_layer_rms": mlp(scale="layer_rms", power=0.5),
     "mlp_ghl_neuron_rms": mlp(scale="neuron_rms"),
+    "deephebb_softhebb": Case("deephebb", (3, 11, 9), local("softhebb"), **DEEP),
+    "deephebb_softhebb_soft": Case("deephebb", (1, 8, 8), local("softhebb", variant="soft", rate_power=0.75), **DEEP),
+    "deephebb_softhebb_hard": Case("deephebb", (1, 9, 8), local("softhebb", variant="hard"), **DEEP),
+    "deephebb_ghl_swta": Case("deephebb", (1, 9, 8), local("ghl", local="swta"), **DEEP),
+    "fasthebb_swta": Case("fasthebb", (1, 24, 24), local("swta"), **FAST),
+    "fasthebb_hpca": Case("fasthebb", (1, 24, 25), local("hpca"), **FAST),
+    "resnet20_oja": Case("resnet_cifar", (1, 8, 9), local("oja"), **RESNET),
+    "mlp_hebb": mlp("hebb"),
+    "mlp_swta_hard": mlp("swta", variant="hard", winners=2),
+    "mlp_swta_power": mlp("swta", variant="power", power=5),
+    "mlp_hpca_linear": mlp("hpca", response="linear"),
     "mlp_sign": Case(**MLP, learn={"conv": Row(), "linear": Row("sign", 1e-3, 1e-2)}),
     "mlp_backprop": Case(**MLP, learn=BACKPROP),
     "mlp_nesterov": Case(**MLP, learn=BACKPROP, optimiser={"kind": "sgd", "momentum": 0.9, "nesterov": True}),
@@ -152,6 +168,8 @@ def refuse_if_wrong(name: str, case: Case, inputs: tuple, trace: dict[str, torch
     rules.prepare(model, case.learn)
     for key in [key for key in trace if key.startswith("local/")]:
         layer = key[len("local/"):-len(".weight")]
+        if model.get_submodule(layer).local_rule:      # is that sum already, over columns
+            continue
         x = trace[f"in/{layer}"]
         w = state[f"{layer}.weight"].double()
         module = model.get_submodule(layer)

@@ -12,14 +12,18 @@ pass `guide` puts into each gradient's place what the rule descends:
     sign      sign(g)
     backprop  g
 
+    others    as local_rules.py has them
 and torch.optim.SGD with one group of rates per kind of layer makes the step.
 """
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+import local_rules
 
 TINY = 1e-30
 CLIP = 3.0
@@ -31,6 +35,7 @@ class Hebbian(nn.Module):
     inverse_temperature = 1.0
     learns_locally = True
     local: torch.Tensor | None = None
+    local_rule: Callable | None = None      # of local_rules.py; None: the softmax rule of GHL
 
     def response(self, u: torch.Tensor) -> torch.Tensor:
         """softmax over channels (dimension 1) of t times the layer's output."""
@@ -50,8 +55,12 @@ class HebbConv2d(Hebbian, nn.Conv2d):
     def remember(self, x: torch.Tensor, y: torch.Tensor) -> None:
         columns = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)        # [N,F,L]
         flat = y.flatten(2)                                                                      # [N,K,L]
-        r = self.response(flat)
         u = flat if self.bias is None else flat - self.bias[:, None]
+        if self.local_rule:
+            by_row = [t.transpose(1, 2).flatten(0, 1) for t in (columns, u, flat)]               # [M,F], [M,K] twice
+            self.local = self.local_rule(by_row[0], self.weight.flatten(1), *by_row[1:]).view_as(self.weight)
+            return
+        r = self.response(flat)
         product = torch.matmul(r, columns.transpose(1, 2))                                       # [N,K,F]
         decay = (r * u).sum(2, keepdim=True) * self.weight.flatten(1)                            # [N,K,F]
         self.local = (product - decay).sum(0).view_as(self.weight)
@@ -74,9 +83,12 @@ class HebbLinear(Hebbian, nn.Linear):
         y = super().forward(x)
         if self.training and self.learns_locally:
             with torch.no_grad():
-                r = self.response(y)                                                                 # [N,K]
-                u = y if self.bias is None else y - self.bias
-                self.local = r.t() @ x - (r * u).sum(0)[:, None] * self.weight
+                u = y if self.bias is None else y - self.bias                                        # [N,K]
+                if self.local_rule:
+                    self.local = self.local_rule(x, self.weight, u, y)
+                else:
+                    r = self.response(y)
+                    self.local = r.t() @ x - (r * u).sum(0)[:, None] * self.weight
         return y
 
 
@@ -119,7 +131,18 @@ class Row:
             return g.sign()
         if self.rule == "ghl":
             return magnitude(layer.local, self.options.get("scale", "layer_max"), self.options.get("power", 1.0)) * g.sign()
+        if self.rule in local_rules.RULES:
+            return local_rules.direction(self.rule, layer.local, layer.weight, self.options)
         raise ValueError(f"unknown rule: {self.rule}")
+
+    def local_rule(self, inverse_temperature: float) -> Callable | None:
+        rule = self.options.get("local", self.rule)
+        if rule not in local_rules.RULES:
+            return None
+        options = {} if "local" in self.options else dict(self.options)
+        if rule == "softhebb":
+            options["inverse_temperature"] = inverse_temperature
+        return partial(local_rules.RULES[rule], **options)
 
 
 # GHL's rows for convolutions and linear layers, by net: the published ones, and ours where none are published (vgg, resnet_cifar).
@@ -152,9 +175,10 @@ def prepare(model: nn.Module, learn: dict[str, Row]) -> None:
         for name, layer, part, _ in rows:
             if isinstance(layer, Hebbian) and part == "weight":
                 row = learn[kind]
-                layer.learns_locally = row.rule == "ghl"
+                layer.learns_locally = row.rule == "ghl" or row.rule in local_rules.RULES
                 default = model.inverse_temperatures.get(name.rsplit(".", 1)[0], 1.0)
                 layer.inverse_temperature = row.options.get("inverse_temperature", default)
+                layer.local_rule = row.local_rule(layer.inverse_temperature)
 
 
 def groups(model: nn.Module, learn: dict[str, Row]) -> Iterable[dict]:
@@ -172,4 +196,4 @@ def guide(model: nn.Module, learn: dict[str, Row]) -> None:
         for kind, found in weights_by_kind(model).items():
             if rows[kind].rule != "backprop":
                 for _, layer, _, parameter in found:
-                    parameter.grad.copy_(rows[kind].direction(layer, parameter.grad))
+                    parameter.grad = rows[kind].direction(layer, parameter.grad)

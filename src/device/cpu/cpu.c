@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "device/cpu/cpu.h"
+#include "device/cpu/sanger.h"
 #include "device/processor.h"
 #include "device/ref/ref.h"
 
@@ -30,8 +31,13 @@ size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
     pieces = pieces > GHL_CPU_CHUNKS ? pieces : GHL_CPU_CHUNKS + 1;
     for (int i = 0; i < call->n_in; i++)
         channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
-    size_t columns = (size_t)channels + 256;
-    size_t wide = call->op == GHL_OP_softmax_cross_entropy ? (size_t)(2 * rows * channels) * sizeof(float) : 0;
+    size_t columns = (size_t)channels + 256, wide = 0;
+    if (call->op == GHL_OP_softmax_cross_entropy)
+        wide = (size_t)(2 * rows * channels) * sizeof(float);
+    if (call->op == GHL_OP_column_norms)
+        wide = (size_t)(ghl_shape_elements(call->in[0].shape) / channels) * sizeof(float);
+    if (call->op == GHL_OP_sanger_decay)
+        wide = ghl_sanger_plan(call, threads).scratch_bytes;
     return columns * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 

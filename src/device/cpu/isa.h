@@ -35,7 +35,8 @@ typedef struct ghl_by_images {
     X(relu_backward) X(repu) X(repu_backward) X(tanh) X(tanh_backward) X(sigmoid) X(sigmoid_backward) X(max_pool)           \
     X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add) X(subsample_pad)                        \
     X(subsample_pad_backward) X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction)               \
-    X(moving_average) X(finite) X(copy) X(finite_product) X(commit) X(sgd) X(adam)
+    X(moving_average) X(finite) X(copy) X(finite_product) X(commit) X(sgd) X(adam)                                          \
+    X(one_hot) X(column_norms) X(similarity_response) X(instar_decay) X(sanger_decay) X(ascent)
 
 /* Those among them that add up over images, or have tables to make. */
 #define GHL_CPU_BY_IMAGES(X) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_rule.c - what the learning rules are made of (Hua et al. 2026, eq. 4-6): the response, Oja's decay, the scale, the direction.
+ * isa_rule.c - what the learning rules make of products: decays, the scale, and the direction of GHL (Hua et al. 2026, eq. 4-6) or of rules
+ * that ascend.
  *
- *     r = softmax_k(t u),   d_k = p_k - <w_k,p_k> w_k,   h = |d| / (s + 1e-30),   v = h^power sign(g)
+ *     Oja: d_k = p_k - <w_k,p_k> w_k,   instar: d_k = f (p_k - a_k w_k) / b_k,   h = |d| / (s + 1e-30),   v = h^power sign(g)
+ *     ascent: v_k = -rate_k d_k / (s + 1e-30)
  *
  * Sums run in f32 over short blocks in several lanes, and in f64 over the blocks.
  */
@@ -58,6 +60,41 @@ ghl_status GHL_CPU_OP(oja_decay)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
+ghl_status GHL_CPU_OP(instar_decay)(const ghl_call *call, void *scratch)
+{
+    const float *p = call->in[0].data, *w = call->in[1].data, *decay = call->in[2].data;
+    const float *divisor = call->n_in > 3 ? call->in[3].data : NULL;
+    int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
+    float *d = call->out[0].data, factor = call->attr.decay.factor;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (neurons * fan_in > GHL_CPU_SMALL)
+    for (int64_t k = 0; k < neurons; k++) {
+        const float *pk = p + k * fan_in, *wk = w + k * fan_in;
+        const float by = divisor != NULL && divisor[k] != 0.0f ? divisor[k] : 1.0f;
+        float *dk = d + k * fan_in;
+#pragma omp simd
+        for (int64_t i = 0; i < fan_in; i++)
+            dk[i] = (pk[i] - decay[k] * wk[i]) / by * factor;
+    }
+    return GHL_OK;
+}
+
+ghl_status GHL_CPU_OP(ascent)(const ghl_call *call, void *scratch)
+{
+    const float *d = call->in[0].data, *s = call->n_in > 1 ? call->in[1].data : NULL, *norm = call->n_in > 2 ? call->in[2].data : NULL;
+    int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
+    float *v = call->out[0].data, by = s != NULL ? *s + 1e-30f : 1.0f;
+    (void)scratch;
+#pragma omp parallel for schedule(static) if (neurons * fan_in > GHL_CPU_SMALL)
+    for (int64_t k = 0; k < neurons; k++) {
+        float rate = norm != NULL ? (float)pow(fabs((double)norm[k] - 1.0) + 1e-10, (double)call->attr.ascent.power) : 1.0f;
+#pragma omp simd
+        for (int64_t i = k * fan_in; i < (k + 1) * fan_in; i++)
+            v[i] = -(d[i] / by) * rate;
+    }
+    return GHL_OK;
+}
+
 /* As unsigned numbers the sizes of floats are in order, infinity and then NaN at the top. */
 static uint32_t largest_bits(const float *d, int64_t n)
 {
@@ -81,13 +118,14 @@ ghl_status GHL_CPU_OP(scale)(const ghl_call *call, void *scratch)
     float *s = call->out[0].data;
     int64_t groups = ghl_shape_elements(call->out[0].shape), n = ghl_shape_elements(call->in[0].shape), each = n / groups;
     int64_t parts = groups > 1 || n <= GHL_CPU_SMALL ? 1 : GHL_CPU_CHUNKS; /* of a group */
-    int rms = call->attr.scale.statistic == GHL_SCALE_RMS;
+    int root = call->attr.scale.statistic != GHL_SCALE_MAX;
+    double share = call->attr.scale.statistic == GHL_SCALE_RMS ? (double)each : 1.0;
     scale_part *part = scratch;
 #pragma omp parallel for schedule(static) if (n > GHL_CPU_SMALL)
     for (int64_t i = 0; i < groups * parts; i++) {
         int64_t begin = ghl_cpu_part(each, parts, i % parts), count = ghl_cpu_part(each, parts, i % parts + 1) - begin;
         const float *at = d + i / parts * each + begin;
-        if (rms)
+        if (root)
             part[i].squares = dot(at, at, count);
         else
             part[i].largest = largest_bits(at, count);
@@ -97,12 +135,12 @@ ghl_status GHL_CPU_OP(scale)(const ghl_call *call, void *scratch)
         uint32_t largest = 0;
         double squares = 0;
         for (int64_t i = 0; i < parts; i++) {
-            if (rms)
+            if (root)
                 squares += mine[i].squares;
             else
                 largest = mine[i].largest > largest ? mine[i].largest : largest;
         }
-        s[group] = rms ? (float)sqrt(squares / (double)each) : (ghl_float_bits){.bits = largest}.value;
+        s[group] = root ? (float)sqrt(squares / share) : (ghl_float_bits){.bits = largest}.value;
     }
     return GHL_OK;
 }

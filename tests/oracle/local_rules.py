@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local updates of the rules that need no gradient, in PyTorch, the straightforward way: columns are unfolded, products are matmuls.
+
+A function gets the columns x [M,F], the weights w [K,F], u = x w^T [M,K] and the output y = u + bias of one layer, and gives d [K,F], to
+be ascended:
+
+    hebb      y^T x                                          oja   the same, less (sum_m y_mk u_mk) w_k
+    softhebb  r = q at the largest y, -q elsewhere, q = softmax(t y); d_k = sum_m r_mk (x_m - u_mk w_k)
+    swta      s = ((cos + 1) / 2)^2; z = softmax(s / kappa); d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk
+    hpca      a = relu(y); d = (a^T x - tril(a^T a) w) / (M sqrt(F))
+
+Moraitis et al. 2022, Journe et al. 2023 (softhebb); Lagani et al. 2022 (swta, hpca).
+"""
+import math
+
+import torch
+import torch.nn.functional as F
+
+Tensor = torch.Tensor
+
+
+def hebb(x: Tensor, w: Tensor, u: Tensor, y: Tensor) -> Tensor:
+    return y.t() @ x
+
+
+def decayed(r: Tensor, x: Tensor, w: Tensor, u: Tensor) -> Tensor:
+    return r.t() @ x - (r * u).sum(0)[:, None] * w
+
+
+def oja(x: Tensor, w: Tensor, u: Tensor, y: Tensor) -> Tensor:
+    return decayed(y, x, w, u)
+
+
+def softhebb(x: Tensor, w: Tensor, u: Tensor, y: Tensor, inverse_temperature: float = 1.0, variant: str = "signed",
+             rate_power: float = 0.5) -> Tensor:
+    q, winner = torch.softmax(inverse_temperature * y, 1), F.one_hot(y.argmax(1), y.shape[1]).to(y.dtype)
+    return decayed({"signed": q * (2 * winner - 1), "soft": q, "hard": winner}[variant], x, w, u)
+
+
+def swta(x: Tensor, w: Tensor, u: Tensor, y: Tensor, kappa: float = 0.02, variant: str = "soft", winners: int = 1,
+         power: float = 20.0) -> Tensor:
+    length = [torch.where(v.norm(dim=1) == 0, 1.0, v.norm(dim=1)) for v in (x, w)]
+    s = ((u / length[0][:, None] / length[1] + 1) / 2) ** 2
+    if variant == "soft":
+        z = torch.softmax(s / kappa, 1)
+    elif variant == "power":
+        z = s ** power / (s ** power).sum(1, keepdim=True)
+    else:
+        z = (s >= s.topk(winners, 1).values[:, -1:]).to(s.dtype)
+    total = z.sum(0)
+    return (z.square().t() @ x - z.square().sum(0)[:, None] * w) / torch.where(total == 0, 1.0, total)[:, None]
+
+
+def hpca(x: Tensor, w: Tensor, u: Tensor, y: Tensor, response: str = "relu") -> Tensor:
+    a = {"relu": torch.relu, "linear": torch.clone}[response](y)
+    return (a.t() @ x - torch.tril(a.t() @ a) @ w) / (len(x) * math.sqrt(x.shape[1]))
+
+
+RULES = {"hebb": hebb, "oja": oja, "softhebb": softhebb, "swta": swta, "hpca": hpca}
+
+
+def direction(rule: str, d: Tensor, w: Tensor, options: dict) -> Tensor:
+    """What the optimiser is to descend; d and w as the layer has them."""
+    if rule in ("swta", "hpca"):
+        return -d
+    h = d / (d.abs().max() + 1e-30)
+    if rule == "softhebb":
+        off = (w.flatten(1).norm(dim=1) - 1).abs() + 1e-10
+        h = h * (off ** options.get("rate_power", 0.5)).view(-1, *[1] * (d.dim() - 1))
+    return -h
