@@ -72,8 +72,8 @@ extern ghl_registry ghl_sinks;
 
 typedef struct ghl_metrics ghl_metrics;
 
-/* Opens every sink; columns as in ghl_sink_place. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all of them).
- * GHL_RUN where a file cannot be written or is shorter than its length. */
+/* Opens every sink; columns as in ghl_sink_place. A sink with a file whose name is not among the n `lengths` starts it anew (n = 0: all
+ * of them). GHL_RUN where a file cannot be written or is shorter than its length. */
 ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, const char *columns, int n, const ghl_sink_length *lengths,
                             ghl_metrics **out);
 /* Each hands the row to every sink, also after one has failed, and returns the first failure. */
