@@ -51,6 +51,10 @@ class Bench:
         return {table.OUR_BP: table.Figures([100.0, 130.0, 120.0]), table.OUR_GHL: table.Figures([80.0, 100.0, 100.0]),
                 table.PEER_BP: table.Figures([50.0, 100.0, 60.0], "f32 contiguous"), table.PEER_GHL: table.Figures([20.0, 20.0, 20.0])}
 
+    def local_turns(self, net, rule):
+        return {table.OUR_BP: table.Figures([100.0, 100.0, 100.0]), f"ghl {rule}": table.Figures([150.0, 160.0, 170.0]),
+                f"PyTorch {rule}": table.Figures([50.0, 40.0, 34.0])}
+
     def profile(self, net, rule, dtype):
         return PROFILE
 
@@ -79,6 +83,8 @@ class Table(unittest.TestCase):
         self.assertTrue(found[PUBLISHED].endswith("| >= 4.50 | 8.00 | 5.00 | met |"))
         self.assertTrue(found["ResNet-1202 / ResNet-110, time of an image"].endswith("| <= 12.00 | 11.40 | 12.50 | missed |"))
         self.assertTrue(found["weight gradient 384->1536 at 8x8, batch 64, bf16"].endswith("| 2400 GFLOP/s | met |"))
+        self.assertTrue(found["swta FastHebb against PyTorch (unfold, matmul), fp32"].endswith("| 4.00 | met |"))     # 3, 4, 5
+        self.assertTrue(found["swta against own BP step, FastHebb, times as fast, fp32"].endswith("| 1.60 | met |"))
         own = found["own kernels (BN, ReLU, add, softmax, pools, direction), share of copy bandwidth"]
         self.assertTrue(own.endswith("| >= 80 % | 95 % | 60 % | missed |"), own)                                      # (0.9 + 3 * 0.5) / 4
         convolutions = found["convolutions of DeepHebb and FastHebb, share of measured fp32 peak"]
