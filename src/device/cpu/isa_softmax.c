@@ -56,8 +56,9 @@ static GHL_CPU_BODY __m512 sums_of(__m512 v[ROWS], int halves)
 #pragma GCC unroll 4
     for (int level = halves ? 1 : 0; level < 4; level++)
 #pragma GCC unroll 8
-        for (int i = 0; i < 8 >> level; i++)
-            v[i] = join(v[2 * i], v[2 * i + 1], low[level], high[level]);
+        for (int i = 0; i < 8; i++) /* a bound that is a constant: unrolled without optimisation too */
+            if (i < 8 >> level)
+                v[i] = join(v[2 * i], v[2 * i + 1], low[level], high[level]);
     return v[0];
 }
 
