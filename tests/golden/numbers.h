@@ -132,5 +132,8 @@ static const double p3_w[8] = {1, 0, 0, 1, 0, 1, 1, 0};
 static const double p3_padding[1] = {0};
 static const double p3_stride[1] = {1};
 static const double p3_d[8] = {-0.5, 0, 0, -0.5, 0, -1.875, -1.25, 0};
+static const double s5_x[4] = {2, -1, 0.5, -0.3};
+static const double s5_power[3] = {1, 0.7, 1.4};
+static const double s5_y[12] = {1.7, 0, 0.2, 0, 1.4498205, 0, 0.32413132, 0, 2.1019796, 0, 0.10506111, 0};
 
 #endif

@@ -161,9 +161,16 @@ def solve_hpca(case: dict[str, list[float]]) -> dict[str, list[float]]:
                   for k in range(len(w)) for f in range(len(w[0]))]}
 
 
-SOLVERS = {"G": solve_layer, "G5": solve_step, "N": solve_sign, "S": solve_softhebb, "S4": solve_rates, "W": solve_swta,
-           "P": solve_hpca}      # by case, or by its letter
-RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after", "norm", "rate", "s", "z"}      # and g in G5; the rest are inputs
+def solve_triangle(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    """S5: max(x - mean over channels, 0)^power, for each power."""
+    x = case["x"]
+    above = [max(value - sum(x) / len(x), 0.0) for value in x]
+    return {"y": [value ** power for power in case["power"] for value in above]}
+
+
+SOLVERS = {"G": solve_layer, "G5": solve_step, "N": solve_sign, "S": solve_softhebb, "S4": solve_rates, "S5": solve_triangle,
+           "W": solve_swta, "P": solve_hpca}      # by case, or by its letter
+RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after", "norm", "rate", "s", "z", "y"}      # and g in G5; the rest are inputs
 
 
 def read() -> dict[str, dict[str, list[str]]]:
