@@ -23,7 +23,7 @@ static ghl_status check_net(const ghl_recipe *phase, const ghl_net *first, const
         same = ghl_shape_equal(first->all[i]->shape, net->all[i]->shape);
     if (same)
         return GHL_OK;
-    return ghl_fail(GHL_RECIPE, "all phases train one net: their images must have one size, their labels one number of classes",
+    return ghl_fail(GHL_RECIPE, "all phases train one net: one size of images, one data.whiten, one number of classes",
                     "%s: phase %s has another net than the first", phase->origin, phase->phase.name);
 }
 
