@@ -254,6 +254,11 @@ static void of_hpca_relu(const book *b, double *d)
     of_hpca(b, d, relu);
 }
 
+static void of_hpca_tanh(const book *b, double *d)
+{
+    of_hpca(b, d, tanh);
+}
+
 static void of_hpca_linear(const book *b, double *d)
 {
     of_hpca(b, d, itself);
@@ -277,6 +282,7 @@ static const variant variants[] = {
     {"swta", "variant: power", of_swta_power, false, -1},
     {"swta", "variant: hard, winners: 2", of_swta_two, false, -1},
     {"hpca", NULL, of_hpca_relu, false, -1},
+    {"hpca", "response: tanh", of_hpca_tanh, false, -1},
     {"hpca", "response: linear", of_hpca_linear, false, -1},
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };

@@ -16,19 +16,21 @@ typedef struct options {
     int response;
 } options;
 
-enum { RELU, LINEAR };
-static const char *const responses[] = {"relu", "linear", NULL};
+enum { RELU, TANH, LINEAR };
+static const char *const responses[] = {"relu", "tanh", "linear", NULL};
+static const ghl_op ops[] = {[RELU] = GHL_OP_relu, [TANH] = GHL_OP_tanh};
 
 static const ghl_option rows[] = {
     {.name = "response", .type = GHL_OPTION_CHOICE, .offset = offsetof(options, response), .fallback = "relu", .choices = responses,
-     .help = "y: relu(u) (published), or u itself (Sanger)"},
+     .help = "y: relu(u) (published), tanh(u), or u itself (Sanger)"},
     {0},
 };
 
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     const ghl_tensor u = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
-    const ghl_tensor y = ((const options *)settings)->response == RELU ? ghl_emit_like(em, GHL_OP_relu, NULL, 1, &u, 0) : u;
+    const int response = ((const options *)settings)->response;
+    const ghl_tensor y = response == LINEAR ? u : ghl_emit_like(em, ops[response], NULL, 1, &u, 0);
     const double columns = (double)ghl_shape_elements(ghl_emit_shape(em, y)) / (double)w->shape.n;
     const double fan_in = (double)ghl_shape_elements(w->shape) / (double)w->shape.n;
     const ghl_tensor in[] = {y, ghl_emit_product(em, w, y), ghl_emit_weight(em, w)};

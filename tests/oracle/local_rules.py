@@ -52,7 +52,7 @@ def swta(x: Tensor, w: Tensor, u: Tensor, y: Tensor, kappa: float = 0.02, varian
 
 
 def hpca(x: Tensor, w: Tensor, u: Tensor, y: Tensor, response: str = "relu") -> Tensor:
-    a = {"relu": torch.relu, "linear": torch.clone}[response](y)
+    a = {"relu": torch.relu, "tanh": torch.tanh, "linear": torch.clone}[response](y)
     return (a.t() @ x - torch.tril(a.t() @ a) @ w) / (len(x) * math.sqrt(x.shape[1]))
 
 
