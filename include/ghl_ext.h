@@ -344,7 +344,8 @@ GHL_API void ghl_emit_commit_call(ghl_emitter *em, ghl_op op, const ghl_attribut
 GHL_API ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node);
 GHL_API void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot /* 0..5 */, ghl_tensor t); /* from forward for backward */
 GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot);
-/* Says in forward that weight w multiplies the columns of x into u (without bias in the decay's sense; y = u + bias may stand for u). */
+/* Says in forward what rules see of weight w: x, from which its columns are taken (padded already where `window` has no padding), and
+ * u, the layer's output, after response, inhibition and bias (the decay of a rule is without the bias). */
 GHL_API void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window);
 GHL_API void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e);        /* in backward: dL/du */
 GHL_API void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g);  /* in backward: a bias's, scale's or shift's */
@@ -356,6 +357,7 @@ GHL_API ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w);
 /* u = x f^T + bias, to say how like a column is to a filter: the layer's output where that is a product of its columns with filters f (w,
  * or w normalised), else computed anew, f = w. filters: f [K,R,S,C] and the bias [K] or GHL_NONE. */
 GHL_API ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2]);
+GHL_API bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w); /* u = x w^T (+ bias): Oja's decay sum_m r u w is <w,p> w */
 GHL_API ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r); /* p [K,R,S,C] = r^T x */
 GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */

@@ -108,14 +108,28 @@ ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
     return em->activities[w->index].u;
 }
 
-ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
+/* The call that made u, where that is a product of the columns with filters; else NULL. */
+static const ghl_emitted *product_call(const ghl_emitter *em, const ghl_weight *w)
 {
     const ghl_activity *a = &em->activities[w->index];
     const int producer = a->u.id < 0 ? -1 : em->records[a->u.id].producer;
     const ghl_emitted *call = producer < 0 ? NULL : &em->calls[producer];
+    return call != NULL && call->op == GHL_OP_conv && call->in[0] == a->x.id ? call : NULL;
+}
+
+bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w)
+{
+    const ghl_emitted *call = product_call(em, w);
+    return call != NULL && em->records[call->in[1]].state == w->index;
+}
+
+ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const ghl_emitted *call = product_call(em, w);
     filters[0] = ghl_emit_weight(em, w);
     filters[1] = GHL_NONE;
-    if (call == NULL || call->op != GHL_OP_conv || call->in[0] != a->x.id)
+    if (call == NULL)
         return ghl_emit_conv(em, a->x, filters[0], GHL_NONE, a->window);
     for (int i = 1; i < call->n_in; i++)
         filters[i - 1].id = call->in[i];
