@@ -132,7 +132,7 @@ enum { GHL_AUGMENT_FLIP = 1, GHL_AUGMENT_CROP = 2 };
 
 /* Zero everything, then set the member of the op. Compared as bytes. */
 typedef struct ghl_attributes {
-    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad*, column_norms */
+    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad*, column_norms* */
     uint64_t seed;     /* input, dropout */
     union {
         struct { int32_t augment, padding; } input;
@@ -144,6 +144,8 @@ typedef struct ghl_attributes {
         struct { int32_t variant, winners; float strength; } similarity;
         struct { float factor; } decay; /* instar_decay, sanger_decay */
         struct { float power; } ascent;
+        struct { int32_t tap; } normalise; /* normalise_weight* */
+        struct { float keep, add; } bcm;
         struct { int32_t statistic, scope; } scale;
         struct { float power, clip; } direction;
         struct { float beta; } average;
@@ -348,6 +350,8 @@ GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, in
  * u, the layer's output, after response, inhibition and bias (the decay of a rule is without the bias). */
 GHL_API void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window);
 GHL_API void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e);        /* in backward: dL/du */
+/* In backward, where the columns meet a tensor made of w: the op (g, w -> dL/dw) that takes their gradient back to w. */
+GHL_API void ghl_emit_use_adjoint(ghl_emitter *em, const ghl_weight *w, ghl_op op, const ghl_attributes *attr);
 GHL_API void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g);  /* in backward: a bias's, scale's or shift's */
 GHL_API ghl_tensor ghl_emit_feedback(ghl_emitter *em, const ghl_weight *w); /* the tensor that carries errors back: w for backprop */
 GHL_API ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, ghl_tensor bias, ghl_window window);

@@ -79,6 +79,14 @@ void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e)
     em->activities[w->index].e = e;
 }
 
+void ghl_emit_use_adjoint(ghl_emitter *em, const ghl_weight *w, ghl_op op, const ghl_attributes *attr)
+{
+    ghl_activity *a = &em->activities[w->index];
+    a->effective = true;
+    a->adjoint = op;
+    a->adjoint_attr = *attr;
+}
+
 void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g)
 {
     em->activities[w->index].gradient = g;
@@ -162,8 +170,11 @@ ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)
     ghl_activity *a = &em->activities[w->index];
     const ghl_net *net = em->plan->net;
     em->asked = true;
-    if (a->gradient.id < 0 && a->e.id >= 0)
+    if (a->gradient.id < 0 && a->e.id >= 0) {
         a->gradient = ghl_emit_product(em, w, a->e);
+        if (a->effective)
+            a->gradient = ghl_emit_like(em, a->adjoint, &a->adjoint_attr, 2, (ghl_tensor[]){a->gradient, ghl_emit_weight(em, w)}, 0);
+    }
     if (a->gradient.id < 0 && em->root < net->count)
         ghl_emit_error(em, ghl_fail(GHL_RECIPE, "let the root out, or choose rules that need no error; norm: {rule: frozen, statistics: "
                                     "batch} keeps scales and biases", "rule %s of %s asks for an error, but the net is computed up to %s "
