@@ -386,6 +386,7 @@ typedef struct ghl_rule {
     bool vectors; /* takes biases, scales and shifts too */
     bool frozen;  /* never changes a weight */
     const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
+    const char *layer;     /* options of the layers it was published with, "padding_mode: reflect": their defaults; NULL: none */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
     /* The local update [K,R,S,C], to be ascended: what the rule does before it scales and hands a direction on, and what rule ghl takes
      * its magnitude from. NULL: it has none. */

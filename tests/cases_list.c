@@ -440,7 +440,7 @@ const ghl_case ghl_cases[] = {
     NORMALISE(0, 1, 3, 2, 19, 23)
     NORMALISE(1, 1, 3, 2, 19, 23)
     NORMALISE(0, 1, 1, 1, 2049, 5)
-    NORMALISE(1, 1, 3, 3, 16, 160)
+    NORMALISE(1, 1, 3, 3, 16, 80)
     NORMALISE(0, 1, 3, 3, 5, 7, IS_NAN("w"))
     NORMALISE(1, 1, 3, 3, 5, 7, IS_NAN("g"))
     NORMALISE(1, 1, 3, 3, 5, 7, ZERO("w"))
