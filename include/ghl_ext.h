@@ -363,6 +363,8 @@ GHL_API ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w);
 GHL_API ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2]);
 GHL_API bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w); /* u = x w^T (+ bias): Oja's decay sum_m r u w is <w,p> w */
 GHL_API ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r); /* p [K,R,S,C] = r^T x */
+/* p where only one channel of each column responds: f [N,P,Q,1] at channel winner i32 [N,P,Q,1] (op compete). */
+GHL_API ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor f, ghl_tensor winner);
 GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */
 GHL_API void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t); /* "local": shown by ghl trace */

@@ -154,6 +154,16 @@ ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
     return p;
 }
 
+ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor f, ghl_tensor winner)
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const ghl_tensor in[] = {a->x, f, winner};
+    ghl_tensor p = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_winner_product, .attr.window = a->window, .n_in = 3, .in = in, .n_out = 1,
+                                 .out_shapes = &w->shape}, &p);
+    return p;
+}
+
 ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w)
 {
     const ghl_activity *a = &em->activities[w->index];

@@ -29,33 +29,42 @@ static const ghl_option rows[] = {
     {0},
 };
 
-/* v [N,P,Q,K]; *squares [K] = sum over columns of v^2. */
-static ghl_tensor winners(ghl_emitter *em, ghl_tensor y, ghl_tensor *squares)
+/* What op compete finds: sums over the columns that a channel wins, and of each column the winner's output and number. */
+typedef struct competition {
+    ghl_tensor sums, squares; /* [K] of v and of v^2 */
+    ghl_tensor v, winner;     /* [N,P,Q,1] */
+} competition;
+
+static competition compete(ghl_emitter *em, ghl_tensor y)
 {
-    const ghl_shape shape = ghl_emit_shape(em, y), shapes[] = {{1, 1, 1, shape.c}, shape};
-    ghl_tensor out[2];
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_compete, .n_in = 1, .in = &y, .n_out = 2, .out_shapes = shapes}, out);
-    *squares = out[0];
-    return out[1];
+    const ghl_shape s = ghl_emit_shape(em, y), each = {1, 1, 1, s.c}, column = {s.n, s.h, s.w, 1}, shapes[] = {each, each, column, column};
+    ghl_tensor out[4];
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_compete, .n_in = 1, .in = &y, .n_out = 4, .out_shapes = shapes}, out);
+    return (competition){out[0], out[1], out[2], out[3]};
 }
 
-/* f [N,P,Q,K], by the threshold of this step. */
-static ghl_tensor against_threshold(ghl_emitter *em, const ghl_weight *w, ghl_tensor v, ghl_tensor squares, double memory)
+/* p [K,R,S,C] = f^T x, by the threshold of this step. */
+static ghl_tensor against_threshold(ghl_emitter *em, const ghl_weight *w, const competition *c, double memory)
 {
-    const ghl_shape shape = ghl_emit_shape(em, v);
-    const double columns = (double)(shape.n * shape.h * shape.w);
+    const double columns = (double)ghl_shape_elements(ghl_emit_shape(em, c->v));
     const ghl_attributes attr = {.bcm = {.keep = (float)memory, .add = (float)((1.0 - memory) / columns)}};
-    const ghl_tensor theta = ghl_rule_state(em, w, "theta", (ghl_shape){1, 1, 1, shape.c}, 1.0);
-    const ghl_tensor moved = ghl_emit_like(em, GHL_OP_bcm_threshold, &attr, 2, (ghl_tensor[]){theta, squares}, 0);
+    const ghl_tensor theta = ghl_rule_state(em, w, "theta", (ghl_shape){1, 1, 1, w->shape.n}, 1.0);
+    const ghl_tensor moved = ghl_emit_like(em, GHL_OP_bcm_threshold, &attr, 2, (ghl_tensor[]){theta, c->squares}, 0);
     ghl_emit_commit(em, theta, moved);
-    return ghl_emit_like(em, GHL_OP_bcm_response, NULL, 2, (ghl_tensor[]){v, moved}, 0);
+    const ghl_tensor f = ghl_emit_like(em, GHL_OP_bcm_response, NULL, 3, (ghl_tensor[]){c->v, c->winner, moved}, 0);
+    return ghl_emit_winner_product(em, w, f, c->winner);
 }
 
-static ghl_tensor instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
+static ghl_tensor sum_positions(ghl_emitter *em, ghl_tensor r)
 {
-    const ghl_shape each = {1, 1, 1, w->shape.n};
-    ghl_tensor sums = GHL_NONE, p = ghl_emit_product(em, w, r); /* [K], [K,R,S,C] */
+    const ghl_shape each = {1, 1, 1, ghl_emit_shape(em, r).c};
+    ghl_tensor sums = GHL_NONE;
     ghl_emit(em, &(ghl_emission){.op = GHL_OP_sum_positions, .n_in = 1, .in = &r, .n_out = 1, .out_shapes = &each}, &sums);
+    return sums;
+}
+
+static ghl_tensor instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor p, ghl_tensor sums)
+{
     return ghl_emit_like(em, GHL_OP_instar_decay, NULL, 3, (ghl_tensor[]){p, ghl_emit_weight(em, w), sums}, 0);
 }
 
@@ -63,11 +72,12 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
 {
     const options *o = settings;
     const ghl_tensor y = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
-    ghl_tensor squares;
     if (o->variant == BASIC)
-        return instar(em, w, y);
-    const ghl_tensor v = winners(em, y, &squares);
-    return o->variant == HARD ? instar(em, w, v) : ghl_emit_product(em, w, against_threshold(em, w, v, squares, o->memory));
+        return instar(em, w, ghl_emit_product(em, w, y), sum_positions(em, y));
+    const competition c = compete(em, y);
+    if (o->variant == HARD)
+        return instar(em, w, ghl_emit_winner_product(em, w, c.v, c.winner), c.sums);
+    return against_threshold(em, w, &c, o->memory);
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)

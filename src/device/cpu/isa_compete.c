@@ -76,19 +76,20 @@ static GHL_CPU_BODY int64_t winner_of(const void *y, int64_t n, int half)
     return 0;
 }
 
-/* Columns [begin, end); squares [K] is the chunk's own. */
-static GHL_CPU_BODY void compete_chunk(const ghl_call *call, double *squares, int64_t begin, int64_t end, int half)
+/* Columns [begin, end); sums [2][K] is the chunk's own. */
+static GHL_CPU_BODY void compete_chunk(const ghl_call *call, double *sums, int64_t begin, int64_t end, int half)
 {
     const int64_t channels = call->in[0].shape.c;
-    memset(squares, 0, (size_t)channels * sizeof *squares);
+    float *v = call->out[2].data;
+    int32_t *winners = call->out[3].data;
+    memset(sums, 0, (size_t)(2 * channels) * sizeof *sums);
     for (int64_t m = begin; m < end; m++) {
         const void *y = ghl_at(call->in[0].data, m * channels, half);
-        void *v = ghl_at(call->out[1].data, m * channels, half);
         const int64_t winner = winner_of(y, channels, half);
-        const float largest = ghl_get(y, winner, half);
-        memset(v, 0, (size_t)channels * (half ? 2 : 4));
-        ghl_put(v, winner, largest, half);
-        squares[winner] += (double)largest * (double)largest;
+        v[m] = ghl_get(y, winner, half);
+        winners[m] = (int32_t)winner;
+        sums[winner] += (double)v[m];
+        sums[channels + winner] += (double)v[m] * (double)v[m];
     }
 }
 
@@ -96,37 +97,20 @@ ghl_status GHL_CPU_OP(compete)(const ghl_call *call, void *scratch)
 {
     const int64_t channels = call->in[0].shape.c, columns = ghl_shape_elements(call->in[0].shape) / channels;
     const int64_t parts = columns * channels > GHL_CPU_SMALL ? GHL_CPU_CHUNKS : 1;
-    double *squares = scratch; /* [parts, K] */
+    double *sums = scratch; /* [parts][2][K] */
 #pragma omp parallel for schedule(static) if (parts > 1)
     for (int64_t part = 0; part < parts; part++) {
         const int64_t begin = ghl_cpu_part(columns, parts, part), end = ghl_cpu_part(columns, parts, part + 1);
         if (call->in[0].dtype == GHL_BF16)
-            compete_chunk(call, squares + part * channels, begin, end, 1);
+            compete_chunk(call, sums + part * 2 * channels, begin, end, 1);
         else
-            compete_chunk(call, squares + part * channels, begin, end, 0);
+            compete_chunk(call, sums + part * 2 * channels, begin, end, 0);
     }
-    for (int64_t k = 0; k < channels; k++) {
+    for (int64_t i = 0; i < 2 * channels; i++) {
         double sum = 0;
         for (int64_t part = 0; part < parts; part++)
-            sum += squares[part * channels + k];
-        ((float *)call->out[0].data)[k] = (float)sum;
+            sum += sums[part * 2 * channels + i];
+        ((float *)call->out[i / channels].data)[i % channels] = (float)sum;
     }
     return GHL_OK;
 }
-
-static GHL_CPU_BODY void bcm_response_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
-{
-    const int64_t channels = call->in[0].shape.c;
-    const float *theta = call->in[1].data;
-    (void)scratch;
-    for (int64_t m = begin; m < end; m++) {
-        const void *v = ghl_at(call->in[0].data, m * channels, half);
-        void *f = ghl_at(call->out[0].data, m * channels, half);
-#pragma omp simd
-        for (int64_t k = 0; k < channels; k++) {
-            const float value = ghl_get(v, k, half);
-            ghl_put(f, k, value * (value - theta[k]), half);
-        }
-    }
-}
-GHL_CPU_RANGES(bcm_response, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, call->in[0].shape.c)

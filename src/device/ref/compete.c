@@ -3,7 +3,7 @@
  * compete.c - units against their neighbours in the map (lateral inhibition) and against the other units of their column (hard winners
  * with a sliding threshold; Nimmo & Mondragon 2025):
  *
- *     v = y at the winner, else 0,   theta <- keep theta + (1 - keep) mean_m(v^2),   f = v (v - theta)
+ *     v = y at the winner,   theta <- keep theta + (1 - keep) mean_m(v^2 where it wins),   f = v (v - theta),   p = f^T x
  */
 #include <math.h>
 
@@ -30,21 +30,44 @@ ghl_status ghl_ref_compete(const ghl_call *call)
 {
     const float *y = ghl_ref_in(call, 0);
     const int64_t channels = call->in[0].shape.c, columns = ghl_shape_elements(call->in[0].shape) / channels;
-    float *squares = ghl_ref_out(call, 0), *v = ghl_ref_out(call, 1);
+    float *v = ghl_ref_out(call, 2);
+    int32_t *winners = call->out[3].data;
     for (int64_t m = 0; m < columns; m++) {
         const float *column = y + m * channels;
-        int64_t winner = 0;
-        for (int64_t k = 1; k < channels; k++)
+        int32_t winner = 0;
+        for (int32_t k = 1; k < channels; k++)
             winner = column[k] > column[winner] || (isnan(column[k]) && !isnan(column[winner])) ? k : winner;
-        const float largest = column[winner];
-        for (int64_t k = 0; k < channels; k++)
-            v[m * channels + k] = k == winner ? largest : 0.0f;
+        v[m] = column[winner];
+        winners[m] = winner;
     }
     for (int64_t k = 0; k < channels; k++) {
+        double sum = 0.0, squares = 0.0;
+        for (int64_t m = 0; m < columns; m++) {
+            const double value = winners[m] == k ? v[m] : 0.0;
+            sum += value;
+            squares += value * value;
+        }
+        ghl_ref_out(call, 0)[k] = (float)sum;
+        ghl_ref_out(call, 1)[k] = (float)squares;
+    }
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_winner_product(const ghl_call *call)
+{
+    const float *x = ghl_ref_in(call, 0), *f = ghl_ref_in(call, 1);
+    const int32_t *winners = call->in[2].data;
+    const ghl_window *win = &call->attr.window;
+    const ghl_shape xs = call->in[0].shape, fs = call->in[1].shape, ps = call->out[0].shape;
+    for (int64_t i = 0; i < ghl_shape_elements(ps); i++) {
+        const int64_t c = i % ps.c, s = i / ps.c % ps.w, r = i / ps.c / ps.w % ps.h, k = i / ps.c / ps.w / ps.h;
         double sum = 0.0;
-        for (int64_t m = 0; m < columns; m++)
-            sum += (double)v[m * channels + k] * v[m * channels + k];
-        squares[k] = (float)sum;
+        for (int64_t m = 0; m < ghl_shape_elements(fs); m++) {
+            const int64_t h = m / fs.w % fs.h * win->stride[0] - win->padding[0] + r, w = m % fs.w * win->stride[1] - win->padding[1] + s;
+            if (winners[m] == k && h >= 0 && h < xs.h && w >= 0 && w < xs.w)
+                sum += (double)f[m] * x[ghl_ref_at(xs, m / fs.w / fs.h, h, w) + c];
+        }
+        ghl_ref_out(call, 0)[i] = (float)sum;
     }
     return GHL_OK;
 }
@@ -59,9 +82,9 @@ ghl_status ghl_ref_bcm_threshold(const ghl_call *call)
 
 ghl_status ghl_ref_bcm_response(const ghl_call *call)
 {
-    const float *v = ghl_ref_in(call, 0), *theta = ghl_ref_in(call, 1);
-    const int64_t channels = call->in[0].shape.c;
-    for (int64_t i = 0; i < ghl_shape_elements(call->in[0].shape); i++)
-        ghl_ref_out(call, 0)[i] = (float)((double)v[i] * ((double)v[i] - theta[i % channels]));
+    const float *v = ghl_ref_in(call, 0), *theta = ghl_ref_in(call, 2);
+    const int32_t *winners = call->in[1].data;
+    for (int64_t m = 0; m < ghl_shape_elements(call->in[0].shape); m++)
+        ghl_ref_out(call, 0)[m] = (float)((double)v[m] * ((double)v[m] - theta[winners[m]]));
     return GHL_OK;
 }
