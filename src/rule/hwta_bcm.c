@@ -65,7 +65,7 @@ static ghl_tensor sum_positions(ghl_emitter *em, ghl_tensor r)
 
 static ghl_tensor instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor p, ghl_tensor sums)
 {
-    return ghl_emit_like(em, GHL_OP_instar_decay, NULL, 3, (ghl_tensor[]){p, ghl_emit_weight(em, w), sums}, 0);
+    return ghl_emit_like(em, GHL_OP_instar_decay, &(ghl_attributes){.decay = {1}}, 3, (ghl_tensor[]){p, ghl_emit_weight(em, w), sums}, 0);
 }
 
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
