@@ -29,7 +29,7 @@ typedef struct built {
 /* base + text with one override (or NULL), up to the learnings or the first error. */
 static built build(const char *text, const char *override)
 {
-    char all[4096];
+    char all[16384];
     built b = {0};
     snprintf(all, sizeof all, "%s%s", base, text);
     b.status = ghl_recipe_parse(all, "r.yaml", override != NULL, &override, &b.recipe);
@@ -180,6 +180,39 @@ static void the_text_keeps_functions(void **state)
     }
 }
 
+/* Of a layer that several phases train, the first says what it is; a frozen one keeps it. */
+static void phases_share_a_net(void **state)
+{
+    static const char text[] = "phases:\n"
+                               "- {name: features, learn: {conv: {rule: hwta_bcm}, conv2: {rule: softhebb}}, root: pool3}\n"
+                               "- {name: more, learn: {conv: {rule: frozen}, conv2: {rule: swta}, linear: {rule: swta}}}\n"
+                               "- {name: head, learn: {linear: {rule: backprop}}, frozen_to: pool3}\n";
+    char all[16384];
+    (void)state;
+    snprintf(all, sizeof all, "%s%s", base, text);
+    for (int again = 0; again < 2; again++) { /* as written, and from the resolved text */
+        ghl_recipe *recipe = NULL;
+        if (ghl_recipe_parse(all, "r.yaml", 0, NULL, &recipe) != GHL_OK)
+            fail_msg("%s", ghl_error_message());
+        for (int i = 0; i < ghl_recipe_phases(recipe); i++) {
+            built b = {0};
+            assert_int_equal(ghl_net_create("test", 16, 16, 3, &b.net), GHL_OK);
+            assert_int_equal(ghl_layer_rows_build(ghl_recipe_phase_at(recipe, i), b.net, 10), GHL_OK);
+            layer_is(&b, "conv1", FULL);
+            layer_is(&b, "conv2", "reflect dot none");
+            layer_is(&b, "classifier", "unit_norm");
+            ghl_net_free(b.net);
+        }
+        char *resolved = ghl_recipe_text(recipe);
+        if (again)
+            assert_string_equal(resolved, all);
+        assert_true(strlen(resolved) < sizeof all);
+        memcpy(all, resolved, strlen(resolved) + 1);
+        ghl_free(resolved);
+        ghl_recipe_free(recipe);
+    }
+}
+
 static void wrong_rows_are_refused(void **state)
 {
     const struct {
@@ -211,6 +244,7 @@ int main(void)
         cmocka_unit_test(rules_bring_their_layers),
         cmocka_unit_test(the_recipe_may_say_otherwise),
         cmocka_unit_test(the_text_keeps_functions),
+        cmocka_unit_test(phases_share_a_net),
         cmocka_unit_test(wrong_rows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,8 @@ const char *const ghl_model_paddings[] = {"auto", "zero", "reflect", NULL};
 const char *const ghl_model_norms[] = {"plain", "affine", "none", "variance_keeping", NULL};
 const char *const ghl_model_inits[] = {"he", "softhebb", "uniform_fan_in", NULL};
 
-/* Rows for the entries of ghl_model_paddings, ghl_model_norms and ghl_model_inits: the layers' options. The classifier of SoftHebb's demo starts with
- * U(0, 0.11048543) for 24,576 features, which is 10 sqrt(3 / F); other sizes go by that. */
+/* Rows for the entries of ghl_model_paddings, ghl_model_norms and ghl_model_inits: the layers' options. The classifier of SoftHebb's demo
+ * starts with U(0, 0.11048543) for 24,576 features, which is 10 sqrt(3 / F); other sizes go by that. */
 static const char *const padding_options[] = {"", "padding_mode: zero, ", "padding_mode: reflect, "};
 static const char *const norm_options[] = {"affine: false", "affine: true", NULL, "affine: false, variance_keeping: true"};
 static const struct {
