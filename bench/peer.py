@@ -7,7 +7,7 @@ It makes a batch in memory and a few warm-up steps, prints a line of JSON with i
 input: `SECONDS` runs whole steps for at least that long and answers {"images_per_s": ...} (of the median step); end of input
 ends it. So several contestants can wait, loaded and warm, and take turns. A process of its own, since jemalloc has to be
 preloaded. Rules: `backprop`; `ghl`, as published; `ghl_by_identity`, which takes Oja's decay once and not for each image;
-`softhebb`, `swta`, `hpca` for all weights, without a backward pass (tests/oracle/local_rules.py: unfold and matmul).
+`softhebb`, `swta`, `hpca`, `hwta_bcm` for all weights, without a backward pass (tests/oracle/local_rules.py: unfold and matmul).
 bf16 is autocast; --compiled is torch.compile of forward, loss and their backward (on a CPU it needs a C++ compiler, not Triton).
 The optimiser is PyTorch's fused one, the fastest it has.
 """
@@ -30,7 +30,7 @@ import rules  # noqa: E402
 NETS = {"deephebb": ({}, 0.0), "fasthebb": ({}, 0.0), "resnet_cifar": ({"depth": 20}, 0.9), "vgg": ({"depth": 16}, 0.9)}
 BACKPROP = (rules.Row("backprop", 5e-2, 5e-4), rules.Row("backprop", 5e-2, 5e-4))
 LAYERS = {"ghl": rules.HebbConv2d, "ghl_by_identity": rules.HebbConv2dByIdentity}
-LOCAL = ("softhebb", "swta", "hpca")
+LOCAL = ("softhebb", "swta", "hpca", "hwta_bcm")
 WARM_UP = 3
 
 

@@ -135,7 +135,7 @@ def all_rows() -> list[Row]:
     costs = [(net, dtype, 1.28) for net in ("resnet_cifar", "vgg", "deephebb") for dtype in ("f32", "bf16")] + [("fasthebb", "f32", 1.3)]
     rows += [Row(f"GHL step / own BP step, {TITLES[net]}, {dtype.replace('f32', 'fp32')}", 1.40, aim,
                  ratio(net, dtype, OUR_BP, OUR_GHL), at_least=False) for net, dtype, aim in costs]
-    local = [("deephebb", "softhebb"), ("fasthebb", "swta"), ("fasthebb", "hpca")]
+    local = [("deephebb", "softhebb"), ("deephebb", "hwta_bcm"), ("fasthebb", "swta"), ("fasthebb", "hpca")]
     rows += [Row(f"{rule} {TITLES[net]} against PyTorch (unfold, matmul), fp32", 2, 4, local_ratio(net, rule, f"PyTorch {rule}"))
              for net, rule in local]
     rows += [Row(f"{rule} against own BP step, {TITLES[net]}, times as fast, fp32", 1.33, 1.6, local_ratio(net, rule, OUR_BP))

@@ -132,7 +132,7 @@ enum { GHL_AUGMENT_FLIP = 1, GHL_AUGMENT_CROP = 2 };
 
 /* Zero everything, then set the member of the op. Compared as bytes. */
 typedef struct ghl_attributes {
-    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad*, column_norms */
+    ghl_window window; /* conv*, *_pool*, pad_reflect*, subsample_pad*, column_norms* */
     uint64_t seed;     /* input, dropout */
     union {
         struct { int32_t augment, padding; } input;
@@ -144,6 +144,8 @@ typedef struct ghl_attributes {
         struct { int32_t variant, winners; float strength; } similarity;
         struct { float factor; } decay; /* instar_decay, sanger_decay */
         struct { float power; } ascent;
+        struct { int32_t tap; } normalise; /* normalise_weight* */
+        struct { float keep, add; } bcm;
         struct { int32_t statistic, scope; } scale;
         struct { float power, clip; } direction;
         struct { float beta; } average;
@@ -344,9 +346,12 @@ GHL_API void ghl_emit_commit_call(ghl_emitter *em, ghl_op op, const ghl_attribut
 GHL_API ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node);
 GHL_API void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot /* 0..5 */, ghl_tensor t); /* from forward for backward */
 GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot);
-/* Says in forward that weight w multiplies the columns of x into u (without bias in the decay's sense; y = u + bias may stand for u). */
+/* Says in forward what rules see of weight w: x, from which its columns are taken (padded already where `window` has no padding), and
+ * u, the layer's output, after response, inhibition and bias (the decay of a rule is without the bias). */
 GHL_API void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window);
 GHL_API void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e);        /* in backward: dL/du */
+/* In backward, where the columns meet a tensor made of w: the op (g, w -> dL/dw) that takes their gradient back to w. */
+GHL_API void ghl_emit_use_adjoint(ghl_emitter *em, const ghl_weight *w, ghl_op op, const ghl_attributes *attr);
 GHL_API void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g);  /* in backward: a bias's, scale's or shift's */
 GHL_API ghl_tensor ghl_emit_feedback(ghl_emitter *em, const ghl_weight *w); /* the tensor that carries errors back: w for backprop */
 GHL_API ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, ghl_tensor bias, ghl_window window);
@@ -356,7 +361,10 @@ GHL_API ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w);
 /* u = x f^T + bias, to say how like a column is to a filter: the layer's output where that is a product of its columns with filters f (w,
  * or w normalised), else computed anew, f = w. filters: f [K,R,S,C] and the bias [K] or GHL_NONE. */
 GHL_API ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2]);
+GHL_API bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w); /* u = x w^T (+ bias): Oja's decay sum_m r u w is <w,p> w */
 GHL_API ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r); /* p [K,R,S,C] = r^T x */
+/* p where only one channel of each column responds: f [N,P,Q,1] at channel winner i32 [N,P,Q,1] (op compete). */
+GHL_API ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor f, ghl_tensor winner);
 GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */
 GHL_API void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t); /* "local": shown by ghl trace */
@@ -380,6 +388,7 @@ typedef struct ghl_rule {
     bool vectors; /* takes biases, scales and shifts too */
     bool frozen;  /* never changes a weight */
     const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
+    const char *layer;     /* options of the layers it was published with, "padding_mode: reflect": their defaults; NULL: none */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
     /* The local update [K,R,S,C], to be ascended: what the rule does before it scales and hands a direction on, and what rule ghl takes
      * its magnitude from. NULL: it has none. */

@@ -159,6 +159,21 @@
 #define SIMILARITY(kind, winners, strength, ...)                                                                               \
     {.op = GHL_OP_similarity_response, .attr = {.similarity = {GHL_SIMILARITY_##kind, winners, strength}}, .tolerance = 5e-6, \
      .note = "similarity " #kind, .n = __VA_ARGS__},
+/* Units by the norms of their columns, against their neighbours, and against each other. */
+#define COMPETITION(...)                                                            \
+    CLOSE(divide_columns, 1e-6, __VA_ARGS__)                                        \
+    CLOSE(divide_columns, 1e-6, __VA_ARGS__, IS_NAN("v"), .without = "bias")        \
+    CLOSE(divide_columns, 1e-6, __VA_ARGS__, ZERO("norm"), .without = "bias")       \
+    CLOSE(divide_columns_backward, 1e-5, __VA_ARGS__)                               \
+    CLOSE(divide_columns_backward, 1e-5, __VA_ARGS__, IS_NAN("v"))                  \
+    CLOSE(inhibit, 1e-5, __VA_ARGS__)                                               \
+    CLOSE(inhibit, 1e-5, __VA_ARGS__, .without = "bias")                            \
+    CLOSE(inhibit, 1e-5, __VA_ARGS__, IS_NAN("y"), .without = "bias")               \
+    CLOSE(compete, 1e-6, __VA_ARGS__)                                               \
+    CLOSE(compete, 1e-6, __VA_ARGS__, TIES("y"))                                    \
+    CLOSE(compete, 1e-6, __VA_ARGS__, IS_NAN("y"))                                  \
+    CLOSE(bcm_response, 1e-6, __VA_ARGS__)                                          \
+    CLOSE(bcm_response, 1e-6, __VA_ARGS__, IS_NAN("v"))
 #define MAPS(N, H, W, C)                                        \
     CASE(relu, N, H, W, C, 1)                                   \
     CASE(relu_backward, N, H, W, C, 1)                          \
@@ -189,7 +204,8 @@
     SIMILARITY(POWER, 0, 2.0f, N, H, W, 1, C)                   \
     SIMILARITY(POWER, 0, 2.0f, N, H, W, 1, C, IS_NAN("x_norm")) \
     SIMILARITY(HARD, 1, 0.0f, N, H, W, 1, C)                    \
-    SIMILARITY(HARD, 1, 0.0f, N, H, W, 1, C, IS_NAN("u"))
+    SIMILARITY(HARD, 1, 0.0f, N, H, W, 1, C, IS_NAN("u"))       \
+    COMPETITION(N, H, W, 1, C)
 
 /* ---- Weights: 1, R, S, C, K ---- */
 
@@ -217,6 +233,9 @@
 #define ASCENT(exponent, ...) {.op = GHL_OP_ascent, .attr = {.ascent = {exponent}}, .tolerance = 2e-6, .n = __VA_ARGS__},
 /* N, H, W, C, K: y [N,H,W,K], p [K,H,W,C] */
 #define SANGER(...) {.op = GHL_OP_sanger_decay, .attr = {.decay = {0.25f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
+#define NORMALISE(by_tap, ...)                                                                                                     \
+    {.op = GHL_OP_normalise_weight, .attr = {.normalise = {by_tap}}, .tolerance = 1e-6, .n = __VA_ARGS__},                         \
+    {.op = GHL_OP_normalise_weight_backward, .attr = {.normalise = {by_tap}}, .tolerance = 1e-5, .n = __VA_ARGS__},
 #define WEIGHTS(...)                                                                                                       \
     INSTAR(__VA_ARGS__)                                                                                                    \
     INSTAR(__VA_ARGS__, .without = "divisor")                                                                              \
@@ -417,6 +436,29 @@ const ghl_case ghl_cases[] = {
     RUNNING(1.0f, 1, 1, 1, 37, 1, NOT_OK)
     CASE(report, 1, 1, 1, 1, 1)
     CASE(report, 1, 1, 1, 1, 1, NOT_OK)
+    CLOSE(winner_product, 1e-5, 1, 1, 1, 1, 1, 1, 1, 1, 0)
+    CLOSE(winner_product, 1e-5, 2, 9, 7, 3, 5, 3, 3, 1, 1)
+    CLOSE(winner_product, 1e-5, 3, 8, 11, 17, 2, 5, 2, 3, 2)
+    CLOSE(winner_product, 1e-5, 4, 14, 14, 6, 3, 3, 3, 1, 0)
+    CLOSE(winner_product, 1e-5, 70, 3, 3, 20, 19, 3, 3, 1, 0)
+    CLOSE(winner_product, 1e-5, 2, 6, 6, 5, 4, 1, 1, 2, 0, IS_NAN("f"))
+    CLOSE(winner_product, 1e-5, 2, 6, 6, 5, 4, 3, 3, 1, 1, IS_NAN("x"))
+    NORMALISE(0, 1, 1, 1, 2, 1)
+    NORMALISE(0, 1, 3, 2, 19, 23)
+    NORMALISE(1, 1, 3, 2, 19, 23)
+    NORMALISE(0, 1, 1, 1, 2049, 5)
+    NORMALISE(1, 1, 3, 3, 16, 80)
+    NORMALISE(0, 1, 3, 3, 5, 7, IS_NAN("w"))
+    NORMALISE(1, 1, 3, 3, 5, 7, IS_NAN("g"))
+    NORMALISE(1, 1, 3, 3, 5, 7, ZERO("w"))
+    CLOSE(column_norms_backward, 1e-5, 1, 1, 1, 1, 1, 1, 1, 1, 0)
+    CLOSE(column_norms_backward, 1e-5, 2, 9, 7, 3, 1, 3, 3, 1, 1)
+    CLOSE(column_norms_backward, 1e-5, 3, 8, 11, 17, 1, 5, 2, 3, 2)
+    CLOSE(column_norms_backward, 1e-5, 5, 4, 4, 33, 1, 4, 4, 1, 0)
+    CLOSE(column_norms_backward, 1e-5, 2, 6, 6, 5, 1, 3, 3, 1, 0, IS_NAN("c"))
+    {.op = GHL_OP_bcm_threshold, .attr = {.bcm = {0.5f, 0.5f / 37}}, .tolerance = 1e-6, .n = 1, .h = 1, .w = 1, .c = 1, .k = 37},
+    {.op = GHL_OP_bcm_threshold, .attr = {.bcm = {0.5f, 1}}, .tolerance = 1e-6, .n = 1, .h = 1, .w = 1, .c = 1, .k = 5,
+     IS_NAN("squares")},
     PAD(pad_reflect, 1, 1, 1, 3, 3, 1, 1)
     PAD(pad_reflect, 2, 3, 2, 5, 7, 3, 1)
     PAD(pad_reflect, 1, 0, 2, 8, 8, 19, 1)
@@ -469,6 +511,17 @@ const ghl_case ghl_cases[] = {
     POOL_RELU(max_pool, 64, 32, 32, 96, 1, 4, 4, 2, 1, FAST)
     POOL_RELU(max_pool, 64, 16, 16, 384, 1, 4, 4, 2, 1, FAST)
     POOL(max_pool_backward, 64, 32, 32, 96, 1, 4, 4, 2, 1, FAST)
+    PAD(pad_reflect, 1, 1, 64, 16, 16, 96, 1, FAST)
+    PAD(pad_reflect_backward, 1, 1, 64, 16, 16, 96, 1, FAST)
+    CASE(inhibit, 64, 32, 32, 1, 96, .without = "bias", FAST)
+    CASE(inhibit, 64, 16, 16, 1, 384, .without = "bias", FAST)
+    CASE(compete, 64, 32, 32, 1, 96, FAST)
+    CASE(compete, 64, 8, 8, 1, 1536, FAST)
+    CLOSE(winner_product, 1e-5, 64, 36, 36, 3, 96, 5, 5, 1, 0, FAST)
+    CLOSE(winner_product, 1e-5, 64, 18, 18, 96, 384, 3, 3, 1, 0, FAST)
+    CLOSE(winner_product, 1e-5, 64, 10, 10, 384, 1536, 3, 3, 1, 0, FAST)
+    CASE(divide_columns, 64, 32, 32, 1, 96, .without = "bias", FAST)
+    CASE(normalise_weight, 1, 3, 3, 384, 1536, .attr = {.normalise = {1}}, FAST)
     POOL(max_pool_backward, 64, 16, 16, 384, 1, 4, 4, 2, 1, FAST)
     POOL_RELU(average_pool, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)
     POOL(average_pool_backward, 64, 8, 8, 1536, 1, 2, 2, 2, 0, FAST)

@@ -160,6 +160,8 @@ static double value(filling *f, int64_t i)
         return (double)(1000003 * (i + 1));
     if (is(f, "labels"))
         return (double)(word(f, i) % (uint32_t)f->c->k);
+    if (is(f, "winner") && !f->known->output)
+        return (double)(word(f, i) % (uint32_t)f->c->k);
     if (is(f, "index"))
         return index_value(f, i);
     if (is(f, "ok") || is(f, "started") || (is(f, "flag") && !f->known->output))

@@ -93,6 +93,15 @@ static void pad_reflect_backward(const ghl_case *c)
     assert_adjoint("reflection", y, e, x, dx);
 }
 
+static void inhibit(const ghl_case *c)
+{
+    ghl_operand y = tensor_random((ghl_shape){c->n, c->h, c->w, c->k}, 1), e = tensor_random(y.shape, 2), z = tensor_like(y);
+    ghl_operand dy = tensor_like(y);
+    RUN_OP(inhibit, NULL, IN(y), OUT(z));
+    RUN_OP(inhibit, NULL, IN(e), OUT(dy));
+    assert_adjoint("lateral inhibition, which is its own", z, e, y, dy);
+}
+
 static void subsample_pad_backward(const ghl_case *c)
 {
     const ghl_attributes attr = ghl_case_attributes(c);
@@ -140,6 +149,67 @@ static void assert_gradient(const char *what, const ghl_case *c, loss_function l
         values[i] = before;
         assert_number(what, floats(dx)[i], (above - below) / (2.0 * h), 2e-5 * largest + 1e-6);
     }
+}
+
+/* e against the weight over its norms. */
+static double normalise_loss(const ghl_case *c, const double *w, ghl_operand e)
+{
+    const int64_t each = c->attr.normalise.tap ? c->c : elements(e) / c->k;
+    double loss = 0.0;
+    for (int64_t at = 0; at < elements(e); at += each) {
+        double along = 0.0, squares = 0.0;
+        for (int64_t i = at; i < at + each; i++) {
+            along += floats(e)[i] * w[i];
+            squares += w[i] * w[i];
+        }
+        loss += along / sqrt(squares);
+    }
+    return loss;
+}
+
+static void normalise_weight_backward(const ghl_case *c)
+{
+    ghl_operand w = tensor_random((ghl_shape){c->k, c->h, c->w, c->c}, 1), g = tensor_random(w.shape, 2), dw = tensor_like(w);
+    RUN_OP(normalise_weight_backward, &c->attr, IN(g, w), OUT(dw));
+    assert_gradient("normalised weight", c, normalise_loss, w, g, dw);
+}
+
+/* e against filters of ones, over the norms of the columns: u_mk = sum of x_m / n_m. */
+static double cosine_loss(const ghl_case *c, const double *x, ghl_operand e)
+{
+    double loss = 0.0;
+    for (int64_t m = 0; m < elements(e); m++) {
+        const int64_t q = m % e.shape.w, p = m / e.shape.w % e.shape.h, n = m / e.shape.w / e.shape.h;
+        double sum = 0.0, squares = 1e-8;
+        for (int64_t h = p * c->stride - c->padding; h < p * c->stride - c->padding + c->rows; h++)
+            for (int64_t w = q * c->stride - c->padding; w < q * c->stride - c->padding + c->columns; w++)
+                for (int64_t i = 0; h >= 0 && w >= 0 && h < c->h && w < c->w && i < c->c; i++) {
+                    const double v = x[((n * c->h + h) * c->w + w) * c->c + i];
+                    sum += v;
+                    squares += v * v;
+                }
+        loss += floats(e)[m] * sum / sqrt(squares);
+    }
+    return loss;
+}
+
+static void column_norms_backward(const ghl_case *c)
+{
+    const ghl_attributes attr = ghl_case_attributes(c);
+    ghl_operand x = tensor_random(in_shape(c), 1), w = tensor(1, c->rows, c->columns, c->c), e = tensor_random(out_shape(c, 1), 2);
+    ghl_operand v = tensor_like(e), norm = tensor_like(e), by_v = tensor_like(e), by_norm = tensor_like(e);
+    ghl_operand dx = tensor_like(x), more = tensor_like(x);
+    for (int64_t i = 0; i < elements(w); i++)
+        floats(w)[i] = 1.0f;
+    RUN_OP(conv, &attr, IN(x, w), OUT(v));
+    RUN_OP(column_norms, &attr, IN(x), OUT(norm));
+    RUN_OP(divide_columns, NULL, IN(e, norm), OUT(by_v));
+    RUN_OP(divide_columns_backward, NULL, IN(e, v, norm), OUT(by_norm));
+    RUN_OP(conv_backward_data, &attr, IN(by_v, w), OUT(dx));
+    RUN_OP(column_norms_backward, &attr, IN(x, by_norm), OUT(more));
+    RUN_OP(add, NULL, IN(dx, more), OUT(dx));
+    if (elements(x) > 1) /* one number over its own size */
+        assert_gradient("columns over their norms", c, cosine_loss, x, e, dx);
 }
 
 static double relu_loss(const ghl_case *c, const double *x, ghl_operand e)
@@ -443,6 +513,9 @@ static const struct {
     {GHL_OP_repu_backward, repu_backward},
     {GHL_OP_tanh_backward, tanh_backward},
     {GHL_OP_sigmoid_backward, sigmoid_backward},
+    {GHL_OP_inhibit, inhibit},
+    {GHL_OP_normalise_weight_backward, normalise_weight_backward},
+    {GHL_OP_column_norms_backward, column_norms_backward},
 };
 
 static void run_check(size_t which)
@@ -482,6 +555,9 @@ TEST(13, subsample_pad_backward)
 TEST(14, repu_backward)
 TEST(15, tanh_backward)
 TEST(16, sigmoid_backward)
+TEST(17, inhibit)
+TEST(18, normalise_weight_backward)
+TEST(19, column_norms_backward)
 
 int main(void)
 {
@@ -503,6 +579,9 @@ int main(void)
         cmocka_unit_test(test_repu_backward),
         cmocka_unit_test(test_tanh_backward),
         cmocka_unit_test(test_sigmoid_backward),
+        cmocka_unit_test(test_inhibit),
+        cmocka_unit_test(test_normalise_weight_backward),
+        cmocka_unit_test(test_column_norms_backward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,16 @@ static double sanger_decay_flops(const ghl_call *call)
     return (elements(&call->in[0]) + elements(&call->in[1])) * (double)call->in[1].shape.n + elements(&call->in[1]);
 }
 
+static double column_norms_backward_flops(const ghl_call *call)
+{
+    return elements(&call->in[0]) + elements(&call->in[1]) * window_size(call);
+}
+
+static double winner_product_flops(const ghl_call *call)
+{
+    return products(&call->in[1], &call->out[0]);
+}
+
 static double direction_flops(const ghl_call *call)
 {
     return elements(&call->in[0]) * (call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0 ? 6.0 : 1.0);
@@ -129,6 +139,16 @@ static const struct {
     [GHL_OP_softmax_channels] = {.each = 5, .of = 0},
     [GHL_OP_column_norms] = {.count = column_norms_flops},
     [GHL_OP_similarity_response] = {.each = 12, .of = 0},
+    [GHL_OP_normalise_weight] = {.each = 3, .of = 0},
+    [GHL_OP_normalise_weight_backward] = {.each = 7, .of = 0},
+    [GHL_OP_divide_columns] = {.each = 1, .of = 0},
+    [GHL_OP_divide_columns_backward] = {.each = 2, .of = 0},
+    [GHL_OP_column_norms_backward] = {.count = column_norms_backward_flops},
+    [GHL_OP_inhibit] = {.each = 50, .of = 0},
+    [GHL_OP_compete] = {.each = 2, .of = 0},
+    [GHL_OP_winner_product] = {.count = winner_product_flops},
+    [GHL_OP_bcm_threshold] = {.each = 3, .of = 0},
+    [GHL_OP_bcm_response] = {.each = 2, .of = 0},
     [GHL_OP_oja_decay] = {.each = 4, .of = 0},
     [GHL_OP_instar_decay] = {.each = 3, .of = 0},
     [GHL_OP_sanger_decay] = {.count = sanger_decay_flops, .of = 1},

@@ -17,7 +17,7 @@ typedef struct options {
     ghl_projection_options projection;
 } options;
 
-static const char *const padding_modes[] = {"zero", "reflect", NULL};
+static const char *const padding_modes[] = {"zero", "reflect", NULL}, *const inhibitions[] = {"none", "dog", NULL};
 
 static const ghl_option rows[] = {
     {.name = "channels", .type = GHL_OPTION_INT, .offset = offsetof(options, channels), .fallback = "0", .min = 0, .max = 1 << 24,
@@ -26,6 +26,8 @@ static const ghl_option rows[] = {
     {.name = "padding_mode", .type = GHL_OPTION_CHOICE, .offset = offsetof(options, padding_mode), .fallback = "zero",
      .choices = padding_modes, .help = "what the padding holds; reflect does not repeat the edge"},
     GHL_PROJECTION_ROWS(options),
+    {.name = "inhibition", .type = GHL_OPTION_CHOICE, .offset = offsetof(options, projection.inhibition), .fallback = "none",
+     .choices = inhibitions, .help = "dog: the output of each channel goes through a difference of Gaussians, 5x5; not after kernels 1x1"},
     {0},
 };
 
@@ -81,32 +83,34 @@ static ghl_tensor pad(ghl_emitter *em, ghl_op op, const ghl_window *window, ghl_
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)
 {
+    const options *o = node->options;
     ghl_window window = asked(node);
     if (!reflects(node, &window))
-        return ghl_projection_forward(em, node, in[0], window);
+        return ghl_projection_forward(em, node, &o->projection, in[0], window);
     ghl_shape wide = ghl_emit_shape(em, in[0]);
     wide.h += 2 * window.padding[0];
     wide.w += 2 * window.padding[1];
     ghl_tensor x = pad(em, GHL_OP_pad_reflect, &window, in[0], wide);
     ghl_emit_keep(em, node, 0, x);
-    return ghl_projection_forward(em, node, x, without_padding(window));
+    return ghl_projection_forward(em, node, &o->projection, x, without_padding(window));
 }
 
 static void backward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in, ghl_tensor e, ghl_tensor *e_in)
 {
+    const options *o = node->options;
     ghl_window window = asked(node);
     if (!reflects(node, &window)) {
-        e_in[0] = ghl_projection_backward(em, node, in[0], e, window);
+        e_in[0] = ghl_projection_backward(em, node, &o->projection, in[0], e, window);
         return;
     }
-    ghl_tensor wide = ghl_projection_backward(em, node, ghl_emit_kept(em, node, 0), e, without_padding(window));
+    ghl_tensor wide = ghl_projection_backward(em, node, &o->projection, ghl_emit_kept(em, node, 0), e, without_padding(window));
     e_in[0] = pad(em, GHL_OP_pad_reflect_backward, &window, wide, ghl_emit_shape(em, in[0]));
 }
 
 const ghl_layer ghl_layer_conv = {
     .name = "conv",
     .summary = "convolution with stride, zero or reflect padding and optional bias",
-    .source = "u = x w^T + b over the columns of the padded input (cross-correlation, as PyTorch's Conv2d)",
+    .source = "u = x w^T + b over the columns of the padded input (as PyTorch's Conv2d), or as options response and inhibition say",
     .options = rows,
     .options_size = sizeof(options),
     .min_inputs = 1,

@@ -39,18 +39,20 @@ static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)
 {
-    return ghl_projection_forward(em, node, in[0], whole(node->weights[0].shape));
+    const options *o = node->options;
+    return ghl_projection_forward(em, node, &o->projection, in[0], whole(node->weights[0].shape));
 }
 
 static void backward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in, ghl_tensor e, ghl_tensor *e_in)
 {
-    e_in[0] = ghl_projection_backward(em, node, in[0], e, whole(node->weights[0].shape));
+    const options *o = node->options;
+    e_in[0] = ghl_projection_backward(em, node, &o->projection, in[0], e, whole(node->weights[0].shape));
 }
 
 const ghl_layer ghl_layer_linear = {
     .name = "linear",
     .summary = "linear layer over all features of an image, with optional bias",
-    .source = "u = x w^T + b",
+    .source = "u = x w^T + b, or as option response says",
     .options = rows,
     .options_size = sizeof(options),
     .min_inputs = 1,

@@ -11,12 +11,13 @@
 
 /* Named as its layer kind. */
 const char *const ghl_model_activations[] = {"relu", "triangle", "repu", "tanh", "sigmoid", NULL};
-const char *const ghl_model_paddings[] = {"zero", "reflect", NULL};
+const char *const ghl_model_paddings[] = {"auto", "zero", "reflect", NULL};
 const char *const ghl_model_norms[] = {"plain", "affine", "none", "variance_keeping", NULL};
 const char *const ghl_model_inits[] = {"he", "softhebb", "uniform_fan_in", NULL};
 
-/* Rows for the entries of ghl_model_norms and ghl_model_inits: the layers' options. The classifier of SoftHebb's demo starts with
- * U(0, 0.11048543) for 24,576 features, which is 10 sqrt(3 / F); other sizes go by that. */
+/* Rows for the entries of ghl_model_paddings, ghl_model_norms and ghl_model_inits: the layers' options. The classifier of SoftHebb's demo
+ * starts with U(0, 0.11048543) for 24,576 features, which is 10 sqrt(3 / F); other sizes go by that. */
+static const char *const padding_options[] = {"", "padding_mode: zero, ", "padding_mode: reflect, "};
 static const char *const norm_options[] = {"affine: false", "affine: true", NULL, "affine: false, variance_keeping: true"};
 static const struct {
     const char *conv, *hidden, *head;
@@ -62,9 +63,9 @@ ghl_status ghl_model_powers(const char *model, const ghl_model_options *options,
 ghl_status ghl_model_add_conv(ghl_net *net, int on, const char *name, const ghl_model_conv *conv, const ghl_model_options *options)
 {
     return ghl_net_addf(net, on, name, "conv",
-                        "channels: %" PRId64 ", kernel: %d, stride: %d, padding: %d, padding_mode: %s, bias: %s, %s, "
+                        "channels: %" PRId64 ", kernel: %d, stride: %d, padding: %d, %sbias: %s, %s, "
                         "inverse_temperature: %.9g",
-                        conv->channels, conv->kernel, conv->stride, conv->padding, ghl_model_paddings[options->padding],
+                        conv->channels, conv->kernel, conv->stride, conv->padding, padding_options[options->padding],
                         options->bias ? "true" : "false", inits[options->init].conv, conv->inverse_temperature);
 }
 

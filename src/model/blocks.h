@@ -37,8 +37,8 @@ extern const char *const ghl_model_activations[], *const ghl_model_paddings[], *
     {.name = "dropout", .type = GHL_OPTION_REAL, .offset = offsetof(owner, common.dropout), .fallback = dropout_default, .min = 0, \
      .max = 0.999999, .help = "rate of the dropout before a linear layer whose input is hidden features"}
 #define GHL_MODEL_CONV_ROWS(owner)                                                                                \
-    {.name = "padding", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.padding), .fallback = "zero", \
-     .choices = ghl_model_paddings, .help = "what padded convolutions pad with"},                                 \
+    {.name = "padding", .type = GHL_OPTION_CHOICE, .offset = offsetof(owner, common.padding), .fallback = "auto", \
+     .choices = ghl_model_paddings, .help = "what padded convolutions pad with; auto: zero, unless a rule was published otherwise"}, \
     {.name = "bias", .type = GHL_OPTION_BOOL, .offset = offsetof(owner, common.bias), .fallback = "false",        \
      .help = "convolutions have a bias"}
 

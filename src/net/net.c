@@ -29,7 +29,8 @@ static bool name_is_fit(const char *name)
     return true;
 }
 
-static ghl_status node_fill(ghl_node *node, int n_inputs, const ghl_node *const *inputs, const char *options)
+static ghl_status node_fill(ghl_node *node, int n_inputs, const ghl_node *const *inputs, const char *options,
+                            const ghl_net_adjuster *adjuster)
 {
     const ghl_layer *kind = node->kind;
     if (n_inputs < kind->min_inputs || n_inputs > kind->max_inputs || n_inputs > GHL_NODE_INPUTS)
@@ -40,9 +41,12 @@ static ghl_status node_fill(ghl_node *node, int n_inputs, const ghl_node *const 
         node->inputs[i] = inputs[i]->index;
     ghl_value *map = NULL;
     GHL_TRY(ghl_value_parse_flow(options, node->name, &map));
+    const ghl_value *used = map;
     char what[200];
     snprintf(what, sizeof what, "layer %s (%s)", node->name, kind->name);
-    ghl_status status = ghl_descriptor_options((const ghl_descriptor *)kind, map, NULL, what, &node->options);
+    ghl_status status = adjuster != NULL ? adjuster->adjust(adjuster->user, node->name, kind, map, &used) : GHL_OK;
+    if (status == GHL_OK)
+        status = ghl_descriptor_options((const ghl_descriptor *)kind, used, NULL, what, &node->options);
     ghl_value_free(map);
     if (status == GHL_OK)
         status = kind->shape(node, inputs);
@@ -50,7 +54,7 @@ static ghl_status node_fill(ghl_node *node, int n_inputs, const ghl_node *const 
 }
 
 ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, const ghl_node *const *inputs, const char *options,
-                           ghl_node **out)
+                           const ghl_net_adjuster *adjuster, ghl_node **out)
 {
     *out = NULL;
     if (name == NULL || !name_is_fit(name))
@@ -61,7 +65,7 @@ ghl_status ghl_node_create(const char *name, const char *kind, int n_inputs, con
     GHL_TRY(GHL_NEW(node, 1));
     node->kind = (const ghl_layer *)found;
     snprintf(node->name, sizeof node->name, "%s", name);
-    ghl_status status = node_fill(node, n_inputs, inputs, options);
+    ghl_status status = node_fill(node, n_inputs, inputs, options, adjuster);
     if (status != GHL_OK) {
         ghl_node_free(node);
         return status;
@@ -153,7 +157,7 @@ ghl_status ghl_net_add(ghl_net *net, const char *name, const char *kind, int n_i
         if (name != NULL && strcmp(net->nodes[i]->name, name) == 0)
             return ghl_fail(GHL_USAGE, NULL, "two layers are named %s", name);
     ghl_node *node = NULL;
-    GHL_TRY(ghl_node_create(name, kind, n_inputs, nodes, options, &node));
+    GHL_TRY(ghl_node_create(name, kind, n_inputs, nodes, options, net->adjuster, &node));
     ghl_status status = net_take(net, node);
     if (status != GHL_OK)
         ghl_node_free(node);

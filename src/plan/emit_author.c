@@ -79,6 +79,14 @@ void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e)
     em->activities[w->index].e = e;
 }
 
+void ghl_emit_use_adjoint(ghl_emitter *em, const ghl_weight *w, ghl_op op, const ghl_attributes *attr)
+{
+    ghl_activity *a = &em->activities[w->index];
+    a->effective = true;
+    a->adjoint = op;
+    a->adjoint_attr = *attr;
+}
+
 void ghl_emit_vector_gradient(ghl_emitter *em, const ghl_weight *w, ghl_tensor g)
 {
     em->activities[w->index].gradient = g;
@@ -108,14 +116,28 @@ ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
     return em->activities[w->index].u;
 }
 
-ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
+/* The call that made u, where that is a product of the columns with filters; else NULL. */
+static const ghl_emitted *product_call(const ghl_emitter *em, const ghl_weight *w)
 {
     const ghl_activity *a = &em->activities[w->index];
     const int producer = a->u.id < 0 ? -1 : em->records[a->u.id].producer;
     const ghl_emitted *call = producer < 0 ? NULL : &em->calls[producer];
+    return call != NULL && call->op == GHL_OP_conv && call->in[0] == a->x.id ? call : NULL;
+}
+
+bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w)
+{
+    const ghl_emitted *call = product_call(em, w);
+    return call != NULL && em->records[call->in[1]].state == w->index;
+}
+
+ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const ghl_emitted *call = product_call(em, w);
     filters[0] = ghl_emit_weight(em, w);
     filters[1] = GHL_NONE;
-    if (call == NULL || call->op != GHL_OP_conv || call->in[0] != a->x.id)
+    if (call == NULL)
         return ghl_emit_conv(em, a->x, filters[0], GHL_NONE, a->window);
     for (int i = 1; i < call->n_in; i++)
         filters[i - 1].id = call->in[i];
@@ -128,6 +150,16 @@ ghl_tensor ghl_emit_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
     const ghl_tensor in[] = {a->x, r};
     ghl_tensor p = GHL_NONE;
     ghl_emit(em, &(ghl_emission){.op = GHL_OP_conv_backward_weights, .attr.window = a->window, .n_in = 2, .in = in, .n_out = 1,
+                                 .out_shapes = &w->shape}, &p);
+    return p;
+}
+
+ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w, ghl_tensor f, ghl_tensor winner)
+{
+    const ghl_activity *a = &em->activities[w->index];
+    const ghl_tensor in[] = {a->x, f, winner};
+    ghl_tensor p = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_winner_product, .attr.window = a->window, .n_in = 3, .in = in, .n_out = 1,
                                  .out_shapes = &w->shape}, &p);
     return p;
 }
@@ -148,8 +180,11 @@ ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)
     ghl_activity *a = &em->activities[w->index];
     const ghl_net *net = em->plan->net;
     em->asked = true;
-    if (a->gradient.id < 0 && a->e.id >= 0)
+    if (a->gradient.id < 0 && a->e.id >= 0) {
         a->gradient = ghl_emit_product(em, w, a->e);
+        if (a->effective)
+            a->gradient = ghl_emit_like(em, a->adjoint, &a->adjoint_attr, 2, (ghl_tensor[]){a->gradient, ghl_emit_weight(em, w)}, 0);
+    }
     if (a->gradient.id < 0 && em->root < net->count)
         ghl_emit_error(em, ghl_fail(GHL_RECIPE, "let the root out, or choose rules that need no error; norm: {rule: frozen, statistics: "
                                     "batch} keeps scales and biases", "rule %s of %s asks for an error, but the net is computed up to %s "

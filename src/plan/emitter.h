@@ -61,6 +61,9 @@ typedef struct ghl_emitted {
 typedef struct ghl_activity {
     ghl_tensor x, u, e, gradient;
     ghl_window window;
+    bool effective; /* x meets a tensor made of w: gradients go back to w by `adjoint` */
+    ghl_op adjoint;
+    ghl_attributes adjoint_attr;
 } ghl_activity;
 
 /* Positions in the order. */

@@ -57,7 +57,7 @@ static ghl_status plan_open(ghl_plan *plan, const ghl_net *net, const ghl_plan_s
 {
     plan->net = ghl_net_share(net);
     const ghl_node *last = ghl_net_last(net);
-    GHL_TRY(ghl_node_create("loss", "softmax_cross_entropy", 1, &last, NULL, &plan->loss));
+    GHL_TRY(ghl_node_create("loss", "softmax_cross_entropy", 1, &last, NULL, NULL, &plan->loss));
     plan->loss->index = net->count;
     GHL_TRY(copy_block(settings->learning, (size_t)net->weights, sizeof *settings->learning, (void **)&plan->learning));
     if (settings->frozen_norm != NULL)

@@ -37,11 +37,11 @@ ghl_tensor ghl_rule_decay(ghl_emitter *em, const ghl_weight *w, ghl_tensor p)
     return ghl_emit_like(em, GHL_OP_oja_decay, NULL, 2, (ghl_tensor[]){p, ghl_emit_weight(em, w)}, 0);
 }
 
-static ghl_tensor state_of(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape)
+ghl_tensor ghl_rule_state(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape, double fill)
 {
     char name[160];
     snprintf(name, sizeof name, "rule/%s.%s", w->name, what);
-    return ghl_emit_state(em, name, GHL_F32, shape, 0.0);
+    return ghl_emit_state(em, name, GHL_F32, shape, fill);
 }
 
 ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_options *options)
@@ -49,8 +49,8 @@ ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_
     ghl_tensor g = ghl_emit_gradient(em, w);
     if (options->direction != GUIDE_EMA_SIGN)
         return g;
-    ghl_tensor mean = state_of(em, w, "direction_mean", w->shape);
-    ghl_tensor started = state_of(em, w, "direction_started", (ghl_shape){1, 1, 1, 1});
+    ghl_tensor mean = ghl_rule_state(em, w, "direction_mean", w->shape, 0.0);
+    ghl_tensor started = ghl_rule_state(em, w, "direction_started", (ghl_shape){1, 1, 1, 1}, 0.0);
     ghl_attributes attr = {.average = {.beta = (float)options->beta}};
     ghl_tensor m = ghl_emit_like(em, GHL_OP_moving_average, &attr, 3, (ghl_tensor[]){mean, g, started}, 1);
     ghl_emit_commit(em, mean, m);

@@ -45,6 +45,8 @@ ghl_tensor ghl_rule_softmax(ghl_emitter *em, const ghl_weight *w, ghl_tensor u, 
 ghl_tensor ghl_rule_decay(ghl_emitter *em, const ghl_weight *w, ghl_tensor p);
 /* Of a tensor [K,..]: max|t|, its root mean square or its norm (GHL_SCALE_*), over all (scalar) or for each neuron [K] (GHL_SCOPE_*). */
 ghl_tensor ghl_rule_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope);
+/* The rule's own state of the weight, f32: "rule/conv1.weight.WHAT". */
+ghl_tensor ghl_rule_state(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape, double fill);
 /* Hands on the local update d to be ascended: d / scale, times (| norm_k - 1 | + 1e-10)^power; scale and norm may be GHL_NONE: 1. */
 ghl_status ghl_rule_ascend(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power);
 /* The tensor shaped like w whose sign is the direction: g, or its moving average, which is state. */

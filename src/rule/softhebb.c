@@ -64,6 +64,7 @@ const ghl_rule ghl_rule_softhebb = {
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
+    .layer = "padding_mode: reflect",
     .emit = emit,
     .local = local,
 };

@@ -65,6 +65,7 @@ const ghl_rule ghl_rule_swta = {
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
+    .layer = "response: unit_norm",
     .emit = emit,
     .local = local,
 };

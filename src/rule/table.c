@@ -11,6 +11,7 @@ static const ghl_descriptor *const rows[] = {
     (const ghl_descriptor *)&ghl_rule_softhebb,
     (const ghl_descriptor *)&ghl_rule_swta,
     (const ghl_descriptor *)&ghl_rule_hpca,
+    (const ghl_descriptor *)&ghl_rule_hwta_bcm,
     (const ghl_descriptor *)&ghl_rule_oja,
     (const ghl_descriptor *)&ghl_rule_hebb,
     (const ghl_descriptor *)&ghl_rule_backprop,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/layer_rows.h"
 #include "train/learn_rows.h"
 
 enum { MERGED = 64 };
@@ -103,13 +104,17 @@ static bool glob_matches_full(const char *glob, const char *full)
     return a != NULL && b != NULL && strcmp(a, b) == 0 && fnmatch(glob, full, 0) == 0;
 }
 
+bool ghl_learn_key_matches(const char *key, int rank, const char *name, const char *kind)
+{
+    if (rank == GHL_LEARN_KIND)
+        return strcmp(key, kind) == 0;
+    return rank == GHL_LEARN_GLOB ? fnmatch(key, name, 0) == 0 : strcmp(key, name) == 0;
+}
+
 /* Does the row speak of the node itself: by its name, or a glob on it, or its layer kind? */
 static bool matches_node(const ghl_learn_row *row, const ghl_node *node)
 {
-    int rank = row->rank % GHL_LEARN_LAST;
-    if (rank == GHL_LEARN_KIND)
-        return strcmp(row->key, node->kind->name) == 0;
-    return rank == GHL_LEARN_GLOB ? fnmatch(row->key, node->name, 0) == 0 : strcmp(row->key, node->name) == 0;
+    return ghl_learn_key_matches(row->key, row->rank % GHL_LEARN_LAST, node->name, node->kind->name);
 }
 
 static bool matches_full(const ghl_learn_row *row, const ghl_weight *w)
@@ -391,7 +396,7 @@ ghl_status ghl_learnings_resolve(const ghl_recipe *recipe, const ghl_net *net, g
     }
     for (int i = 0; i < net->count; i++)
         GHL_TRY(resolve_statistics(recipe, net->nodes[i], &out->frozen_norm[i]));
-    return GHL_OK;
+    return ghl_layer_rows_warn(noted, net, out->weights);
 }
 
 void ghl_learnings_release(ghl_learnings *learnings)

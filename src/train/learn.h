@@ -39,6 +39,9 @@ void ghl_learnings_release(ghl_learnings *learnings);
 ghl_status ghl_learn_parse(ghl_recipe *recipe, int n, const char *const *overrides);
 void ghl_learn_print(const ghl_recipe *recipe, ghl_text *text);
 void ghl_learn_help(ghl_text *text);
+/* How much a key counts for: GHL_LEARN_KIND, GHL_LEARN_GLOB or GHL_LEARN_NAME. And does it, with that rank, speak of the layer? */
+int ghl_learn_rank(const char *key);
+bool ghl_learn_key_matches(const char *key, int rank, const char *name, const char *kind);
 void ghl_learn_release(ghl_recipe *recipe);
 
 #endif

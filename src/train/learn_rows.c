@@ -118,7 +118,7 @@ ghl_status ghl_learn_choice(ghl_choice *choice, const ghl_registry *kinds, const
 
 /* ---- Rows ---- */
 
-static int rank_of(const char *key)
+int ghl_learn_rank(const char *key)
 {
     if (strcmp(key, "norm") == 0)
         return GHL_LEARN_KIND;
@@ -134,7 +134,7 @@ static ghl_status row_add(ghl_recipe *recipe, const char *key, bool last, const 
 {
     GHL_TRY(GHL_GROW(recipe->learn, recipe->learn_capacity, recipe->n_learn + 1));
     ghl_learn_row *row = &recipe->learn[recipe->n_learn];
-    *row = (ghl_learn_row){.rank = rank_of(key) + (last ? GHL_LEARN_LAST : 0), .written = map != NULL};
+    *row = (ghl_learn_row){.rank = ghl_learn_rank(key) + (last ? GHL_LEARN_LAST : 0), .written = map != NULL};
     GHL_TRY(ghl_copy_text(key, &row->key));
     recipe->n_learn++;
     bool empty = map == NULL || map->kind == GHL_VALUE_SCALAR;
@@ -212,7 +212,7 @@ static ghl_status assignment_split(const char *text, assignment *a)
 /* Does a row of the file say the key with more weight than the row that the assignment names? */
 static bool outranked(const ghl_recipe *recipe, int n_file, const assignment *a)
 {
-    int rank = rank_of(a->row), place = n_file;
+    int rank = ghl_learn_rank(a->row), place = n_file;
     for (int i = 0; i < n_file; i++)
         if (strcmp(recipe->learn[i].key, a->row) == 0 && recipe->learn[i].rank < GHL_LEARN_LAST)
             place = i;

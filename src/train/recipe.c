@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "train/layer_rows.h"
 #include "train/learn.h"
 
 enum { RECIPE_CAP = 1 << 20 };
@@ -114,6 +115,8 @@ ghl_status ghl_recipe_resolve(ghl_recipe *recipe, int n, const char *const *over
         ghl_key_list_add(&keys, s->name);
     ghl_key_list_add(&keys, "learn");
     ghl_key_list_add(&keys, "learn_last");
+    ghl_key_list_add(&keys, "layers");
+    ghl_key_list_add(&keys, "layers_first");
     ghl_key_list_add(&keys, "plugins");
     ghl_key_list_add(&keys, "phases");
     GHL_TRY(ghl_key_list_check(&keys, recipe->tree, "recipe"));
@@ -123,7 +126,9 @@ ghl_status ghl_recipe_resolve(ghl_recipe *recipe, int n, const char *const *over
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
         GHL_TRY(section_parse(recipe, s));
     GHL_TRY(ghl_phases_parse(recipe, n, overrides));
-    return recipe->n_phases > 0 ? GHL_OK : ghl_learn_parse(recipe, n, overrides);
+    if (recipe->n_phases == 0)
+        GHL_TRY(ghl_learn_parse(recipe, n, overrides));
+    return ghl_layer_rows_parse(recipe);
 }
 
 ghl_status ghl_recipe_create(const char *origin, ghl_recipe **out)
@@ -193,6 +198,7 @@ char *ghl_recipe_text(const ghl_recipe *recipe)
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
         if (recipe->n_phases == 0 || (s->kinds != NULL && s->kind == NULL))
             ghl_section_print(recipe, s, &text);
+    ghl_layer_rows_print(recipe, &text);
     if (recipe->n_phases > 0)
         ghl_phases_print(recipe, &text);
     else
@@ -220,6 +226,7 @@ void ghl_recipe_help(ghl_text *text)
         if (sized(s))
             ghl_options_help(s->rows, 2, text);
     }
+    ghl_layer_rows_help(text);
     ghl_learn_help(text);
     ghl_phases_help(text);
 }
@@ -228,6 +235,7 @@ void ghl_recipe_free(ghl_recipe *recipe)
 {
     if (recipe == NULL)
         return;
+    ghl_layer_rows_release(recipe);
     ghl_learn_release(recipe);
     ghl_phases_release(recipe);
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++) {

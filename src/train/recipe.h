@@ -63,6 +63,18 @@ typedef struct ghl_phase {
     char *name, *root, *frozen_to; /* of no phase: NULL */
 } ghl_phase;
 
+/* One row of `layers` or `layers_first`: options of layers (layer_rows.h). */
+typedef struct ghl_layer_row {
+    char *key;
+    int rank; /* GHL_LEARN_* */
+    ghl_value *map;
+    bool used; /* a layer took an option of it */
+} ghl_layer_row;
+typedef struct ghl_layer_rows {
+    ghl_layer_row *rows;
+    int count, capacity;
+} ghl_layer_rows;
+
 struct ghl_recipe {
     ghl_recipe_top top;
     ghl_recipe_model model;
@@ -74,6 +86,7 @@ struct ghl_recipe {
     ghl_phase phase;      /* of one of a recipe's phases */
     ghl_recipe **phases;  /* each a recipe of its own (recipe_phases.c); the whole has model and data, and no rows of learn, then */
     int n_phases;
+    ghl_layer_rows layers, layers_first;
     char **plugins;
     int n_plugins;
     char **notes; /* what the user should be told: options dropped, ... */

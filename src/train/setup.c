@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/layer_rows.h"
+
 /* ---- Data ---- */
 
 static ghl_status read_part(const ghl_recipe *recipe, bool test, ghl_images *out)
@@ -112,7 +114,7 @@ static ghl_status build_net(ghl_setup *setup)
     GHL_TRY(ghl_net_create(model->name, setup->image.h, setup->image.w, setup->image.c, &setup->net));
     if (recipe->data.whiten != GHL_WHITEN_NONE)
         GHL_TRY(ghl_net_append(setup->net, "whiten", "whiten", NULL));
-    return model->build(setup->net, setup->classes, recipe->model_kind.options);
+    return ghl_layer_rows_build(recipe, setup->net, setup->classes);
 }
 
 static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)

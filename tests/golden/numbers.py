@@ -11,6 +11,7 @@ SoftHebb (Journe et al. 2023): r as above, negative but for the largest u; d and
 SWTA (Lagani et al. 2022): s = ((cos(w_k, x_m) + 1) / 2)^2; z_m = softmax(s_m / kappa);
 d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk.
 HPCA (the same): y = relu(u); d_k = sum_m y_mk (x_m - sum_{j <= k} y_mj w_j) / (M sqrt(F)).
+HWTA-BCM (Nimmo & Mondragon 2025): v = y at the winner, else 0; theta = theta/2 + mean_m(v^2)/2; d = sum_m v (v - theta) x_m.
 Standard library, double precision.
 """
 import math
@@ -168,9 +169,48 @@ def solve_triangle(case: dict[str, list[float]]) -> dict[str, list[float]]:
     return {"y": [value ** power for power in case["power"] for value in above]}
 
 
+def cosine(x: list[float], w: list[float], taps: int) -> float:
+    """Of x with w, each of whose taps is over its own norm; F in the order channel, tap."""
+    norms = [math.sqrt(sum(value * value for value in w[tap::taps])) for tap in range(taps)]
+    return sum(a * b / norms[f % taps] for f, (a, b) in enumerate(zip(x, w))) / math.sqrt(dot(x, x) + 1e-8)
+
+
+def gaussians(i: int, j: int) -> float:
+    return sum(s * math.exp(-(i * i + j * j) / (2 * a * a)) / (2 * math.pi * a * a) for s, a in ((1, 1.2), (-1, 1.4)))
+
+
+def inhibited(y: Matrix) -> Matrix:
+    """Columns y [M][K] of a square map, each channel under the difference of Gaussians."""
+    size = math.isqrt(len(y))
+
+    def at(i: int, j: int, k: int) -> float:
+        return y[i * size + j][k] if 0 <= i < size and 0 <= j < size else 0.0
+
+    return [[sum(gaussians(a, b) / gaussians(0, 0) * at(i + a, j + b, k) for a in range(-2, 3) for b in range(-2, 3))
+             for k in range(len(y[0]))] for i in range(size) for j in range(size)]
+
+
+def solve_bcm(case: dict[str, list[float]]) -> dict[str, list[float]]:
+    x = rows(case["x"], 8) if "cosine_taps" in case else columns_of(case)
+    w = rows(case["w"], len(x[0]))
+    y = preactivation(x, w)
+    if "cosine_taps" in case:
+        y = [[cosine(column, filter_, int(case["cosine_taps"][0])) for filter_ in w] for column in x]
+    if "inhibition" in case:
+        y = inhibited(y)
+    v = [[value if k == row.index(max(row)) else 0.0 for k, value in enumerate(row)] for row in y]
+    if "hard" in case:
+        return {"d": [sum(v[m][k] * (x[m][f] - w[k][f]) for m in range(len(x))) for k in range(len(w)) for f in range(len(w[0]))]}
+    before = case.get("theta_before", [1.0] * len(w))
+    theta = [old / 2 + sum(row[k] ** 2 for row in v) / len(v) / 2 for k, old in enumerate(before)]
+    d = [[sum(v[m][k] * (v[m][k] - theta[k]) * x[m][f] for m in range(len(x))) for f in range(len(w[0]))] for k in range(len(w))]
+    return {"y": flat(y), "theta": theta, "d": flat(d), "h": flat(layer_max(d))}
+
+
 SOLVERS = {"G": solve_layer, "G5": solve_step, "N": solve_sign, "S": solve_softhebb, "S4": solve_rates, "S5": solve_triangle,
-           "W": solve_swta, "P": solve_hpca}      # by case, or by its letter
-RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after", "norm", "rate", "s", "z", "y"}      # and g in G5; the rest are inputs
+           "W": solve_swta, "P": solve_hpca, "B": solve_bcm}      # by case, or by its letter
+RESULTS = {"u", "r", "d", "h", "w_after", "loss", "head_after", "bias_after", "norm", "rate", "s", "z", "y",
+           "theta"}      # and g in G5; the rest are inputs
 
 
 def read() -> dict[str, dict[str, list[str]]]:

@@ -8,8 +8,10 @@ be ascended:
     softhebb  r = q at the largest y, -q elsewhere, q = softmax(t y); d_k = sum_m r_mk (x_m - u_mk w_k)
     swta      s = ((cos + 1) / 2)^2; z = softmax(s / kappa); d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk
     hpca      a = relu(y); d = (a^T x - tril(a^T a) w) / (M sqrt(F))
+    hwta_bcm  v = y at the largest y, else 0; theta = 0.5 + 0.5 mean_m(v^2), from 1; d = (v (v - theta))^T x
 
-Moraitis et al. 2022, Journe et al. 2023 (softhebb); Lagani et al. 2022 (swta, hpca).
+Moraitis et al. 2022, Journe et al. 2023 (softhebb); Lagani et al. 2022 (swta, hpca); Nimmo & Mondragon 2025 (hwta_bcm). The layers that
+they were published with are in LAYERS: `respond` and `inhibit` are what those do beside a convolution.
 """
 import math
 
@@ -56,7 +58,35 @@ def hpca(x: Tensor, w: Tensor, u: Tensor, y: Tensor, response: str = "relu") -> 
     return (a.t() @ x - torch.tril(a.t() @ a) @ w) / (len(x) * math.sqrt(x.shape[1]))
 
 
-RULES = {"hebb": hebb, "oja": oja, "softhebb": softhebb, "swta": swta, "hpca": hpca}
+def hwta_bcm(x: Tensor, w: Tensor, u: Tensor, y: Tensor, variant: str = "bcm", memory: float = 0.5) -> Tensor:
+    v = y * F.one_hot(y.argmax(1), y.shape[1]).to(y.dtype)
+    if variant == "bcm":
+        theta = memory + (1 - memory) * v.square().mean(0)
+        return (v * (v - theta)).t() @ x
+    r = {"hard": v, "basic": y}[variant]
+    return r.t() @ x - r.sum(0)[:, None] * w
+
+
+RULES = {"hebb": hebb, "oja": oja, "softhebb": softhebb, "swta": swta, "hpca": hpca, "hwta_bcm": hwta_bcm}
+LAYERS = {"softhebb": {"padding_mode": "reflect"}, "swta": {"response": "unit_norm"},
+          "hwta_bcm": {"padding_mode": "reflect", "response": "cosine_tap", "inhibition": "dog"}}
+
+
+def respond(columns: Tensor, w: Tensor, kind: str) -> Tensor:
+    """columns [.., F] against w [K,C,R,S]: products with w, w over its norm, or cosines, the weight's norm by filter or by tap."""
+    dims = 1 if kind == "cosine_tap" else (1, 2, 3)
+    if kind != "dot":
+        w = w / w.square().sum(dims, keepdim=True).sqrt()
+    u = columns @ w.flatten(1).t()
+    return u / (columns.square().sum(-1, keepdim=True) + 1e-8).sqrt() if kind.startswith("cosine") else u
+
+
+def inhibit(y: Tensor) -> Tensor:
+    """Each channel of y [N,K,P,Q] under a difference of Gaussians, 5x5, over its value at the centre."""
+    rho = torch.tensor([[i * i + j * j for j in range(-2, 3)] for i in range(-2, 3)], dtype=torch.float64)
+    kernel = sum(s * torch.exp(-rho / (2 * a * a)) / (2 * math.pi * a * a) for s, a in ((1, 1.2), (-1, 1.4)))
+    kernel = (kernel / kernel[2, 2]).to(y.dtype).expand(y.shape[1], 1, 5, 5)
+    return F.conv2d(y, kernel, padding=2, groups=y.shape[1])
 
 
 def direction(rule: str, d: Tensor, w: Tensor, options: dict) -> Tensor:

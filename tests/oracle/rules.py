@@ -36,6 +36,7 @@ class Hebbian(nn.Module):
     learns_locally = True
     local: torch.Tensor | None = None
     local_rule: Callable | None = None      # of local_rules.py; None: the softmax rule of GHL
+    published: dict = {}                    # what the layer does beside a product, as LAYERS of local_rules.py has it
 
     def response(self, u: torch.Tensor) -> torch.Tensor:
         """softmax over channels (dimension 1) of t times the layer's output."""
@@ -46,16 +47,29 @@ class HebbConv2d(Hebbian, nn.Conv2d):
     """As published: unfold + matmul, the update of each image, then the sum over images."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = super().forward(x)
+        y = self.other(x) if self.published else super().forward(x)
         if self.training and self.learns_locally:
             with torch.no_grad():
                 self.remember(x, y)
         return y
 
+    def columns(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.padding
+        mode = "reflect" if self.published.get("padding_mode") == "reflect" and (rows or columns) else "constant"
+        return F.unfold(F.pad(x, (columns, columns, rows, rows), mode), self.kernel_size, stride=self.stride)        # [N,F,L]
+
+    def other(self, x: torch.Tensor) -> torch.Tensor:
+        u = local_rules.respond(self.columns(x).transpose(1, 2), self.weight, self.published.get("response", "dot"))
+        size = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(x.shape[2:], self.padding, self.kernel_size, self.stride)]
+        y = u.transpose(1, 2).unflatten(2, size)
+        if self.published.get("inhibition") == "dog" and self.kernel_size != (1, 1):
+            y = local_rules.inhibit(y)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
     def remember(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        columns = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)        # [N,F,L]
+        columns = self.columns(x)
         flat = y.flatten(2)                                                                      # [N,K,L]
-        u = flat if self.bias is None else flat - self.bias[:, None]
+        u = self.weight.flatten(1) @ columns
         if self.local_rule:
             by_row = [t.transpose(1, 2).flatten(0, 1) for t in (columns, u, flat)]               # [M,F], [M,K] twice
             self.local = self.local_rule(by_row[0], self.weight.flatten(1), *by_row[1:]).view_as(self.weight)
@@ -81,9 +95,12 @@ class HebbConv2dByIdentity(HebbConv2d):
 class HebbLinear(Hebbian, nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = super().forward(x)
+        if self.published:
+            y = local_rules.respond(x, self.weight[:, :, None, None], self.published.get("response", "dot"))
+            y = y if self.bias is None else y + self.bias
         if self.training and self.learns_locally:
             with torch.no_grad():
-                u = y if self.bias is None else y - self.bias                                        # [N,K]
+                u = x @ self.weight.t()                                                              # [N,K]
                 if self.local_rule:
                     self.local = self.local_rule(x, self.weight, u, y)
                 else:
@@ -179,6 +196,7 @@ def prepare(model: nn.Module, learn: dict[str, Row]) -> None:
                 default = model.inverse_temperatures.get(name.rsplit(".", 1)[0], 1.0)
                 layer.inverse_temperature = row.options.get("inverse_temperature", default)
                 layer.local_rule = row.local_rule(layer.inverse_temperature)
+                layer.published = local_rules.LAYERS.get(row.rule, {})
 
 
 def groups(model: nn.Module, learn: dict[str, Row]) -> Iterable[dict]:

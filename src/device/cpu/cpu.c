@@ -38,6 +38,9 @@ size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
         wide = (size_t)(ghl_shape_elements(call->in[0].shape) / channels) * sizeof(float);
     if (call->op == GHL_OP_sanger_decay)
         wide = ghl_sanger_plan(call, threads).scratch_bytes;
+    if (call->op == GHL_OP_winner_product)
+        wide = (size_t)(call->out[0].shape.n + 1 + ghl_shape_elements(call->in[1].shape)) * sizeof(int32_t) +
+               (size_t)(threads * ghl_shape_elements(call->out[0].shape) / call->out[0].shape.n) * sizeof(float);
     return columns * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
 }
 

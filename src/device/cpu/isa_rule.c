@@ -5,43 +5,13 @@
  *
  *     Oja: d_k = p_k - <w_k,p_k> w_k,   instar: d_k = f (p_k - a_k w_k) / b_k,   h = |d| / (s + 1e-30),   v = h^power sign(g)
  *     ascent: v_k = -rate_k d_k / (s + 1e-30)
- *
- * Sums run in f32 over short blocks in several lanes, and in f64 over the blocks.
  */
 #include <math.h>
 #include <string.h>
 
 #include "device/cpu/isa.h"
+#include "device/cpu/isa_dot.h"
 #include "device/cpu/isa_math.h"
-
-enum { LANES = 16, BLOCK = 512 };
-
-/* In order of lanes, so that every instruction set adds alike. */
-static double lanes_sum(const float *lane)
-{
-    double sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += (double)lane[i];
-    return sum;
-}
-
-/* <a, b> */
-static double dot(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t at = 0; at < n; at += BLOCK) {
-        int64_t end = at + BLOCK < n ? at + BLOCK : n, i = at;
-        float lane[LANES] = {0};
-        for (; i + LANES <= end; i += LANES)
-#pragma omp simd
-            for (int j = 0; j < LANES; j++)
-                lane[j] += a[i + j] * b[i + j];
-        for (; i < end; i++)
-            lane[0] += a[i] * b[i];
-        sum += lanes_sum(lane);
-    }
-    return sum;
-}
 
 ghl_status GHL_CPU_OP(oja_decay)(const ghl_call *call, void *scratch)
 {
@@ -52,7 +22,7 @@ ghl_status GHL_CPU_OP(oja_decay)(const ghl_call *call, void *scratch)
 #pragma omp parallel for schedule(static) if (neurons * fan_in > GHL_CPU_SMALL)
     for (int64_t k = 0; k < neurons; k++) {
         const float *pk = p + k * fan_in, *wk = w + k * fan_in;
-        float *dk = d + k * fan_in, product = (float)dot(pk, wk, fan_in);
+        float *dk = d + k * fan_in, product = (float)ghl_dot(pk, wk, fan_in);
 #pragma omp simd
         for (int64_t i = 0; i < fan_in; i++)
             dk[i] = pk[i] - product * wk[i];
@@ -126,7 +96,7 @@ ghl_status GHL_CPU_OP(scale)(const ghl_call *call, void *scratch)
         int64_t begin = ghl_cpu_part(each, parts, i % parts), count = ghl_cpu_part(each, parts, i % parts + 1) - begin;
         const float *at = d + i / parts * each + begin;
         if (root)
-            part[i].squares = dot(at, at, count);
+            part[i].squares = ghl_dot(at, at, count);
         else
             part[i].largest = largest_bits(at, count);
     }
