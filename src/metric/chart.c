@@ -164,7 +164,8 @@ bool ghl_chart_svg(const ghl_chart *chart, ghl_text *text)
     ghl_text_add(text, "<path fill=\"none\" stroke=\"#444\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, HEIGHT - BOTTOM, WIDTH - RIGHT);
     snprintf(attributes, sizeof attributes, "x=\"%d\" y=\"%d\" text-anchor=\"middle\"", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
     print_label(text, attributes, chart->x_label);
-    snprintf(attributes, sizeof attributes, "transform=\"translate(15 %d) rotate(-90)\" text-anchor=\"middle\"", (TOP + HEIGHT - BOTTOM) / 2);
+    snprintf(attributes, sizeof attributes, "transform=\"translate(15 %d) rotate(-90)\" text-anchor=\"middle\"",
+             (TOP + HEIGHT - BOTTOM) / 2);
     print_label(text, attributes, chart->y_label);
     for (int i = 0; i < chart->count; i++)
         print_series(chart, i, &x, &y, text);
@@ -179,7 +180,8 @@ void ghl_page_begin(ghl_text *text, const char *title)
     ghl_text_escape(text, title);
     ghl_text_add(text, "</title>\n<style>\n"
                        "body{font:15px/1.45 sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222}\n"
-                       "table{border-collapse:collapse;margin:1em 0;font-size:14px}caption{text-align:left;font-weight:bold;padding:.4em 0}\n"
+                       "table{border-collapse:collapse;margin:1em 0;font-size:14px}\n"
+                       "caption{text-align:left;font-weight:bold;padding:.4em 0}\n"
                        "th,td{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap}\n"
                        "th{border-bottom:2px solid #444}.figure{text-align:right;font-variant-numeric:tabular-nums}\n"
                        ".note{color:#555;margin:.3em 0}svg{display:block;margin:1.5em 0;max-width:100%%;height:auto}\n"

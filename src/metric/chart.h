@@ -15,7 +15,7 @@ typedef struct ghl_series {
 } ghl_series;
 
 typedef struct ghl_chart {
-    const char *title, *x_label, *y_label; /* borrowed */
+    const char *name, *title, *x_label, *y_label; /* borrowed; name: of its file */
     bool markers;                          /* a dot at each point: for few of them */
     ghl_series *series;
     int count, capacity;

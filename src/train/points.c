@@ -182,10 +182,12 @@ static ghl_status find_point(const ghl_points *points, ghl_point *point)
     return status == GHL_OK ? read_record(point, folder) : status;
 }
 
-ghl_status ghl_points_open(ghl_points *points)
+ghl_status ghl_points_open(ghl_points *points, bool lock)
 {
-    GHL_TRY(ghl_folder_make(points->folder));
-    GHL_TRY(ghl_folder_lock(points->folder, &points->lock));
+    if (lock) {
+        GHL_TRY(ghl_folder_make(points->folder));
+        GHL_TRY(ghl_folder_lock(points->folder, &points->lock));
+    }
     for (int i = 0; i < points->count; i++)
         GHL_TRY(find_point(points, &points->items[i]));
     return GHL_OK;
@@ -241,29 +243,35 @@ static void announce(const ghl_points *points, int number)
 {
     char left[16] = "";
     double rate = speed(points), work = 0;
-    for (int i = number; i < points->count; i++)
-        work += wanted(&points->items[i]) ? points->items[i].work : 0;
+    int place = 0, chosen = 0;
+    for (int i = 0; i < points->count; i++) {
+        chosen += !points->items[i].left_out;
+        place += !points->items[i].left_out && i <= number;
+        work += i >= number && wanted(&points->items[i]) ? points->items[i].work : 0;
+    }
     if (rate > 0)
         ghl_time_print(work / rate, left);
-    ghl_tell(points->host, GHL_LEVEL_INFO, "%s %d of %d: %s%s%s%s%s", points->one, number + 1, points->count, points->items[number].label,
+    ghl_tell(points->host, GHL_LEVEL_INFO, "%s %d of %d: %s%s%s%s%s", points->one, place, chosen, points->items[number].label,
              rate > 0 ? "  ETA of the " : "", rate > 0 ? points->all : "", rate > 0 ? " " : "", left);
 }
 
 ghl_status ghl_points_train(ghl_points *points)
 {
-    int before = 0;
+    int before = 0, chosen = 0;
     int64_t steps = 0;
-    for (int i = 0; i < points->count; i++)
-        before += points->items[i].status != GHL_POINT_OPEN;
+    for (int i = 0; i < points->count; i++) {
+        before += !points->items[i].left_out && points->items[i].status != GHL_POINT_OPEN;
+        chosen += !points->items[i].left_out;
+    }
     if (before > 0)
-        ghl_tell(points->host, GHL_LEVEL_INFO, "%d of %d %ss of %s are done", before, points->count, points->one, points->folder);
+        ghl_tell(points->host, GHL_LEVEL_INFO, "%d of %d %ss of %s are done", before, chosen, points->one, points->folder);
     for (int i = 0; i < points->count; i++) {
         ghl_point *point = &points->items[i];
         if (wanted(point)) {
             announce(points, i);
             ghl_status status = train_point(points, point, steps);
             if (status != GHL_OK)
-                return ghl_fail_within(status, "%s %d of %d, %.200s", points->one, i + 1, points->count, point->label);
+                return ghl_fail_within(status, "%s %.200s", points->one, point->label);
             GHL_TRY(points->trained(points->self));
         }
         steps += point->status != GHL_POINT_OPEN ? (int64_t)point->figures[GHL_FIGURE_STEPS] : 0;

@@ -48,9 +48,9 @@ typedef struct ghl_points {
 
 /* Reads the recipe and checks it with its net and rows of `learn`; the data are not read. The label stands before a failure's message. */
 ghl_status ghl_point_load(ghl_point *point, const char *path, int n, const char *const *settings);
-/* Makes and locks the folder, and finds what an earlier call left of each point: nothing, a run to continue, or one that is over.
- * GHL_RECIPE where a folder holds a run of another recipe; `fresh` forgets what is there. */
-ghl_status ghl_points_open(ghl_points *points);
+/* Makes and locks the folder (where `lock` is set: to train), and finds what an earlier call left of each point: nothing, a run to
+ * continue, or one that is over. GHL_RECIPE where a folder holds a run of another recipe; `fresh` forgets what is there. */
+ghl_status ghl_points_open(ghl_points *points, bool lock);
 /* Trains those that are open and not left out. A step that is not finite ends the point, not the whole. */
 ghl_status ghl_points_train(ghl_points *points);
 void ghl_points_release(ghl_points *points);

@@ -93,7 +93,7 @@ static ghl_status prepare(ghl_sweep_state *s, const char *path, int n, const cha
     GHL_TRY(hold_out(s));
     snprintf(name, sizeof name, "%s-sweep", s->all.items[0].recipe->top.name);
     GHL_TRY(ghl_run_folder(s->options->run, name, s->all.folder));
-    return ghl_points_open(&s->all);
+    return ghl_points_open(&s->all, true);
 }
 
 static ghl_status write_table(void *self)
