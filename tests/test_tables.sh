@@ -162,6 +162,7 @@ for name in ["data_batch_%d.bin" % i for i in range(1, 6)] + ["test_batch.bin"]:
 for data in elsewhere elsewhere/cifar-10-batches-bin; do
     expect 0 reproduce u/real --data $data --run "found in ${data//\//-}"
     says out "^  real .*  preliminary$"
+    says err "cifar-10-batches-bin has 100 of the 50000 training images of cifar10$"
 done
 rm elsewhere/cifar-10-batches-bin/test_batch.bin
 expect 3 reproduce u/real --data elsewhere --run missing

@@ -37,16 +37,6 @@ static double net_work(const ghl_net *net)
     return sum;
 }
 
-static double training_images(const ghl_recipe *recipe)
-{
-    const ghl_data_format *format = (const ghl_data_format *)recipe->data_kind.kind;
-    ghl_images train = {0};
-    if (format->describe == NULL || format->describe(recipe->data.path, false, recipe->data_kind.options, &train) != GHL_OK)
-        return 1;
-    int64_t count = train.count - recipe->data.holdout, limit = recipe->data.limit;
-    return (double)(limit > 0 && limit < count ? limit : count > 0 ? count : 1);
-}
-
 ghl_status ghl_point_load(ghl_point *point, const char *path, int n, const char *const *settings)
 {
     ghl_setup setup = {0};
@@ -56,10 +46,8 @@ ghl_status ghl_point_load(ghl_point *point, const char *path, int n, const char 
     ghl_status status = ghl_recipe_load(path, n, settings, &point->recipe);
     if (status == GHL_OK)
         status = ghl_inspect_begin(point->recipe, 0, &setup);
-    if (status == GHL_OK) {
-        point->image_work = net_work(setup.net);
-        point->work = point->image_work * training_images(point->recipe) * (double)point->recipe->train.epochs;
-    }
+    if (status == GHL_OK)
+        point->work = net_work(setup.net) * (double)point->recipe->train.epochs;
     ghl_failure_take(&failure, status);
     ghl_setup_release(&setup);
     if (status == GHL_OK)
@@ -223,16 +211,16 @@ static bool wanted(const ghl_point *point)
     return point->status == GHL_POINT_OPEN && !point->left_out;
 }
 
-/* Multiply-adds per second of those that are over, each by its record; 0: nothing is known. */
+/* Work per second of those that are over, each by its record; 0: nothing is known. */
 static double speed(const ghl_points *points)
 {
     double work = 0, seconds = 0;
     for (int i = 0; i < points->count; i++) {
         const ghl_point *point = &points->items[i];
-        double rate = point->figures[GHL_FIGURE_IMAGES_PER_S] * point->image_work;
+        double rate = point->figures[GHL_FIGURE_IMAGES_PER_S];
         if (point->status == GHL_POINT_DONE && rate > 0) {
             work += point->work;
-            seconds += point->work / rate;
+            seconds += point->figures[GHL_FIGURE_STEPS] * (double)point->recipe->train.batch / rate;
         }
     }
     return seconds > 0 ? work / seconds : 0;

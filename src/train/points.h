@@ -27,8 +27,7 @@ typedef struct ghl_point {
     char *label, *name;    /* for people; its folder in that of all */
     ghl_recipe *recipe;
     bool left_out;         /* not to be trained */
-    double work;           /* multiply-adds of all its forward passes, in effect: what a time to come is guessed by */
-    double image_work;     /* of one image */
+    double work;           /* multiply-adds of an image's forward pass, times epochs: what a time to come is guessed by */
     ghl_point_status status;
     double figures[GHL_FIGURES]; /* NAN: not known */
 } ghl_point;

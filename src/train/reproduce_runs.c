@@ -204,6 +204,16 @@ ghl_status ghl_reproduction_load(ghl_reproduction *r)
 
 /* ---- Data ---- */
 
+/* A format describes what is handed out where it is given no folder. */
+static void warn_of_part(const ghl_reproduction *r, const ghl_data_source *source, const ghl_recipe *recipe, int64_t count)
+{
+    const ghl_data_format *format = (const ghl_data_format *)source->kind;
+    ghl_images whole = {0};
+    if (format->describe != NULL && format->describe(NULL, false, recipe->data_kind.options, &whole) == GHL_OK && count < whole.count)
+        ghl_tell(r->all.host, GHL_LEVEL_WARNING, "%s has %lld of the %lld training images of %s", source->path, (long long)count,
+                 (long long)whole.count, source->kind->name);
+}
+
 static ghl_status find_source(ghl_reproduction *r, const ghl_recipe *recipe, const ghl_data_source **out)
 {
     for (int i = 0; i < r->n_sources; i++)
@@ -221,6 +231,7 @@ static ghl_status find_source(ghl_reproduction *r, const ghl_recipe *recipe, con
     ghl_status status = ghl_data_load((const ghl_data_format *)source->kind, recipe->data.path, recipe->data_kind.options, &train, &test);
     ghl_failure_take(&source->failure, status);
     if (status == GHL_OK) {
+        warn_of_part(r, source, recipe, train.count);
         ghl_images_release(&train);
         ghl_images_release(&test);
         return GHL_OK;
