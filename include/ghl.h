@@ -167,7 +167,7 @@ GHL_API ghl_status ghl_trace(const ghl_recipe *recipe, const ghl_trace_options *
 
 /* The command `plan`: nodes, shapes, parameters, FLOPs, the program, memory. */
 GHL_API ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_host *host);
-/* what: rules, models, layers, data, devices, optimisers, schedules, ops, statuses. */
+/* what: rules, models, layers, data, devices, optimisers, schedules, probes, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);
 /* Every recipe key with its type, range, default and help; or one rule's, model's, ... options. topic: "recipe" or a name. */

@@ -37,6 +37,11 @@ static double net_work(const ghl_net *net)
     return sum;
 }
 
+static int64_t all_epochs(const ghl_recipe *recipe)
+{
+    return ghl_recipe_epochs(recipe, ghl_recipe_phases(recipe));
+}
+
 ghl_status ghl_point_load(ghl_point *point, const char *path, int n, const char *const *settings)
 {
     ghl_setup setup = {0};
@@ -47,7 +52,7 @@ ghl_status ghl_point_load(ghl_point *point, const char *path, int n, const char 
     if (status == GHL_OK)
         status = ghl_inspect_begin(point->recipe, 0, &setup);
     if (status == GHL_OK)
-        point->work = net_work(setup.net) * (double)point->recipe->train.epochs;
+        point->work = net_work(setup.net) * (double)all_epochs(point->recipe);
     ghl_failure_take(&failure, status);
     ghl_setup_release(&setup);
     if (status == GHL_OK)
@@ -73,11 +78,6 @@ void ghl_point_add_figures(ghl_json *json, const ghl_point *point)
         else
             ghl_json_add_real(json, ghl_figures[i].name, point->figures[i]);
     }
-}
-
-static int64_t all_epochs(const ghl_recipe *recipe)
-{
-    return ghl_recipe_epochs(recipe, ghl_recipe_phases(recipe));
 }
 
 static void take_figures(ghl_point *point, const ghl_train_result *result)
