@@ -27,6 +27,15 @@ train probed train.probes=true || { cat out; exit 1; }
 train parts train.probes=true --stop-after 7
 [ $? = 75 ] || { cat out; exit 1; }
 train parts train.probes=true || { cat out; exit 1; }
+sed 's/^train:.*//; /^learn:/,$d' p.yaml >f.yaml
+cat >>f.yaml <<'Y'
+phases:
+  - {name: features, root: pool3, train: {epochs: 2, batch: 48, threads: 2, probes: true}, learn: {conv: {rule: softhebb, lr: 1e-2}}}
+  - {name: head, frozen_to: flatten, train: {epochs: 2, batch: 48, threads: 2, probes: true}, learn: {conv: {rule: frozen},
+     linear: {rule: backprop, lr: 1e-2}}}
+Y
+"$GHL" train f.yaml --run phases >out 2>&1 || { cat out; exit 1; }
+"$GHL" train f.yaml --run unprobed phases.0.train.probes=false phases.1.train.probes=false >out 2>&1 || { cat out; exit 1; }
 train half train.probes=true train.dtype=bf16
 half=$?
 [ $half = 0 ] || [ $half = 5 ] || { cat out; exit 1; } # 5: no bf16 here
@@ -61,6 +70,11 @@ for run in ["probed"] + ["half"] * (sys.argv[1] == "0"):
         assert r["sign_agreement/conv2.weight"] == r["h_to_1/conv2.weight"] == r["step/conv3.weight"] == "", r
         assert abs(value("step", "conv2") - 1) < 1e-3 and value("cosine", "conv2") > 0
         assert abs(value("cosine", "classifier") - 1) < 1e-6 # its update is the gradient
+a, b = (tensors(f"{run}/last.safetensors") for run in ("phases", "unprobed"))
+assert a == b
+features, head = rows("phases")[0], rows("phases")[-1]
+assert features["phase"] == "features" and features["cosine/conv1.weight"] == "" and float(features["h_to_1/conv1.weight"]) > 0, features
+assert head["phase"] == "head" and head["step/conv1.weight"] == "" and abs(float(head["cosine/classifier.weight"]) - 1) < 1e-6, head
 norms = {r["norm/conv3.weight"] for r in probed}
 assert len(norms) == 1, norms
 P

@@ -135,6 +135,22 @@ says out "^changed in every recipe: train.batch=64$"
 [ "$(wc -l <one/t-slow+train.batch=64+train.epochs=2+seed=4/metrics.csv)" = 3 ] || fail "not two epochs"
 [ -e one/t+train.batch=64+epochs-scale=0.5.html ] || { fail "the shortened table's files"; ls one; }
 
+# --- phases are shortened one by one, and are trained as one run
+cat >recipes/w-parts.yaml <<'Y'
+name: w-parts
+seed: 4
+model: {kind: mlp, hidden: [8]}
+data: {kind: synthetic, shape: [1, 8, 8], classes: 4, size: 256, test_size: 40}
+phases:
+  - {name: one, train: {epochs: 4, batch: 32, threads: 1}, learn: {linear: {rule: backprop, lr: 1e-2}}}
+  - {name: two, train: {epochs: 2, batch: 32, threads: 1}, learn: {linear: {rule: backprop, lr: 1e-2}}}
+Y
+printf 'title: W\nsource: us\nrows:\n  - {row: parts}\n' >recipes/tables/w.yaml
+expect 0 reproduce w --epochs-scale 0.3 --run phased
+says out "^  parts .* 2 .*  preliminary$"
+[ "$(cut -d, -f10 phased/w-parts+phases.0*/metrics.csv | tr '\n' ' ')" = "phase one two " ] || fail "not one epoch a phase"
+rm recipes/tables/w.yaml recipes/w-parts.yaml
+
 # --- NaN is a row; a changed recipe is refused; --fresh starts over
 sed 's/rule: backprop, lr: 1e-1/rule: backprop, lr: 1e6, weight_decay: 1e6/' recipes/fast.yaml >f.yaml && mv f.yaml recipes/fast.yaml
 expect 2 reproduce t --run again

@@ -106,8 +106,8 @@ static ghl_status read_weight(ghl_setup *setup, const ghl_weight *w, double *fig
 ghl_status ghl_probing_read(ghl_setup *setup, const int64_t *clock, double *figures)
 {
     const ghl_net *net = setup->net;
-    const ghl_program_settings settings = {.purpose = GHL_TRAIN, .batch = setup->batch, .trace = true, .fused = true, .gradients = setup->scored,
-                                           .no_commit = true, .observe = ghl_probe_observe};
+    const ghl_program_settings settings = {.purpose = GHL_TRAIN, .batch = setup->batch, .trace = true, .fused = true,
+                                           .gradients = setup->scored, .no_commit = true, .observe = ghl_probe_observe};
     if (setup->probe == NULL)
         GHL_TRY(ghl_plan_compile(setup->plan, &settings, &setup->probe));
     GHL_TRY(run_step(setup, clock));

@@ -92,25 +92,31 @@ static ghl_status data_path(const ghl_reproduction *r, const char *path, char ou
     return status;
 }
 
+/* Every phase keeps one epoch at least. */
+static ghl_status shorten(const ghl_recipe *base, double scale, list *named)
+{
+    for (int i = 0; scale > 0 && scale != 1 && i < ghl_recipe_phases(base); i++) {
+        char setting[96];
+        double epochs = round((double)ghl_recipe_phase_at(base, i)->train.epochs * scale);
+        int used = base->n_phases > 0 ? snprintf(setting, sizeof setting, "phases.%d.", i) : 0;
+        snprintf(setting + used, sizeof setting - (size_t)used, "train.epochs=%lld", (long long)(epochs < 1 ? 1 : epochs));
+        GHL_TRY(list_add(named, setting, strlen(setting)));
+    }
+    return GHL_OK;
+}
+
 /* What is changed in the recipe, in `named` what its folder is named by: where the data lie is no part of that. */
 static ghl_status row_settings(const ghl_reproduction *r, const ghl_table_row *row, const char *file, list *named, char path[4096],
                                int64_t *seed)
 {
     ghl_recipe *base = NULL;
-    double scale = r->options->epochs_scale;
-    char setting[64];
     path[0] = '\0';
     GHL_TRY(list_split(named, row->settings));
     for (int i = 0; i < r->n_settings; i++)
         GHL_TRY(list_add(named, r->settings[i], strlen(r->settings[i])));
     GHL_TRY(ghl_recipe_load(file, named->count, (const char *const *)named->items, &base));
-    ghl_status status = GHL_OK;
     *seed = base->top.seed;
-    if (scale > 0 && scale != 1) {
-        double epochs = round((double)base->train.epochs * scale);
-        snprintf(setting, sizeof setting, "train.epochs=%lld", (long long)(epochs < 1 ? 1 : epochs));
-        status = list_add(named, setting, strlen(setting));
-    }
+    ghl_status status = shorten(base, r->options->epochs_scale, named);
     if (status == GHL_OK && r->options->data != NULL && base->data.path[0] != '\0')
         status = data_path(r, base->data.path, path);
     ghl_recipe_free(base);
