@@ -11,7 +11,7 @@ parameters() { "$GHL" plan "$@" --json | tr -d ' \n' | grep -o '"parameters":[0-
 synthetic() {
     case "$1" in
         *resnet1202.yaml) echo "data.kind=synthetic train.batch=4" ;; # its own batch needs 7 GB
-        *cifar10.yaml | *table4-*.yaml | *table5-*.yaml | *augmented.yaml) echo "data.kind=synthetic" ;;
+        *cifar10.yaml | *table4-*.yaml | *table5-*.yaml | *figure2-ghl.yaml | *augmented.yaml) echo "data.kind=synthetic" ;;
         *cifar100.yaml) echo "data.kind=synthetic data.classes=100" ;;
         *quickstart.yaml) echo "data.kind=synthetic data.shape=[1,28,28]" ;;
         *) echo "" ;;
