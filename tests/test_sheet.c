@@ -92,6 +92,9 @@ static void test_chart(void **state)
     assert_int_equal(count(svg, "class=\"grid\""), 5 + 6); /* steps of 1 and of 20 */
     assert_int_equal(count(svg, "nan"), 0);
     free(svg);
+    svg = draw(3, (double[]){1, 2, 3}, (double[]){10, 60, 40});
+    assert_int_equal(count(svg, ">1.5<"), 0); /* no tick between epochs */
+    free(svg);
 }
 
 static void test_chart_degenerate(void **state)

@@ -62,10 +62,12 @@ static bool drawn(const ghl_series *s, int i)
 static axis make_axis(const ghl_chart *chart, bool vertical)
 {
     axis a = {.low = INFINITY, .high = -INFINITY};
+    bool whole = true;
     for (int k = 0; k < chart->count; k++)
         for (int i = 0; i < chart->series[k].count; i++) {
             double value = vertical ? chart->series[k].y[i] : chart->series[k].x[i];
             if (drawn(&chart->series[k], i)) {
+                whole = whole && value == floor(value);
                 a.low = value < a.low ? value : a.low;
                 a.high = value > a.high ? value : a.high;
             }
@@ -78,6 +80,8 @@ static axis make_axis(const ghl_chart *chart, bool vertical)
     }
     double rough = span / TICKS, power = pow(10, floor(log10(rough))), ratio = rough / power;
     a.step = power * (ratio <= 1 ? 1 : ratio <= 2 ? 2 : ratio <= 5 ? 5 : 10);
+    if (!vertical && whole && a.step < 1) /* nothing lies between epochs */
+        a.step = 1;
     a.decimals = a.step < 1 ? (int)ceil(-log10(a.step) - 1e-9) : 0;
     a.low = vertical ? floor(a.low / a.step + 1e-9) * a.step : a.low;
     a.high = vertical ? ceil(a.high / a.step - 1e-9) * a.step : a.high;
