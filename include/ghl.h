@@ -3,8 +3,8 @@
  * ghl.h - the stable interface of libghl: trains deep networks with Global-guided Hebbian Learning
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
- * Reading order: status, host, recipe, the commands (train, sweep, evaluate, bench, trace, plan, list, doctor), then nets and engines for
- * programs that bring their own images.
+ * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, bench, trace, plan, list, doctor), then
+ * nets and engines for programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
  * ghl_free. Borrowed pointers (`const`) live as long as the object they came from.
@@ -122,6 +122,33 @@ typedef struct ghl_sweep_options {
 GHL_API ghl_status ghl_sweep(const char *recipe, int n, const char *const *settings, const ghl_sweep_options *options,
                              const ghl_host *host);
 
+typedef struct ghl_compare_options {
+    const char *output; /* folder of compare.csv, .md, .html and curves; NULL: runs/compare */
+    bool json;          /* the table as JSON */
+} ghl_compare_options;
+
+/* Runs side by side: accuracy, time, speed, the settings that differ, curves. Runs that differ by their seed alone are one row. */
+GHL_API ghl_status ghl_runs_compare(int n, const char *const *runs, const ghl_compare_options *options, const ghl_host *host);
+
+typedef struct ghl_reproduce_options {
+    const char *recipes; /* folder of the recipes; its folder tables/ has a file a table. NULL: recipes */
+    const char *run;     /* folder of runs and tables; NULL: runs/reproduce */
+    const char *data;    /* folder that the data sets' folders lie in; NULL: as the recipes say */
+    int64_t seeds;       /* runs a row, each with a seed of its own; 0: one */
+    double epochs_scale; /* number of epochs over the recipe's; 0: 1 */
+    bool show;           /* trains nothing */
+    bool fresh;          /* the chosen rows start over */
+    bool json;           /* the table as JSON */
+    int64_t stop_after;  /* stop after that many steps of all runs, saved; 0: at the end */
+} ghl_reproduce_options;
+
+/* what: "table1", "table1/ROW" (ROW: a name or a pattern, "deephebb-*"), or NULL, which lists the tables. Trains the runs of the chosen
+ * rows that are missing, one after the other, each in its own folder, then prints the whole table beside the published numbers and writes
+ * it as CSV, Markdown and HTML. Settings hold for every recipe. Rows whose recipe does not exist are marked "not built", those whose
+ * data are missing "no data": GHL_DATA where no chosen row has a result for want of data. */
+GHL_API ghl_status ghl_reproduce(const char *what, int n, const char *const *settings, const ghl_reproduce_options *options,
+                                 const ghl_host *host);
+
 /* Test accuracy of a checkpoint file, or of best.safetensors in a run folder. Text, or JSON with json. */
 GHL_API ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host);
 
@@ -140,7 +167,7 @@ GHL_API ghl_status ghl_trace(const ghl_recipe *recipe, const ghl_trace_options *
 
 /* The command `plan`: nodes, shapes, parameters, FLOPs, the program, memory. */
 GHL_API ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_host *host);
-/* what: rules, models, layers, data, devices, optimisers, schedules, ops, statuses. */
+/* what: rules, models, layers, data, devices, optimisers, schedules, probes, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);
 /* Every recipe key with its type, range, default and help; or one rule's, model's, ... options. topic: "recipe" or a name. */

@@ -28,7 +28,7 @@ static error_t take(int key, char *argument, void *to)
 
     switch (key) {
     case OPTION_STEPS:
-        o->steps = ghl_cli_number("steps", argument);
+        o->steps = ghl_cli_number("steps", "steps", argument);
         return 0;
     case OPTION_PROFILE:
         o->profile = true;

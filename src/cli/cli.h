@@ -18,7 +18,8 @@ typedef struct ghl_command {
 } ghl_command;
 
 extern const ghl_command ghl_command_train, ghl_command_sweep, ghl_command_eval, ghl_command_bench, ghl_command_trace;
-extern const ghl_command ghl_command_plan, ghl_command_list, ghl_command_doctor, ghl_command_help;
+extern const ghl_command ghl_command_compare, ghl_command_reproduce, ghl_command_plan;
+extern const ghl_command ghl_command_list, ghl_command_doctor, ghl_command_help;
 extern const ghl_command *const ghl_commands[]; /* ends with NULL */
 const ghl_command *ghl_command_find(const char *name);  /* NULL: none */
 
@@ -36,6 +37,7 @@ typedef struct ghl_cli_syntax {
     const struct argp_option *options;
     error_t (*take)(int key, char *argument, void *to);
     bool settings;           /* words after the first may stand, and are key=value */
+    bool words_only;         /* words after the first may stand, and are anything */
     bool optional;           /* the first word may be left out */
 } ghl_cli_syntax;
 
@@ -47,8 +49,8 @@ error_t ghl_cli_json_take(int key, char *argument, void *to);
 void ghl_cli_parse(const ghl_command *command, const ghl_cli_syntax *syntax, int argc, char **argv, void *to, ghl_cli_words *words);
 /* "ghl: MESSAGE" and a line of hint; ends the program with status 2. */
 _Noreturn void ghl_cli_refuse(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A whole number from 1 on, for an option's value; ends the program on anything else. */
-int64_t ghl_cli_number(const char *option, const char *text);
+/* A whole number of `what` from 1 on, for an option's value; ends the program on anything else. */
+int64_t ghl_cli_number(const char *option, const char *what, const char *text);
 
 /* Where the library's words go: results to standard output, all else to standard error, a bar if that is a terminal. */
 const ghl_host *ghl_cli_host(void);

@@ -7,8 +7,8 @@
 #include "cli.h"
 
 const ghl_command *const ghl_commands[] = {
-    &ghl_command_train, &ghl_command_sweep, &ghl_command_eval,   &ghl_command_bench, &ghl_command_trace,
-    &ghl_command_plan,  &ghl_command_list,  &ghl_command_doctor, &ghl_command_help,  NULL,
+    &ghl_command_train, &ghl_command_sweep, &ghl_command_compare, &ghl_command_reproduce, &ghl_command_eval, &ghl_command_bench,
+    &ghl_command_trace, &ghl_command_plan,  &ghl_command_list,    &ghl_command_doctor,    &ghl_command_help, NULL,
 };
 
 const ghl_command *ghl_command_find(const char *name)

@@ -13,14 +13,14 @@ static void print_usage(FILE *to)
 {
     fputs("Usage: ghl COMMAND [ARGUMENT ...]\n\nTrains deep networks with Global-guided Hebbian Learning.\n\n", to);
     for (int i = 0; ghl_commands[i]; i++)
-        fprintf(to, "  %-8s %s\n", ghl_commands[i]->name, ghl_commands[i]->summary);
+        fprintf(to, "  %-9s %s\n", ghl_commands[i]->name, ghl_commands[i]->summary);
     fputs("\n`ghl COMMAND --help` explains a command, `ghl help TOPIC` a key, rule, layer, model, ...; `ghl --version` says the version.\n"
           "Exit status: 0 done, 1 internal error, 2 wrong usage or recipe, 3 data, checkpoint or run folder unusable, 4 not a number,\n"
           "5 device, library or memory missing, 75 interrupted with the state saved: run the same command again.\n",
           to);
 }
 
-/* Near in spelling: the same first letter and at most two letters apart in length will do for nine words. */
+/* Near in spelling: the same first letter and at most two letters apart in length will do for so few words. */
 static const char *similar(const char *word)
 {
     for (int i = 0; ghl_commands[i]; i++) {

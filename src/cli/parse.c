@@ -48,23 +48,23 @@ _Noreturn void ghl_cli_refuse(const char *hint, const char *format, ...)
     exit(EXIT_USAGE);
 }
 
-int64_t ghl_cli_number(const char *option, const char *text)
+int64_t ghl_cli_number(const char *option, const char *what, const char *text)
 {
     char *end;
 
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno || end == text || *end || value < 1)
-        ghl_cli_refuse("a whole number from 1 on", "--%s: \"%s\" is not a number of steps", option, text);
+        ghl_cli_refuse("a whole number from 1 on", "--%s: \"%s\" is not a number of %s", option, text, what);
     return value;
 }
 
 static void add_setting(const parsing *p, const char *word)
 {
-    if (!p->syntax->settings)
+    if (!p->syntax->settings && !p->syntax->words_only)
         ghl_cli_refuse(NULL, "%s: one word too many: \"%s\"", p->command->name, word);
     const char *equals = strchr(word, '=');
-    if (!equals || equals == word)
+    if (p->syntax->settings && (!equals || equals == word))
         ghl_cli_refuse("settings are written key=value, for instance train.epochs=4",
                        "%s: \"%s\" is not a setting", p->command->name, word);
     const char **grown = realloc(p->words->settings, (size_t)(p->words->n + 1) * sizeof *grown);

@@ -28,7 +28,7 @@ static error_t take(int key, char *argument, void *to)
         o->fresh = true;
         return 0;
     case OPTION_STOP_AFTER:
-        o->stop_after = ghl_cli_number("stop-after", argument);
+        o->stop_after = ghl_cli_number("stop-after", "steps", argument);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -32,7 +32,8 @@ static const layout cifar10 = {
     .some = true,
     .test = "test_batch.bin",
     .names = "batches.meta.txt",
-    .hint = "get the \"CIFAR-10 binary version\" (cifar-10-binary.tar.gz), unpack it and set data.path to its folder cifar-10-batches-bin",
+    .hint = "get the \"CIFAR-10 binary version\" (cifar-10-binary.tar.gz), unpack it and set data.path to its folder cifar-10-batches-bin "
+            "(data_batch_1.bin to data_batch_5.bin, test_batch.bin)",
 };
 static const layout cifar100 = {
     .labels = 2,
@@ -40,7 +41,8 @@ static const layout cifar100 = {
     .train = {"train.bin"},
     .test = "test.bin",
     .names = "fine_label_names.txt",
-    .hint = "get the \"CIFAR-100 binary version\" (cifar-100-binary.tar.gz), unpack it and set data.path to its folder cifar-100-binary",
+    .hint = "get the \"CIFAR-100 binary version\" (cifar-100-binary.tar.gz), unpack it and set data.path to its folder cifar-100-binary "
+            "(train.bin, test.bin)",
 };
 
 typedef struct file {

@@ -66,7 +66,15 @@ static ghl_status csv_epoch(void *self, const ghl_epoch_row *row)
         ghl_text_add(&text, ",");
     ghl_text_add(&text, ",");
     ghl_text_real(&text, row->lr);
-    ghl_text_add(&text, "%s%s\n", row->phase != NULL ? "," : "", row->phase != NULL ? row->phase : "");
+    if (row->phase != NULL)
+        ghl_text_add(&text, ",%s", row->phase);
+    for (int i = 0; i < row->n_more; i++) {
+        if (isnan(row->more[i]))
+            ghl_text_add(&text, ",");
+        else
+            add_figure(&text, row->more[i], 6);
+    }
+    ghl_text_add(&text, "\n");
     return ghl_appender_write(self, &text);
 }
 

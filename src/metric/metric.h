@@ -26,6 +26,8 @@ typedef struct ghl_epoch_row {
     bool best;                     /* this epoch is the best one (shown in the plain line) */
     double lr;                     /* base rate times schedule, of the epoch's last step */
     double images_per_s;           /* for the plain line only */
+    const double *more;            /* [n_more] in metrics.csv behind the others; NAN: an empty field */
+    int n_more;
 } ghl_epoch_row;
 
 typedef struct ghl_step_row {

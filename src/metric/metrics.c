@@ -44,8 +44,7 @@ ghl_status ghl_metrics_open(const char *folder, const ghl_host *host, const char
     GHL_TRY(GHL_NEW(m, 1));
     const ghl_sink *sink;
     for (int i = 0; status == GHL_OK && (sink = (const ghl_sink *)ghl_registry_at(&ghl_sinks, i)); i++) {
-        ghl_sink_place place = {.folder = folder, .host = host, .columns = columns,
-                                .length = find_length(sink->name, n, lengths)};
+        ghl_sink_place place = {.folder = folder, .host = host, .columns = columns, .length = find_length(sink->name, n, lengths)};
         status = GHL_GROW(m->sinks, m->capacity, m->count + 1);
         if (status != GHL_OK)
             break;

@@ -80,8 +80,12 @@ static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
     em->weight = w;
     if (w->role == GHL_BUFFER)
         return GHL_OK;
-    if (em->settings.trace && em->settings.gradients)
+    const ghl_activity *activity = &em->activities[w->index];
+    const bool reached = activity->e.id >= 0 || activity->gradient.id >= 0;
+    if (em->settings.trace && em->settings.gradients && (reached || em->settings.observe == NULL))
         ghl_emit_gradient(em, w);
+    if (em->settings.observe != NULL && w->role == GHL_MATRIX)
+        em->settings.observe(em, w);
     if (learning->rule == NULL || learning->rule->frozen)
         return GHL_OK;
     if (w->role == GHL_VECTOR && !learning->rule->vectors)

@@ -51,6 +51,7 @@ typedef struct ghl_program_settings {
     bool no_commit;    /* training that leaves all state as it is */
     int first;         /* a node whose output comes from outside, in the place of what lies before it; 0: none, the images do */
     int last;          /* evaluation: a node whose output is all that is wanted, without a loss; 0: none */
+    void (*observe)(ghl_emitter *em, const ghl_weight *w); /* called for every matrix before its rule, to name more tensors; NULL: not */
     bool recompute;    /* training in less memory: forward calls run again in the backward pass; the same numbers to the last bit */
 } ghl_program_settings;
 

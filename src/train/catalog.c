@@ -14,6 +14,7 @@
 #include "base/option_types.h"
 #include "device/device.h"
 #include "metric/metric.h"
+#include "probe/probe.h"
 #include "train/recipe.h"
 
 enum { SUMMARY = 512 };
@@ -82,6 +83,7 @@ static const catalog catalogs[] = {
     {.name = "schedules", .help = "rates over time", .registry = &ghl_schedules},
     {.name = "data", .help = "data formats", .registry = &ghl_data_formats},
     {.name = "devices", .help = "what runs a program", .registry = &ghl_devices},
+    {.name = "probes", .help = "what is measured of a layer", .registry = &ghl_probes},
     {.name = "sinks", .help = "where figures go", .registry = &ghl_sinks},
     {.name = "ops", .help = "operations of a program", .at = op_at},
     {.name = "statuses", .help = "outcomes and exit statuses", .at = status_at},

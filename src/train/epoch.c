@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/probing.h"
 #include "train/training.h"
 
 /* ---- Evaluation: batches in order, the last one padded and masked by its count ---- */
@@ -114,6 +115,17 @@ static ghl_status keep_best(ghl_training *t)
     return GHL_OK;
 }
 
+/* Where the run stands; nothing, in a phase that does not ask. */
+static ghl_status probe(ghl_training *t)
+{
+    const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_STEP] = t->counts[GHL_COUNT_STEP], [GHL_CLOCK_PHASE] = t->counts[GHL_COUNT_PHASE],
+                                           [GHL_CLOCK_EPOCH] = t->counts[GHL_COUNT_EPOCH], [GHL_CLOCK_COUNT] = t->setup.batch,
+                                           [GHL_CLOCK_TOTAL] = t->setup.batch};
+    for (int i = 0; i < ghl_probing_count(t->setup.net); i++)
+        t->probes[i] = NAN;
+    return t->phase->train.probes ? ghl_probing_read(&t->setup, clock, t->probes) : GHL_OK;
+}
+
 static ghl_status write_row(ghl_training *t, double rate, bool best)
 {
     const double *sums = t->sums;
@@ -133,6 +145,8 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
         .best = best,
         .lr = rate,
         .images_per_s = t->watch.busy > 0 ? (double)t->watch.images / t->watch.busy : 0,
+        .more = t->probes,
+        .n_more = t->probes != NULL ? ghl_probing_count(t->setup.net) : 0,
     };
     ghl_status status = ghl_metrics_epoch(t->metrics, &row);
     if (status == GHL_OK && t->counts[GHL_COUNT_SKIPPED] > 0) {
@@ -160,6 +174,8 @@ ghl_status ghl_training_finish_epoch(ghl_training *t)
     bool best = false;
     if (t->setup.tested)
         GHL_TRY(test(t, &best));
+    if (t->probes != NULL)
+        GHL_TRY(probe(t));
     double images = t->setup.scored ? (double)t->counts[GHL_COUNT_EPOCH_IMAGES] : 0;
     t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
     t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;

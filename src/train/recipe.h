@@ -46,6 +46,7 @@ typedef struct ghl_recipe_train {
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    bool probes;
 } ghl_recipe_train;
 
 /* One row of `learn`, as written (checked, command line applied); rows are put together per weight by learn.h. */

@@ -70,6 +70,8 @@ static const ghl_option train_rows[] = {
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
+    {.name = "probes", .type = GHL_OPTION_BOOL, .offset = TRAIN(probes), .fallback = "false",
+     .help = "measure each layer once an epoch, on the first training images, into metrics.csv: \"ghl list probes\""},
     {0}};
 
 const ghl_section ghl_recipe_sections[] = {

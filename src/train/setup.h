@@ -41,6 +41,7 @@ typedef struct ghl_setup {
     ghl_program *step;        /* training, batch */
     ghl_program *rest;        /* training, the last partial batch; NULL: none */
     ghl_program *evaluation;  /* batch */
+    ghl_program *probe;       /* training that commits nothing, batch; NULL: not asked for yet */
     int64_t steps_per_epoch;
     bool scored, tested;      /* there is a loss, which needs labels; and test images with labels to measure it on */
 } ghl_setup;

@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "train/fit.h"
+#include "train/probing.h"
 #include "train/training.h"
 #include "train/whiten.h"
 
@@ -120,6 +121,26 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     return ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
 }
 
+/* Columns of metrics.csv behind the fixed ones: the phase, what probes measure in any. */
+static ghl_status open_metrics(ghl_training *t, int n, const ghl_sink_length *lengths)
+{
+    ghl_text columns = {0};
+    bool probes = false;
+    for (int i = 0; i < ghl_recipe_phases(t->recipe); i++)
+        probes = probes || ghl_recipe_phase_at(t->recipe, i)->train.probes;
+    if (t->recipe->n_phases > 0)
+        ghl_text_add(&columns, ",phase");
+    if (probes) {
+        GHL_TRY(GHL_NEW(t->probes, ghl_probing_count(t->setup.net) + 1));
+        ghl_probing_columns(t->setup.net, &columns);
+    }
+    ghl_status status = ghl_text_end(&columns);
+    if (status == GHL_OK)
+        status = ghl_metrics_open(t->folder, t->host, columns.data, n, lengths, &t->metrics);
+    ghl_text_release(&columns);
+    return status;
+}
+
 static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl_tensors *state)
 {
     bool found = false;
@@ -140,7 +161,7 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
         n = ghl_training_lengths(state, 16, lengths);
     } else
         GHL_TRY(ghl_whiten_fit(&t->setup, t->host));
-    GHL_TRY(ghl_metrics_open(t->folder, t->host, t->recipe->n_phases > 0 ? ",phase" : "", n, lengths, &t->metrics));
+    GHL_TRY(open_metrics(t, n, lengths));
     GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);
 }
@@ -179,6 +200,7 @@ static void release(ghl_training *t)
     if (t->lock >= 0)
         ghl_folder_unlock(t->lock);
     free(t->best);
+    free(t->probes);
     free(t->text);
     free(t->fingerprint);
     free(t);

@@ -70,6 +70,7 @@ typedef struct ghl_training {
     ghl_setup setup;
     ghl_loader *loader;
     ghl_metrics *metrics;
+    double *probes; /* of the last epoch, [ghl_probing_count]; NULL: none are asked for */
     int64_t counts[GHL_COUNTS];
     double sums[GHL_SUMS];
     void *best; /* snapshot of the best epoch; NULL: none */
