@@ -257,7 +257,7 @@ ghl_status ghl_case_run_init(ghl_case_run *run, const ghl_case *c, const ghl_dev
     run->initial = malloc(run->bytes);
     if (!run->initial)
         return ghl_fail(GHL_MEMORY, NULL, "no memory for a case");
-    memset(run->initial, 0xA5, run->bytes);
+    memset(run->initial, 0xFF, run->bytes); /* NaN around the operands: what is read there, and were it times 0, shows */
     for (int i = 0; i < run->call.n_in; i++)
         fill(&(filling){.c = c, .known = in_known[i], .operand = &run->in[i], .number = i}, run->initial + run->in_offset[i]);
     for (int i = 0; i < run->call.n_out; i++)

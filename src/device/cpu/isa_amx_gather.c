@@ -45,13 +45,15 @@ static void widen(const uint16_t *from, int64_t c, int64_t count, uint16_t *to)
     }
 }
 
-/* `count` positions, `stride` apart, of a slab; with zeros behind their channels. */
-static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t count, int64_t stride, uint16_t *to)
+/* `count` positions, `stride` apart, of a slab; with zeros behind their channels: what lies there may be no number, times a weight of 0. */
+static void copy_positions(const ghl_amx_gather *g, const uint16_t *from, int64_t slab, int64_t count, int64_t stride, uint16_t *to)
 {
-    int64_t c = ghl_cpu_min(g->sources, g->width), next = stride * g->sources;
+    int64_t c = ghl_cpu_min(g->sources - slab * AMX_DEPTH, g->width), next = stride * g->sources;
+    const __mmask32 real = c >= AMX_DEPTH ? ~(__mmask32)0 : ((__mmask32)1 << c) - 1;
+    from += slab * AMX_DEPTH;
     if (g->slabs > 1)
         for (int64_t i = 0; i < count; i++)
-            _mm512_storeu_si512(to + i * AMX_DEPTH, _mm512_loadu_si512(from + i * next));
+            _mm512_storeu_si512(to + i * AMX_DEPTH, _mm512_maskz_loadu_epi16(real, from + i * next));
     else if (c == g->width && stride == 1)
         amx_copy(to, from, count * c);
     else if (g->width == 4 && stride == 1)
@@ -85,7 +87,7 @@ static void copy_padded(const work *k, const part *p, int64_t image, int64_t sla
                 continue;
             }
             amx_zero(at, front * g->width);
-            copy_positions(g, from + slab * AMX_DEPTH, g->columns, 1, at + front * g->width);
+            copy_positions(g, from, slab, g->columns, 1, at + front * g->width);
             amx_zero(at + (front + g->columns) * g->width, rest * g->width);
         }
         amx_zero(at, front * g->width);
@@ -110,8 +112,7 @@ static void copy_shifted(const work *k, const part *p, int64_t image, int64_t sl
             }
             amx_zero(at, begin * g->width);
             if (end > begin)
-                copy_positions(g, from + (begin * stride + shift) * g->sources + slab * AMX_DEPTH, end - begin, stride,
-                               at + begin * g->width);
+                copy_positions(g, from + (begin * stride + shift) * g->sources, slab, end - begin, stride, at + begin * g->width);
             amx_zero(at + end * g->width, (g->line - end) * g->width);
         }
     }
