@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Every recipe of the tree compiles (ghl plan), also with the overrides that its comments offer, and gives the published counts.
-# The data are replaced by synthetic ones of the same shape: a plan needs their shape only.
+# The data are replaced by synthetic ones of the same shape: a plan needs their shape only. Then each trains two steps on such data, narrow and
+# by two images, in every phase.
 # ghl-test: timeout=300
 set -eu
 [ -n "$GHL" ] || exit 77
@@ -13,6 +14,7 @@ synthetic() {
         *resnet1202.yaml) echo "data.kind=synthetic train.batch=4" ;; # its own batch needs 7 GB
         *cifar10.yaml | *table4-*.yaml | *table5-*.yaml | *figure2-ghl.yaml | *augmented.yaml) echo "data.kind=synthetic" ;;
         *cifar100.yaml) echo "data.kind=synthetic data.classes=100" ;;
+        *table2-*.yaml) echo "data.kind=synthetic" ;;
         *quickstart.yaml) echo "data.kind=synthetic data.shape=[1,28,28]" ;;
         *) echo "" ;;
     esac
@@ -25,12 +27,18 @@ for recipe in "$SOURCE_DIR"/recipes/*.yaml; do
     name=$(sed -n 's/^name: //p' "$recipe")
     [ "$name" = "$(basename "$recipe" .yaml)" ] || fail "$recipe is called $name inside"
     # shellcheck disable=SC2086
-    for rule in "" "learn.conv.rule=sign" "learn.conv.rule=backprop"; do
+    rules="- learn.conv.rule=sign learn.conv.rule=backprop"
+    grep -q '^phases:' "$recipe" && rules=- # a phase without labels has no place for them
+    for rule in $rules; do
+        [ "$rule" = - ] && rule=""
         got=$(parameters "$recipe" $data $rule) || fail "$recipe $rule"
         [ -n "$got" ] || fail "$recipe $rule: no parameters in the plan"
         case "$(basename "$recipe")" in
-            table1-deephebb-*-cifar10.yaml | table5-deephebb-*.yaml) [ "$got" = 5893162 ] || fail "$recipe has $got parameters" ;;
+            table1-deephebb-*-cifar10.yaml | table2-hwta-bcm.yaml | table5-deephebb-*.yaml) [ "$got" = 5893162 ] || fail "$recipe has $got parameters" ;;
             table1-deephebb-*-cifar100.yaml) [ "$got" = 8105092 ] || fail "$recipe has $got parameters" ;;
+            # without a bias of fc5, and without scale and shift of its norm
+            table1-fasthebb-swta-cifar100.yaml | table1-fasthebb-hpca-cifar100.yaml) [ "$got" = 10628228 ] || fail "$recipe has $got parameters" ;;
+            table1-fasthebb-swta-cifar10.yaml | table1-fasthebb-hpca-cifar10.yaml) [ "$got" = 10259498 ] || fail "$recipe has $got parameters" ;;
             table1-fasthebb-*-cifar100.yaml) [ "$got" = 10640516 ] || fail "$recipe has $got parameters" ;;
             table1-fasthebb-*-cifar10.yaml | table5-fasthebb-*.yaml) [ "$got" = 10271786 ] || fail "$recipe has $got parameters" ;;
             table4-vgg14.yaml) [ "$got" = 14715594 ] || fail "$recipe has $got parameters" ;;
@@ -45,8 +53,16 @@ for recipe in "$SOURCE_DIR"/recipes/*.yaml; do
         esac
         count=$((count + 1))
     done
+    # two steps of four images in each phase; whitening is fitted in test_whiten
+    rm -rf run
+    phases=$(grep -c '^  - name: ' "$recipe" || true)
+    # shellcheck disable=SC2086
+    "$GHL" train "$recipe" $data data.size=4 data.test_size=4 data.limit=0 data.whiten=none model.width=0.125 train.batch=2 train.epochs=1 \
+        --run run >out 2>&1 || { cat out; fail "$recipe does not train"; }
+    [ "$(tail -n 1 run/metrics.csv | cut -d, -f1,2)" = "$((phases > 0 ? phases : 1)),$((phases > 0 ? 2 * phases : 2))" ] ||
+        { cat run/metrics.csv; fail "$recipe: not two steps in each phase"; }
 done
-[ $count -ge 72 ] || fail "only $count plans"
+[ $count -ge 79 ] || fail "only $count plans"
 
 # A recipe that names nothing of the sort is refused with status 2 and the nearest name.
 set +e
