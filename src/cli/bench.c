@@ -6,43 +6,20 @@
 
 #include "cli.h"
 
-enum { OPTION_STEPS = 256, OPTION_PROFILE, OPTION_JSON };
-
-static const struct argp_option options[] = {
-    {.name = "steps", .key = OPTION_STEPS, .arg = "K", .doc = "Measured steps (default: as many as make the figures steady)"},
-    {.name = "profile", .key = OPTION_PROFILE, .doc = "A row for each operation of the step"},
-    {.name = "json", .key = OPTION_JSON, .doc = "Print one JSON object"},
-    GHL_CLI_PHASE_OPTION,
-    {0},
-};
-
 typedef struct arguments {
     ghl_bench_options options;
     const char *phase;
 } arguments;
 
-static error_t take(int key, char *argument, void *to)
-{
-    arguments *a = to;
-    ghl_bench_options *o = &a->options;
-
-    switch (key) {
-    case OPTION_STEPS:
-        o->steps = ghl_cli_number("steps", "steps", argument);
-        return 0;
-    case OPTION_PROFILE:
-        o->profile = true;
-        return 0;
-    case OPTION_JSON:
-        o->json = true;
-        return 0;
-    case GHL_CLI_PHASE:
-        a->phase = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+static const ghl_cli_option options[] = {
+    {.name = "steps", .arg = "K", .type = GHL_CLI_COUNT, .offset = offsetof(arguments, options.steps), .about = "steps",
+     .doc = "Measured steps (default: as many as make the figures steady)"},
+    {.name = "profile", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, options.profile),
+     .doc = "A row for each operation of the step"},
+    {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, options.json), .doc = "Print one JSON object"},
+    GHL_CLI_PHASE(arguments, phase),
+    {0},
+};
 
 static int run(int argc, char **argv)
 {
@@ -50,7 +27,6 @@ static int run(int argc, char **argv)
         .words = "RECIPE [key=value ...]",
         .about = "Times the training step of RECIPE: images a second, milliseconds a step, share of the machine's peak.",
         .options = options,
-        .take = take,
         .settings = true,
     };
     arguments a = {0};
@@ -59,11 +35,9 @@ static int run(int argc, char **argv)
     ghl_cli_words words;
 
     ghl_cli_parse(&ghl_command_bench, &syntax, argc, argv, &a, &words);
-    ghl_status status = ghl_cli_recipe(&words, &recipe);
+    ghl_status status = ghl_cli_phase(&words, a.phase, &recipe, &phase);
     if (status == GHL_OK) {
-        status = ghl_recipe_phase(recipe, a.phase, &phase);
-        if (status == GHL_OK)
-            status = ghl_bench(phase, &a.options, ghl_cli_host());
+        status = ghl_bench(phase, &a.options, ghl_cli_host());
         ghl_recipe_free(recipe);
     }
     free(words.settings);

@@ -7,7 +7,7 @@
 #ifndef GHL_CLI_CLI_H
 #define GHL_CLI_CLI_H
 
-#include <argp.h>
+#include <stddef.h>
 
 #include "ghl.h"
 
@@ -30,27 +30,45 @@ typedef struct ghl_cli_words {
     int n;
 } ghl_cli_words;
 
-/* A command line as argp sees it. `take` handles the command's own options and returns ARGP_ERR_UNKNOWN for what it does not know. */
+/* An option is a row: where its value goes, in a field of the type named. */
+typedef enum ghl_cli_type {
+    GHL_CLI_FLAG,  /* bool, no value */
+    GHL_CLI_TEXT,  /* const char * */
+    GHL_CLI_COUNT, /* int64_t from 1 on */
+    GHL_CLI_REAL   /* double above 0 */
+} ghl_cli_type;
+
+typedef struct ghl_cli_option {
+    const char *name, *arg, *doc; /* arg: NULL for a flag */
+    ghl_cli_type type;
+    size_t offset;                /* in the struct that ghl_cli_parse fills */
+    const char *about;            /* COUNT: what is counted, "steps"; REAL: a hint where it is no number */
+} ghl_cli_option;                 /* a table of rows ends with {0} */
+
+enum { GHL_CLI_OPTIONS = 16 };    /* rows of a command at most */
+
+/* For commands that look at one phase of a recipe. */
+#define GHL_CLI_PHASE(owner, member) \
+    {.name = "phase", .arg = "NAME", .type = GHL_CLI_TEXT, .offset = offsetof(owner, member), \
+     .doc = "Of a recipe with phases (default: the first)"}
+
+/* A command line. */
 typedef struct ghl_cli_syntax {
     const char *words;       /* "RECIPE [key=value ...]" */
     const char *about;       /* what --help says below the usage */
-    const struct argp_option *options;
-    error_t (*take)(int key, char *argument, void *to);
+    const ghl_cli_option *options; /* NULL: none */
     bool settings;           /* words after the first may stand, and are key=value */
     bool words_only;         /* words after the first may stand, and are anything */
     bool optional;           /* the first word may be left out */
 } ghl_cli_syntax;
 
 /* For commands whose one option is --json: `to` is a bool. */
-extern const struct argp_option ghl_cli_json_options[];
-error_t ghl_cli_json_take(int key, char *argument, void *to);
+extern const ghl_cli_option ghl_cli_json_options[];
 
 /* Parses into `to` (the command's own struct) and words. Ends the program on wrong usage. words->settings is freed by the caller. */
 void ghl_cli_parse(const ghl_command *command, const ghl_cli_syntax *syntax, int argc, char **argv, void *to, ghl_cli_words *words);
 /* "ghl: MESSAGE" and a line of hint; ends the program with status 2. */
 _Noreturn void ghl_cli_refuse(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A whole number of `what` from 1 on, for an option's value; ends the program on anything else. */
-int64_t ghl_cli_number(const char *option, const char *what, const char *text);
 
 /* Where the library's words go: results to standard output, all else to standard error, a bar if that is a terminal. */
 const ghl_host *ghl_cli_host(void);
@@ -58,10 +76,8 @@ const ghl_host *ghl_cli_host(void);
 void ghl_cli_catch_signals(void);
 /* Says what failed, if anything, on standard error; checks that standard output took everything. Returns the exit status. */
 int ghl_cli_finish(ghl_status status);
-/* For commands that look at one phase of a recipe; `take` gets the key. */
-enum { GHL_CLI_PHASE = 512 };
-#define GHL_CLI_PHASE_OPTION {.name = "phase", .key = GHL_CLI_PHASE, .arg = "NAME", .doc = "Of a recipe with phases (default: the first)"}
-/* Reads a recipe with the command line's settings. */
+/* Reads a recipe with the command line's settings; with a name (NULL: the first), picks one of its phases, which lives like the whole. */
 ghl_status ghl_cli_recipe(const ghl_cli_words *words, ghl_recipe **out);
+ghl_status ghl_cli_phase(const ghl_cli_words *words, const char *name, ghl_recipe **whole, const ghl_recipe **phase);
 
 #endif

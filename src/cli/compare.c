@@ -6,29 +6,12 @@
 
 #include "cli.h"
 
-enum { OPTION_OUTPUT = 256, OPTION_JSON };
-
-static const struct argp_option options[] = {
-    {.name = "output", .key = OPTION_OUTPUT, .arg = "DIR", .doc = "Folder of compare.html, .csv, .md and curves (default: runs/compare)"},
-    {.name = "json", .key = OPTION_JSON, .doc = "Print the table as JSON"},
+static const ghl_cli_option options[] = {
+    {.name = "output", .arg = "DIR", .type = GHL_CLI_TEXT, .offset = offsetof(ghl_compare_options, output),
+     .doc = "Folder of compare.html, .csv, .md and curves (default: runs/compare)"},
+    {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_compare_options, json), .doc = "Print the table as JSON"},
     {0},
 };
-
-static error_t take(int key, char *argument, void *to)
-{
-    ghl_compare_options *o = to;
-
-    switch (key) {
-    case OPTION_OUTPUT:
-        o->output = argument;
-        return 0;
-    case OPTION_JSON:
-        o->json = true;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static int run(int argc, char **argv)
 {
@@ -37,7 +20,6 @@ static int run(int argc, char **argv)
         .about = "Prints accuracy, time and speed of runs, and the settings in which they differ; curves go into an HTML page. Runs that "
                  "differ by their seed alone are one row, a mean with its deviation.",
         .options = options,
-        .take = take,
         .words_only = true,
     };
     ghl_compare_options o = {0};

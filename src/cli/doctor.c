@@ -12,7 +12,6 @@ static int run(int argc, char **argv)
         .words = "",
         .about = "Examines processor, memory, devices, libraries and data sets, and measures the machine's peak.",
         .options = ghl_cli_json_options,
-        .take = ghl_cli_json_take,
         .optional = true,
     };
     bool json = false;

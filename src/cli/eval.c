@@ -13,7 +13,6 @@ static int run(int argc, char **argv)
         .about = "Evaluates a checkpoint file, or best.safetensors of a run's folder, on the test images of its own recipe. Settings "
                  "override that recipe, for instance data.path=FOLDER.",
         .options = ghl_cli_json_options,
-        .take = ghl_cli_json_take,
         .settings = true,
     };
     bool json = false;

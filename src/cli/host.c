@@ -99,3 +99,14 @@ ghl_status ghl_cli_recipe(const ghl_cli_words *words, ghl_recipe **out)
 {
     return ghl_recipe_load(words->first, words->n, words->settings, out);
 }
+
+ghl_status ghl_cli_phase(const ghl_cli_words *words, const char *name, ghl_recipe **whole, const ghl_recipe **phase)
+{
+    ghl_status status = ghl_cli_recipe(words, whole);
+    if (status != GHL_OK)
+        return status;
+    status = ghl_recipe_phase(*whole, name, phase);
+    if (status != GHL_OK)
+        ghl_recipe_free(*whole);
+    return status;
+}

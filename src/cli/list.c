@@ -12,7 +12,6 @@ static int run(int argc, char **argv)
         .words = "[rules|layers|models|optimisers|schedules|data|devices|sinks|ops|statuses]",
         .about = "Lists names with a line each; without a word, what can be listed.",
         .options = ghl_cli_json_options,
-        .take = ghl_cli_json_take,
         .optional = true,
     };
     bool json = false;

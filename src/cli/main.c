@@ -37,7 +37,6 @@ int main(int argc, char **argv)
     static char name[] = "ghl";
 
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a save that failed (status 3), not the end of the program */
-    argp_err_exit_status = ghl_status_exit(GHL_USAGE);
     if (argc < 1)
         return ghl_status_exit(GHL_USAGE);
     argv[0] = name;

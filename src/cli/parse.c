@@ -2,6 +2,7 @@
  *
  * Command lines, by argp: each command has its own options; what all have in common is here.
  */
+#include <argp.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,21 +11,12 @@
 
 #include "cli.h"
 
-enum { EXIT_USAGE = 2, OPTION_JSON = 256, OPTION_NAME = 999 };
+enum { EXIT_USAGE = 2, FIRST_KEY = 256, OPTION_NAME = 999 };
 
-const struct argp_option ghl_cli_json_options[] = {
-    {.name = "json", .key = OPTION_JSON, .doc = "Print JSON"},
+const ghl_cli_option ghl_cli_json_options[] = {
+    {.name = "json", .type = GHL_CLI_FLAG, .doc = "Print JSON"},
     {0},
 };
-
-error_t ghl_cli_json_take(int key, char *argument, void *to)
-{
-    (void)argument;
-    if (key != OPTION_JSON)
-        return ARGP_ERR_UNKNOWN;
-    *(bool *)to = true;
-    return 0;
-}
 
 typedef struct parsing {
     const ghl_command *command;
@@ -48,16 +40,46 @@ _Noreturn void ghl_cli_refuse(const char *hint, const char *format, ...)
     exit(EXIT_USAGE);
 }
 
-int64_t ghl_cli_number(const char *option, const char *what, const char *text)
+/* ---- A row's value, by its type ---- */
+
+static void take_flag(const ghl_cli_option *o, const char *text, void *field)
+{
+    (void)o, (void)text;
+    *(bool *)field = true;
+}
+
+static void take_text(const ghl_cli_option *o, const char *text, void *field)
+{
+    (void)o;
+    *(const char **)field = text;
+}
+
+static void take_count(const ghl_cli_option *o, const char *text, void *field)
 {
     char *end;
 
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno || end == text || *end || value < 1)
-        ghl_cli_refuse("a whole number from 1 on", "--%s: \"%s\" is not a number of %s", option, text, what);
-    return value;
+        ghl_cli_refuse("a whole number from 1 on", "--%s: \"%s\" is not a number of %s", o->name, text, o->about);
+    *(int64_t *)field = value;
 }
+
+static void take_real(const ghl_cli_option *o, const char *text, void *field)
+{
+    char *end;
+
+    errno = 0;
+    double value = strtod(text, &end);
+    if (errno || end == text || *end || !(value > 0))
+        ghl_cli_refuse(o->about, "--%s: \"%s\" is not a positive number", o->name, text);
+    *(double *)field = value;
+}
+
+static void (*const take_type[])(const ghl_cli_option *o, const char *text, void *field) = {
+    [GHL_CLI_FLAG] = take_flag, [GHL_CLI_TEXT] = take_text, [GHL_CLI_COUNT] = take_count, [GHL_CLI_REAL] = take_real};
+
+/* ---- The words ---- */
 
 static void add_setting(const parsing *p, const char *word)
 {
@@ -74,11 +96,16 @@ static void add_setting(const parsing *p, const char *word)
     p->words->settings[p->words->n++] = word;
 }
 
+/* The row of an option is its key. */
 static error_t take_own(int key, char *argument, struct argp_state *state)
 {
-    parsing *p = state->input;
+    const parsing *p = state->input;
 
-    return p->syntax->take ? p->syntax->take(key, argument, p->to) : ARGP_ERR_UNKNOWN;
+    if (key < FIRST_KEY || key >= FIRST_KEY + GHL_CLI_OPTIONS)
+        return ARGP_ERR_UNKNOWN;
+    const ghl_cli_option *o = &p->syntax->options[key - FIRST_KEY];
+    take_type[o->type](o, argument, (char *)p->to + o->offset);
+    return 0;
 }
 
 static error_t take_common(int key, char *argument, struct argp_state *state)
@@ -121,13 +148,18 @@ static const struct argp_option common[] = {
 void ghl_cli_parse(const ghl_command *command, const ghl_cli_syntax *syntax, int argc, char **argv, void *to, ghl_cli_words *words)
 {
     parsing p = {.command = command, .syntax = syntax, .to = to, .words = words};
-    const struct argp own = {.options = syntax->options, .parser = take_own};
+    struct argp_option rows[GHL_CLI_OPTIONS + 1] = {0};
+    const struct argp own = {.options = rows, .parser = take_own};
     const struct argp_child children[] = {{.argp = &own}, {0}};
     const struct argp argp = {.options = common, .parser = take_common, .args_doc = syntax->words, .doc = syntax->about,
                               .children = children};
 
+    for (int i = 0; syntax->options != NULL && i < GHL_CLI_OPTIONS && syntax->options[i].name != NULL; i++)
+        rows[i] = (struct argp_option){.name = syntax->options[i].name, .key = FIRST_KEY + i, .arg = syntax->options[i].arg,
+                                       .doc = syntax->options[i].doc};
     *words = (ghl_cli_words){0};
     snprintf(p.name, sizeof p.name, "ghl %s", command->name);
+    argp_err_exit_status = EXIT_USAGE;
     argv[1] = naming;
     argp_parse(&argp, argc, argv, 0, NULL, &p);
 }

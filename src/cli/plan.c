@@ -6,34 +6,16 @@
 
 #include "cli.h"
 
-enum { OPTION_JSON = 256 };
-
-static const struct argp_option options[] = {
-    {.name = "json", .key = OPTION_JSON, .doc = "Print one JSON object"},
-    GHL_CLI_PHASE_OPTION,
-    {0},
-};
-
 typedef struct arguments {
     bool json;
     const char *phase;
 } arguments;
 
-static error_t take(int key, char *argument, void *to)
-{
-    arguments *a = to;
-
-    switch (key) {
-    case OPTION_JSON:
-        a->json = true;
-        return 0;
-    case GHL_CLI_PHASE:
-        a->phase = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+static const ghl_cli_option options[] = {
+    {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, json), .doc = "Print one JSON object"},
+    GHL_CLI_PHASE(arguments, phase),
+    {0},
+};
 
 static int run(int argc, char **argv)
 {
@@ -41,7 +23,6 @@ static int run(int argc, char **argv)
         .words = "RECIPE [key=value ...]",
         .about = "Shows what RECIPE compiles to: layers with shapes and parameters, the operations of a training step, memory.",
         .options = options,
-        .take = take,
         .settings = true,
     };
     arguments a = {0};
@@ -50,11 +31,9 @@ static int run(int argc, char **argv)
     ghl_cli_words words;
 
     ghl_cli_parse(&ghl_command_plan, &syntax, argc, argv, &a, &words);
-    ghl_status status = ghl_cli_recipe(&words, &recipe);
+    ghl_status status = ghl_cli_phase(&words, a.phase, &recipe, &phase);
     if (status == GHL_OK) {
-        status = ghl_recipe_phase(recipe, a.phase, &phase);
-        if (status == GHL_OK)
-            status = ghl_plan_show(phase, a.json, ghl_cli_host());
+        status = ghl_plan_show(phase, a.json, ghl_cli_host());
         ghl_recipe_free(recipe);
     }
     free(words.settings);

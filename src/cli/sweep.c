@@ -6,37 +6,16 @@
 
 #include "cli.h"
 
-enum { OPTION_RUN = 256, OPTION_FRESH, OPTION_STOP_AFTER, OPTION_JSON };
-
-static const struct argp_option options[] = {
-    {.name = "run", .key = OPTION_RUN, .arg = "DIR", .doc = "Folder of the sweep (default: runs/NAME-sweep, by the recipe's name)"},
-    {.name = "fresh", .key = OPTION_FRESH, .doc = "Train every point anew, whatever the folder holds"},
-    {.name = "stop-after", .key = OPTION_STOP_AFTER, .arg = "STEPS", .doc = "Stop, saved, after that many steps of all points (status 75)"},
-    {.name = "json", .key = OPTION_JSON, .doc = "Print the table as a JSON object"},
+static const ghl_cli_option options[] = {
+    {.name = "run", .arg = "DIR", .type = GHL_CLI_TEXT, .offset = offsetof(ghl_sweep_options, run),
+     .doc = "Folder of the sweep (default: runs/NAME-sweep, by the recipe's name)"},
+    {.name = "fresh", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_sweep_options, fresh),
+     .doc = "Train every point anew, whatever the folder holds"},
+    {.name = "stop-after", .arg = "STEPS", .type = GHL_CLI_COUNT, .offset = offsetof(ghl_sweep_options, stop_after), .about = "steps",
+     .doc = "Stop, saved, after that many steps of all points (status 75)"},
+    {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_sweep_options, json), .doc = "Print the table as a JSON object"},
     {0},
 };
-
-static error_t take(int key, char *argument, void *to)
-{
-    ghl_sweep_options *o = to;
-
-    switch (key) {
-    case OPTION_RUN:
-        o->run = argument;
-        return 0;
-    case OPTION_FRESH:
-        o->fresh = true;
-        return 0;
-    case OPTION_STOP_AFTER:
-        o->stop_after = ghl_cli_number("stop-after", "steps", argument);
-        return 0;
-    case OPTION_JSON:
-        o->json = true;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static int run(int argc, char **argv)
 {
@@ -46,7 +25,6 @@ static int run(int argc, char **argv)
                  "first. Brackets protect commas: model.channels=[8,16],[16,32] has two values. Accuracy is measured on training images "
                  "that are held out (data.holdout), never on the test set. The same command again continues where it stopped.",
         .options = options,
-        .take = take,
         .settings = true,
     };
     ghl_sweep_options o = {0};

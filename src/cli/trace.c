@@ -6,55 +6,26 @@
 
 #include "cli.h"
 
-enum { OPTION_INPUT = 256, OPTION_WEIGHTS, OPTION_OUTPUT, OPTION_FUSED, OPTION_DROPOUT, OPTION_GRAD };
-
-static const struct argp_option options[] = {
-    {.name = "output", .key = OPTION_OUTPUT, .arg = "FILE", .doc = "Where the tensors go (safetensors)"},
-    {.name = "input", .key = OPTION_INPUT, .arg = "FILE", .doc = "images f32 [N,C,H,W], used as they are; labels i64 [N] (safetensors)"},
-    {.name = "weights", .key = OPTION_WEIGHTS, .arg = "FILE", .doc = "Weights by parameter name; those missing are drawn from the seed"},
-    {.name = "fused", .key = OPTION_FUSED, .doc = "Run the program as trained; fewer tensors are named"},
-    {.name = "dropout", .key = OPTION_DROPOUT, .doc = "Leave dropout on"},
-    {.name = "grad", .key = OPTION_GRAD, .doc = "Gradients of every weight, also where no rule asks for them"},
-    GHL_CLI_PHASE_OPTION,
-    {0},
-};
-
 typedef struct arguments {
     ghl_trace_options options;
     const char *phase;
 } arguments;
 
-static error_t take(int key, char *argument, void *to)
-{
-    arguments *a = to;
-    ghl_trace_options *o = &a->options;
-
-    switch (key) {
-    case OPTION_INPUT:
-        o->input = argument;
-        return 0;
-    case OPTION_WEIGHTS:
-        o->weights = argument;
-        return 0;
-    case OPTION_OUTPUT:
-        o->output = argument;
-        return 0;
-    case OPTION_FUSED:
-        o->fused = true;
-        return 0;
-    case OPTION_DROPOUT:
-        o->dropout = true;
-        return 0;
-    case OPTION_GRAD:
-        o->grad = true;
-        return 0;
-    case GHL_CLI_PHASE:
-        a->phase = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+static const ghl_cli_option options[] = {
+    {.name = "output", .arg = "FILE", .type = GHL_CLI_TEXT, .offset = offsetof(arguments, options.output),
+     .doc = "Where the tensors go (safetensors)"},
+    {.name = "input", .arg = "FILE", .type = GHL_CLI_TEXT, .offset = offsetof(arguments, options.input),
+     .doc = "images f32 [N,C,H,W], used as they are; labels i64 [N] (safetensors)"},
+    {.name = "weights", .arg = "FILE", .type = GHL_CLI_TEXT, .offset = offsetof(arguments, options.weights),
+     .doc = "Weights by parameter name; those missing are drawn from the seed"},
+    {.name = "fused", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, options.fused),
+     .doc = "Run the program as trained; fewer tensors are named"},
+    {.name = "dropout", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, options.dropout), .doc = "Leave dropout on"},
+    {.name = "grad", .type = GHL_CLI_FLAG, .offset = offsetof(arguments, options.grad),
+     .doc = "Gradients of every weight, also where no rule asks for them"},
+    GHL_CLI_PHASE(arguments, phase),
+    {0},
+};
 
 static int run(int argc, char **argv)
 {
@@ -63,7 +34,6 @@ static int run(int argc, char **argv)
         .about = "Runs one training step of RECIPE and writes its tensors under PyTorch's names: before/, grad/, local/, direction/, "
                  "after/, out/, loss, correct.",
         .options = options,
-        .take = take,
         .settings = true,
     };
     arguments a = {0};
@@ -74,11 +44,9 @@ static int run(int argc, char **argv)
     ghl_cli_parse(&ghl_command_trace, &syntax, argc, argv, &a, &words);
     if (!a.options.output)
         ghl_cli_refuse("ghl trace RECIPE --output FILE", "trace: --output is missing");
-    ghl_status status = ghl_cli_recipe(&words, &recipe);
+    ghl_status status = ghl_cli_phase(&words, a.phase, &recipe, &phase);
     if (status == GHL_OK) {
-        status = ghl_recipe_phase(recipe, a.phase, &phase);
-        if (status == GHL_OK)
-            status = ghl_trace(phase, &a.options, ghl_cli_host());
+        status = ghl_trace(phase, &a.options, ghl_cli_host());
         ghl_recipe_free(recipe);
     }
     free(words.settings);

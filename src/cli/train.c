@@ -7,33 +7,14 @@
 
 #include "cli.h"
 
-enum { OPTION_RUN = 256, OPTION_FRESH, OPTION_STOP_AFTER };
-
-static const struct argp_option options[] = {
-    {.name = "run", .key = OPTION_RUN, .arg = "DIR", .doc = "Folder of the run (default: runs/NAME, by the recipe's name)"},
-    {.name = "fresh", .key = OPTION_FRESH, .doc = "Start over, whatever the folder holds"},
-    {.name = "stop-after", .key = OPTION_STOP_AFTER, .arg = "STEPS", .doc = "Stop, saved, after that many steps in all (status 75)"},
+static const ghl_cli_option options[] = {
+    {.name = "run", .arg = "DIR", .type = GHL_CLI_TEXT, .offset = offsetof(ghl_train_options, run),
+     .doc = "Folder of the run (default: runs/NAME, by the recipe's name)"},
+    {.name = "fresh", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_train_options, fresh), .doc = "Start over, whatever the folder holds"},
+    {.name = "stop-after", .arg = "STEPS", .type = GHL_CLI_COUNT, .offset = offsetof(ghl_train_options, stop_after), .about = "steps",
+     .doc = "Stop, saved, after that many steps in all (status 75)"},
     {0},
 };
-
-static error_t take(int key, char *argument, void *to)
-{
-    ghl_train_options *o = to;
-
-    switch (key) {
-    case OPTION_RUN:
-        o->run = argument;
-        return 0;
-    case OPTION_FRESH:
-        o->fresh = true;
-        return 0;
-    case OPTION_STOP_AFTER:
-        o->stop_after = ghl_cli_number("stop-after", "steps", argument);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static int run(int argc, char **argv)
 {
@@ -42,7 +23,6 @@ static int run(int argc, char **argv)
         .about = "Trains what RECIPE describes. Settings override its values by their dotted paths: train.epochs=4, learn.conv.rule=sign. "
                  "The same command again continues the run in its folder, exactly.",
         .options = options,
-        .take = take,
         .settings = true,
     };
     ghl_train_options o = {0};
