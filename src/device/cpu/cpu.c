@@ -13,36 +13,78 @@
 #include "device/processor.h"
 #include "device/ref/ref.h"
 
-static bool pools(ghl_op op)
+/* ---- Scratch ---- */
+
+static int64_t most_channels(const ghl_call *call)
 {
-    return op == GHL_OP_max_pool || op == GHL_OP_max_pool_backward || op == GHL_OP_average_pool_backward;
+    int64_t channels = 0;
+    for (int i = 0; i < call->n_in; i++)
+        channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
+    return channels;
 }
+
+/* Sums of pieces and tables by channel. */
+static size_t column_bytes(const ghl_call *call)
+{
+    const int64_t rows = call->n_in > 0 ? call->in[0].shape.n : 0;
+    size_t pieces = call->n_in > 0 ? (size_t)ghl_shape_elements(call->in[0].shape) / GHL_CPU_PIECE + 3 : 0;
+    pieces = pieces > GHL_CPU_CHUNKS ? pieces : GHL_CPU_CHUNKS + 1;
+    return ((size_t)most_channels(call) + 256) * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double);
+}
+
+static size_t max_pool_bytes(const ghl_call *call, int threads)
+{
+    const ghl_shape x = call->in[0].shape, y = call->out[0].shape;
+    return (size_t)threads * ghl_pool_scratch(call->attr.window.kernel[0], x.w, y.w, x.c);
+}
+
+static size_t pool_backward_bytes(const ghl_call *call, int threads)
+{
+    const ghl_shape e = call->in[0].shape, dx = call->out[0].shape;
+    return (size_t)threads * ghl_pool_scratch(call->attr.window.kernel[0], dx.w, e.w, e.c);
+}
+
+static size_t cross_entropy_bytes(const ghl_call *call, int threads)
+{
+    (void)threads;
+    return column_bytes(call) + (size_t)(2 * call->in[0].shape.n * most_channels(call)) * sizeof(float);
+}
+
+static size_t norms_bytes(const ghl_call *call, int threads)
+{
+    (void)threads;
+    return column_bytes(call) + (size_t)(ghl_shape_elements(call->in[0].shape) / most_channels(call)) * sizeof(float);
+}
+
+static size_t sanger_bytes(const ghl_call *call, int threads)
+{
+    return column_bytes(call) + ghl_sanger_plan(call, threads).scratch_bytes;
+}
+
+static size_t winners_bytes(const ghl_call *call, int threads)
+{
+    const ghl_shape p = call->out[0].shape;
+    return column_bytes(call) + (size_t)(p.n + 1 + ghl_shape_elements(call->in[1].shape)) * sizeof(int32_t) +
+           (size_t)(threads * ghl_shape_elements(p) / p.n) * sizeof(float);
+}
+
+/* Ops that need other scratch than columns. */
+static size_t (*const scratch_of[GHL_OP_COUNT])(const ghl_call *call, int threads) = {
+    [GHL_OP_max_pool] = max_pool_bytes,
+    [GHL_OP_max_pool_backward] = pool_backward_bytes,
+    [GHL_OP_average_pool_backward] = pool_backward_bytes,
+    [GHL_OP_softmax_cross_entropy] = cross_entropy_bytes,
+    [GHL_OP_column_norms] = norms_bytes,
+    [GHL_OP_sanger_decay] = sanger_bytes,
+    [GHL_OP_winner_product] = winners_bytes,
+};
 
 size_t ghl_cpu_op_scratch(const ghl_call *call, int threads)
 {
-    if (pools(call->op)) {
-        const int64_t in = call->in[0].shape.w, out = call->out[0].shape.w;
-        const bool forward = call->op == GHL_OP_max_pool;
-        return (size_t)threads * ghl_pool_scratch(call->attr.window.kernel[0], forward ? in : out, forward ? out : in,
-                                                   call->in[0].shape.c);
-    }
-    int64_t channels = 0, rows = call->n_in > 0 ? call->in[0].shape.n : 0;
-    size_t pieces = call->n_in > 0 ? (size_t)ghl_shape_elements(call->in[0].shape) / GHL_CPU_PIECE + 3 : 0;
-    pieces = pieces > GHL_CPU_CHUNKS ? pieces : GHL_CPU_CHUNKS + 1;
-    for (int i = 0; i < call->n_in; i++)
-        channels = call->in[i].shape.c > channels ? call->in[i].shape.c : channels;
-    size_t columns = (size_t)channels + 256, wide = 0;
-    if (call->op == GHL_OP_softmax_cross_entropy)
-        wide = (size_t)(2 * rows * channels) * sizeof(float);
-    if (call->op == GHL_OP_column_norms)
-        wide = (size_t)(ghl_shape_elements(call->in[0].shape) / channels) * sizeof(float);
-    if (call->op == GHL_OP_sanger_decay)
-        wide = ghl_sanger_plan(call, threads).scratch_bytes;
-    if (call->op == GHL_OP_winner_product)
-        wide = (size_t)(call->out[0].shape.n + 1 + ghl_shape_elements(call->in[1].shape)) * sizeof(int32_t) +
-               (size_t)(threads * ghl_shape_elements(call->out[0].shape) / call->out[0].shape.n) * sizeof(float);
-    return columns * (2 * pieces * sizeof(double) + 8 * sizeof(float)) + (size_t)rows * 4 * sizeof(double) + wide;
+    return scratch_of[call->op] != NULL ? scratch_of[call->op](call, threads) : column_bytes(call);
 }
+
+/* ---- Kernels ---- */
 
 #ifdef GHL_ISA_X86
 static bool has_v3(void)
