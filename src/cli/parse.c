@@ -149,7 +149,7 @@ void ghl_cli_parse(const ghl_command *command, const ghl_cli_syntax *syntax, int
 {
     parsing p = {.command = command, .syntax = syntax, .to = to, .words = words};
     struct argp_option rows[GHL_CLI_OPTIONS + 1] = {0};
-    const struct argp own = {.options = rows, .parser = take_own};
+    const struct argp own = {.options = syntax->options != NULL ? rows : NULL, .parser = take_own}; /* argp leaks an empty table's */
     const struct argp_child children[] = {{.argp = &own}, {0}};
     const struct argp argp = {.options = common, .parser = take_common, .args_doc = syntax->words, .doc = syntax->about,
                               .children = children};
