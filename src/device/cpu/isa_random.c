@@ -5,9 +5,7 @@
  */
 #include <string.h>
 
-#include "device/cpu/isa.h"
-
-enum { DRAWS = 64 }; /* counters side by side; four words each */
+#include "device/cpu/isa_half.h"
 
 /* The key of ghl_random4. */
 static uint64_t philox_key(uint64_t seed, uint64_t purpose)
@@ -17,6 +15,82 @@ static uint64_t philox_key(uint64_t seed, uint64_t purpose)
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     return seed ^ x ^ (x >> 31);
 }
+
+/* What a draw is compared with: words are whole numbers, so that word >= rate 2^32 is word >= its ceiling. */
+typedef struct dropping {
+    uint64_t key, moment;
+    uint32_t limit;
+    float factor; /* of what is kept */
+} dropping;
+
+#if defined(__AVX512F__)
+
+enum { XOR = 0x96 }; /* of three, as a table */
+
+/* Counters in lanes of 64 bits, of which the products read the lower halves: so what stands in the upper ones need not be cleared. Four
+ * vectors at a time, for a round is a chain of seven cycles. */
+enum { LANES = 8, VECTORS = 4, DRAWS = LANES * VECTORS };
+
+static GHL_CPU_BODY void philox(uint64_t key, uint64_t a, uint64_t b, __m512i word[4][VECTORS])
+{
+    const __m512i m0 = _mm512_set1_epi64(0xD2511F53), m1 = _mm512_set1_epi64(0xCD9E8D57);
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+        word[0][v] = _mm512_add_epi64(_mm512_set1_epi64((int64_t)a + v * LANES), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+        word[1][v] = _mm512_srli_epi64(word[0][v], 32);
+        word[2][v] = _mm512_set1_epi64((int64_t)b);
+        word[3][v] = _mm512_set1_epi64((int64_t)(b >> 32));
+    }
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            const __m512i p0 = _mm512_mul_epu32(word[0][v], m0), p1 = _mm512_mul_epu32(word[2][v], m1);
+            const __m512i high0 = _mm512_shuffle_epi32(p0, _MM_PERM_DDBB), high1 = _mm512_shuffle_epi32(p1, _MM_PERM_DDBB);
+            word[0][v] = _mm512_ternarylogic_epi64(high1, word[1][v], _mm512_set1_epi64(k0), XOR);
+            word[1][v] = p1;
+            word[2][v] = _mm512_ternarylogic_epi64(high0, word[3][v], _mm512_set1_epi64(k1), XOR);
+            word[3][v] = p0;
+        }
+}
+
+/* Words a in the even lanes, b in the odd ones. */
+static GHL_CPU_BODY __m512i pairs(__m512i a, __m512i b)
+{
+    return _mm512_mask_shuffle_epi32(a, 0xAAAA, b, _MM_PERM_CCAA);
+}
+
+/* A unit, the elements of eight counters. In registers of bf16 the even elements have the words 0 and 2, the odd ones 1 and 3. */
+static GHL_CPU_BODY void dropout_unit(const dropping *d, const void *x, void *y, int64_t n, const __m512i word[4], int half)
+{
+    const __m512i a = pairs(word[0], word[half ? 2 : 1]), b = half ? pairs(word[1], word[3]) : pairs(word[2], word[3]);
+    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+    const __m512i words[2] = {half ? a : _mm512_permutex2var_epi64(a, low, b), half ? b : _mm512_permutex2var_epi64(a, high, b)};
+    ghl_vec v[2];
+    ghl_unit_load_some(x, n, v, half);
+    for (int i = 0; i < 2; i++) {
+        const __mmask16 kept = _mm512_cmp_epu32_mask(words[i], _mm512_set1_epi32((int32_t)d->limit), _MM_CMPINT_NLT);
+        v[i] *= (ghl_vec)_mm512_maskz_mov_ps(kept, _mm512_set1_ps(d->factor));
+    }
+    ghl_unit_store_some(y, n, v, half);
+}
+
+/* Elements [at, at + n), at most 4 DRAWS, `at` a multiple of that. */
+static GHL_CPU_BODY void dropout_block(const dropping *d, const void *x, void *y, int64_t at, int64_t n, int half)
+{
+    __m512i word[4][VECTORS];
+    philox(d->key, (uint64_t)at / 4, d->moment, word);
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+        const __m512i own[4] = {word[0][v], word[1][v], word[2][v], word[3][v]};
+        if (n > v * GHL_UNIT)
+            dropout_unit(d, ghl_at(x, at + v * GHL_UNIT, half), ghl_at(y, at + v * GHL_UNIT, half), n - v * GHL_UNIT, own, half);
+    }
+}
+
+#else
+
+enum { DRAWS = 64 }; /* counters side by side; four words each */
 
 /* word[i] of the counters a, a + 1, ... */
 static void philox(uint64_t key, uint64_t a, uint64_t b, uint32_t word[4][DRAWS])
@@ -44,41 +118,42 @@ static void philox(uint64_t key, uint64_t a, uint64_t b, uint32_t word[4][DRAWS]
     }
 }
 
-/* Elements [begin, begin + n) with begin a multiple of four and n at most 4 DRAWS. */
-static GHL_CPU_BODY void dropout_block(const void *x, void *y, int64_t n, uint32_t word[4][DRAWS], double threshold, float factor, int half)
+/* Elements [at, at + n), at most 4 DRAWS, `at` a multiple of four. */
+static GHL_CPU_BODY void dropout_block(const dropping *d, const void *x, void *y, int64_t at, int64_t n, int half)
 {
+    uint32_t word[4][DRAWS];
     float gain[4 * DRAWS];
-    uint32_t limit = threshold >= 4294967295.0 ? UINT32_MAX : (uint32_t)threshold;
-    limit += (double)limit < threshold; /* words are whole numbers: word >= threshold is word >= its ceiling */
+    philox(d->key, (uint64_t)at / 4, d->moment, word);
 #pragma omp simd
     for (int i = 0; i < DRAWS; i++) {
-        gain[4 * i] = word[0][i] >= limit ? factor : 0.0f;
-        gain[4 * i + 1] = word[1][i] >= limit ? factor : 0.0f;
-        gain[4 * i + 2] = word[2][i] >= limit ? factor : 0.0f;
-        gain[4 * i + 3] = word[3][i] >= limit ? factor : 0.0f;
+        gain[4 * i] = word[0][i] >= d->limit ? d->factor : 0.0f;
+        gain[4 * i + 1] = word[1][i] >= d->limit ? d->factor : 0.0f;
+        gain[4 * i + 2] = word[2][i] >= d->limit ? d->factor : 0.0f;
+        gain[4 * i + 3] = word[3][i] >= d->limit ? d->factor : 0.0f;
     }
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        ghl_put(y, i, ghl_get(x, i, half) * gain[i], half);
+        ghl_put(y, at + i, ghl_get(x, at + i, half) * gain[i], half);
 }
+
+#endif
 
 static GHL_CPU_BODY void dropout_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    const int64_t *clock = call->in[1].data;
-    double rate = (double)call->attr.dropout.rate, threshold = rate * 4294967296.0;
-    uint64_t key = philox_key(call->attr.seed, GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node);
-    uint64_t moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP];
-    int64_t n = ghl_shape_elements(call->out[0].shape);
+    const int64_t *clock = call->in[1].data, n = ghl_shape_elements(call->out[0].shape);
+    const double rate = (double)call->attr.dropout.rate, threshold = rate * 4294967296.0;
+    dropping d = {.key = philox_key(call->attr.seed, GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node),
+                  .moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP],
+                  .limit = threshold >= 4294967295.0 ? UINT32_MAX : (uint32_t)threshold,
+                  .factor = (float)(1.0 / (1.0 - rate))};
+    d.limit += (double)d.limit < threshold;
     (void)scratch;
-    for (int64_t block = begin; block < end; block++) {
-        uint32_t word[4][DRAWS];
-        int64_t at = block * 4 * DRAWS;
-        philox(key, (uint64_t)at / 4, moment, word);
-        dropout_block(ghl_at(call->in[0].data, at, half), ghl_at(call->out[0].data, at, half), ghl_cpu_min(4 * DRAWS, n - at), word,
-                      threshold, (float)(1.0 / (1.0 - rate)), half);
-    }
+    for (int64_t at = begin * 4 * DRAWS; at < ghl_cpu_min(end * 4 * DRAWS, n); at += 4 * DRAWS)
+        dropout_block(&d, call->in[0].data, call->out[0].data, at, ghl_cpu_min(4 * DRAWS, n - at), half);
 }
 GHL_CPU_RANGES(dropout, call->in[0], (ghl_shape_elements(call->in[0].shape) + 4 * DRAWS - 1) / (4 * DRAWS), 16 * DRAWS)
+
+/* ---- Pixels ---- */
 
 typedef struct augmentation {
     int64_t dy, dx;
@@ -102,29 +177,61 @@ static augmentation draw(const ghl_call *call, int64_t sample)
     return a;
 }
 
-static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_t h, const float *affine, void *x, int half)
+/* n neighbouring values; the affine map's factors, and shifts, for the first of them on. */
+static GHL_CPU_BODY void show(const uint8_t *pixels, int64_t n, const float *factor, const float *shift, void *x, int64_t at, int half)
 {
-    int64_t from = h + a.dy;
-    for (int64_t w = 0; w < s.w; w++) {
-        int64_t column = (a.flip ? s.w - 1 - w : w) + a.dx;
-        int inside = from >= 0 && from < s.h && column >= 0 && column < s.w;
-        int64_t at = (from * s.w + column) * s.c;
-        for (int64_t c = 0; c < s.c; c++)
-            ghl_put(x, w * s.c + c, inside ? affine[c] * (float)pixels[at + c] + affine[s.c + c] : affine[s.c + c], half);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        ghl_put(x, at + i, factor[i] * (float)pixels[i] + shift[i], half);
+}
+
+enum { LINE = 192 }; /* values at a time, where pixels are no larger */
+
+/* The affine map, for `pixels` of them side by side. */
+typedef struct mapping {
+    const float *factor, *shift;
+    int64_t pixels;
+    float table[2][LINE];
+} mapping;
+
+static void mapping_init(mapping *m, const float *affine, int64_t channels)
+{
+    m->pixels = channels <= LINE ? LINE / channels : 1;
+    m->factor = channels <= LINE ? m->table[0] : affine;
+    m->shift = channels <= LINE ? m->table[1] : affine + channels;
+    for (int64_t i = 0; channels <= LINE && i < m->pixels * channels; i++) {
+        m->table[0][i] = affine[i % channels];
+        m->table[1][i] = affine[channels + i % channels];
+    }
+}
+
+/* Row h of x, from element `to` on: pixels that are neighbours, or one at a time where they are outside or turned round. */
+static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_t h, const mapping *m, void *x, int64_t to,
+                                   int half)
+{
+    const int64_t from = h + a.dy, end = ghl_cpu_min(s.w, s.w - a.dx); /* of neighbours that are inside */
+    for (int64_t w = 0, n; w < s.w; w += n) {
+        const int64_t column = (a.flip ? s.w - 1 - w : w) + a.dx;
+        const int inside = from >= 0 && from < s.h && column >= 0 && column < s.w;
+        n = inside && !a.flip ? ghl_cpu_min(m->pixels, end - w) : 1;
+        if (inside)
+            show(pixels + (from * s.w + column) * s.c, n * s.c, m->factor, m->shift, x, to + w * s.c, half);
+        for (int64_t c = 0; !inside && c < s.c; c++)
+            ghl_put(x, to + w * s.c + c, m->shift[c], half);
     }
 }
 
 static GHL_CPU_BODY void input_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    ghl_shape s = call->in[0].shape;
-    const uint8_t *images = call->in[0].data;
-    const int64_t *samples = call->in[1].data;
-    int64_t image = s.h * s.w * s.c;
+    const ghl_shape s = call->in[0].shape;
+    const int64_t *samples = call->in[1].data, image = s.h * s.w * s.c;
+    mapping m;
     (void)scratch;
+    mapping_init(&m, call->in[3].data, s.c);
     for (int64_t n = begin; n < end; n++) {
-        augmentation a = draw(call, samples[n]);
+        const augmentation a = draw(call, samples[n]);
         for (int64_t h = 0; h < s.h; h++)
-            input_row(images + n * image, s, a, h, call->in[3].data, ghl_at(call->out[0].data, n * image + h * s.w * s.c, half), half);
+            input_row((const uint8_t *)call->in[0].data + n * image, s, a, h, &m, call->out[0].data, n * image + h * s.w * s.c, half);
     }
 }
 GHL_CPU_RANGES(input, call->out[0], call->in[0].shape.n, 2 * ghl_shape_elements(call->in[0].shape) / call->in[0].shape.n)

@@ -17,7 +17,7 @@
 
 #if defined(__AVX512F__)
 
-enum { ROWS = 16, WIDEST = 512 }; /* channels of rows that are done together: their exponentials stay in the first cache */
+enum { ROWS = 16, WIDEST = 128 }; /* channels of rows that are done together: their exponentials stay in the first cache */
 
 /* 2^y = 2^floor(y) p(f), f = y - floor(y), p the polynomial of least relative error: below 3e-6, which bf16 does not show, or 1e-7. */
 static GHL_CPU_BODY __m512 power_of_two(__m512 y, int half)
@@ -62,17 +62,32 @@ static GHL_CPU_BODY __m512 sums_of(__m512 v[ROWS], int halves)
     return v[0];
 }
 
-/* e = 2^(s u) of n elements, whole units of bf16 (in the order of slots) or vectors of f32. Returns sums. */
-static GHL_CPU_BODY __m512 exponentials(const void *u, __m512 s, int64_t n, float *e, int half)
+/* Elements [i, i + 16), those that are there, in order. */
+static GHL_CPU_BODY __m512 load_vector(const void *u, int64_t i, __mmask16 there, int half)
 {
-    __m512 sum = _mm512_setzero_ps();
-    for (int64_t i = 0; i < n; i += half ? GHL_UNIT : GHL_WIDTH) {
+    const __m512i narrow = half ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, ghl_at(u, i, 1))) : _mm512_setzero_si512();
+    return half ? _mm512_castsi512_ps(_mm512_slli_epi32(narrow, 16)) : _mm512_maskz_loadu_ps(there, (const float *)u + i);
+}
+
+static GHL_CPU_BODY void store_vector(void *r, int64_t i, __mmask16 there, __m512 v, int half)
+{
+    if (half)
+        _mm256_mask_storeu_epi16(ghl_at(r, i, 1), there,
+                                 _mm512_cvtepi32_epi16(_mm512_srli_epi32((__m512i)ghl_bits_round((ghl_vec)v), 16)));
+    else
+        _mm512_mask_storeu_ps((float *)r + i, there, v);
+}
+
+/* e = 2^(s u) of elements [i, end), a step at a time: units of bf16 (then e is in the order of slots), or vectors. Adds to the sums. */
+static GHL_CPU_BODY __m512 exponentials_of(const void *u, __m512 s, int64_t i, int64_t end, int step, float *e, __m512 sum, int half)
+{
+    for (; i < end; i += step) {
         ghl_vec x[2];
-        if (half)
+        if (step == GHL_UNIT)
             ghl_unit_load(ghl_at(u, i, 1), x, 1);
         else
-            x[0] = GHL_LOAD((const float *)u + i);
-        for (int k = 0; k <= half; k++) {
+            x[0] = (ghl_vec)load_vector(u, i, 0xFFFF, half);
+        for (int k = 0; k < step / GHL_WIDTH; k++) {
             const __m512 power = power_of_two(_mm512_mul_ps((__m512)x[k], s), half);
             _mm512_storeu_ps(e + i + k * GHL_WIDTH, power);
             sum = _mm512_add_ps(sum, power);
@@ -81,17 +96,24 @@ static GHL_CPU_BODY __m512 exponentials(const void *u, __m512 s, int64_t n, floa
     return sum;
 }
 
+/* Of n, whole vectors; of bf16 in units, and what is left over is a vector. */
+static GHL_CPU_BODY __m512 exponentials(const void *u, __m512 s, int64_t n, float *e, int half)
+{
+    const int64_t units = half ? n / GHL_UNIT * GHL_UNIT : 0;
+    const __m512 sum = exponentials_of(u, s, 0, units, GHL_UNIT, e, _mm512_setzero_ps(), half);
+    return exponentials_of(u, s, units, n, GHL_WIDTH, e, sum, half);
+}
+
 static GHL_CPU_BODY void scaled(const float *e, __m512 factor, int64_t n, void *r, int half)
 {
-    for (int64_t i = 0; i < n; i += half ? GHL_UNIT : GHL_WIDTH) {
-        ghl_vec x[2];
-        for (int k = 0; k <= half; k++)
-            x[k] = (ghl_vec)_mm512_mul_ps(_mm512_loadu_ps(e + i + k * GHL_WIDTH), factor);
-        if (half)
-            ghl_unit_store(ghl_at(r, i, 1), x, 1);
-        else
-            GHL_STORE((float *)r + i, x[0]);
+    const int64_t units = half ? n / GHL_UNIT * GHL_UNIT : 0;
+    for (int64_t i = 0; i < units; i += GHL_UNIT) {
+        const ghl_vec x[2] = {(ghl_vec)_mm512_mul_ps(_mm512_loadu_ps(e + i), factor),
+                              (ghl_vec)_mm512_mul_ps(_mm512_loadu_ps(e + i + GHL_WIDTH), factor)};
+        ghl_unit_store(ghl_at(r, i, 1), x, 1);
     }
+    for (int64_t i = units; i < n; i += GHL_WIDTH)
+        store_vector(r, i, 0xFFFF, _mm512_mul_ps(_mm512_loadu_ps(e + i), factor), half);
 }
 
 /* Lanes whose sum is right: far from overflow, and from numbers so small that digits are lost; in f32 closer still, for the digits that
@@ -134,19 +156,7 @@ static GHL_CPU_BODY __mmask16 present(int64_t n, int64_t i)
 /* -infinity where there is no channel. */
 static GHL_CPU_BODY __m512 load_some(const void *u, int64_t i, int64_t n, int half)
 {
-    const __mmask16 there = present(n, i);
-    const __m512i narrow = half ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, ghl_at(u, i, 1))) : _mm512_setzero_si512();
-    const __m512 x = half ? _mm512_castsi512_ps(_mm512_slli_epi32(narrow, 16)) : _mm512_maskz_loadu_ps(there, (const float *)u + i);
-    return _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), there, x);
-}
-
-static GHL_CPU_BODY void store_some(void *r, int64_t i, int64_t n, __m512 v, int half)
-{
-    if (half)
-        _mm256_mask_storeu_epi16(ghl_at(r, i, 1), present(n, i),
-                                 _mm512_cvtepi32_epi16(_mm512_srli_epi32((__m512i)ghl_bits_round((ghl_vec)v), 16)));
-    else
-        _mm512_mask_storeu_ps((float *)r + i, present(n, i), v);
+    return _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), present(n, i), load_vector(u, i, present(n, i), half));
 }
 
 /* One row of any length, its maximum subtracted: s u - most is rounded once, and what most was rounded by is common to the row. */
@@ -163,7 +173,7 @@ static GHL_CPU_BODY void any_row(const void *u, __m512 s, int64_t n, void *r, fl
     }
     const __m512 factor = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
     for (int64_t i = 0; i < n; i += 16)
-        store_some(r, i, n, _mm512_mul_ps(_mm512_loadu_ps(e + i), factor), half);
+        store_vector(r, i, present(n, i), _mm512_mul_ps(_mm512_loadu_ps(e + i), factor), half);
 }
 
 /* In its own place, which has room for n rounded up to 16. */
@@ -176,7 +186,7 @@ static void row_softmax(float *row, int64_t n, float t)
 static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin, int64_t end, int64_t n, int half)
 {
     const __m512 s = _mm512_set1_ps((float)((double)call->attr.softmax.inverse_temperature * 1.4426950408889634));
-    const int64_t step = n % 16 == 0 && n <= WIDEST && (!half || n == 16 || n % 32 == 0) ? ROWS : 1;
+    const int64_t step = n % 16 == 0 && n <= WIDEST ? ROWS : 1;
     for (int64_t row = begin; row < end; row += step) {
         const void *u = ghl_at(call->in[0].data, row * n, half);
         void *r = ghl_at(call->out[0].data, row * n, half);
