@@ -363,7 +363,7 @@ static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
     g->from_at = g->to_at + ghl_scratch_round((size_t)g->chunk_line * sizeof(int32_t));
     g->rows_at = g->from_at + ghl_scratch_round((size_t)g->length * sizeof(int32_t));
     g->by_rows = g->direct && g->shared && g->taps == 1 && g->at_once >= g->chunks;
-    g->copy_at = g->rows_at + (g->by_rows ? (size_t)(GHL_AMX_STEP * ROWS * g->width) * sizeof(float) : 0);
+    g->copy_at = g->rows_at + (g->by_rows ? (size_t)(GHL_AMX_STEP * ROWS * GHL_AMX_SPAN) * sizeof(float) : 0);
     out->shared_bytes = g->sums_bytes + (g->shared ? packed : 0);
     out->own_bytes = g->copy_at;
     if (!g->in_place)

@@ -37,6 +37,7 @@ enum {
     GHL_AMX_STRIDE = 4,      /* at most */
     GHL_AMX_PHASES = 4,      /* of backward data */
     GHL_AMX_STEP = 2,        /* tiles of filters that sgd and sgd_product do at a time */
+    GHL_AMX_SPAN = 96,       /* and how many columns of them sgd_product does: 12 KB */
 };
 typedef enum ghl_amx_form { GHL_AMX_PADDED, GHL_AMX_SHIFTED, GHL_AMX_COLUMNS, GHL_AMX_DIRECT, GHL_AMX_FORMS } ghl_amx_form;
 

@@ -142,18 +142,28 @@ static inline int64_t value_at(const ghl_amx_gather *g, const place *p, int64_t 
     return (p->run->tap + tap * p->run->step) * g->tap_step + channel * g->source_step;
 }
 
+/* That of a tile's first value, where its values are equally far apart, else -1: they are of one tap, or taps are one behind the other. */
+static inline int64_t first_at(const ghl_amx_gather *g, const place *p)
+{
+    const int64_t tap = p->j / p->channels, channel = p->j % p->channels, depth = p->phase->depth;
+    const bool dense = g->sources == p->channels && p->run->step * g->tap_step == g->sources * g->source_step;
+    if (channel + depth > g->sources && !(dense && p->j + depth <= p->phase->taps * p->channels))
+        return -1;
+    return (p->run->tap + tap * p->run->step) * g->tap_step + channel * g->source_step;
+}
+
 /* Sources are neighbours in w: a row of pairs for each output, transposed. */
 static void pack_forward(const ghl_amx_gather *g, const place *p, const float *w, int64_t outputs, uint16_t *to)
 {
     int depth = p->phase->depth;
-    int64_t first = value_at(g, p, p->j), last = value_at(g, p, p->j + depth - 1);
+    const int64_t first = first_at(g, p);
     float row[AMX_DEPTH] __attribute__((aligned(64))) = {0};
     __m512i v[16];
     for (int64_t o = 0; o < AMX_ROWS; o++) {
         const float *from = w + o * g->output_step;
         if (o >= outputs)
             v[o] = _mm512_setzero_si512();
-        else if (first >= 0 && last - first == depth - 1) {
+        else if (first >= 0) {
             __mmask32 mask = (__mmask32)(((uint64_t)1 << depth) - 1);
             v[o] = (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(mask >> 16), from + first + 16),
                                                 _mm512_maskz_loadu_ps((__mmask16)mask, from + first));
@@ -175,12 +185,14 @@ static void pack_back(const ghl_amx_gather *g, const place *p, const float *w, i
 {
     __mmask16 mask = outputs >= AMX_ROWS ? 0xffff : (__mmask16)((1 << outputs) - 1);
     const int depth = p->phase->depth;
-    const int64_t first = value_at(g, p, p->j), last = value_at(g, p, p->j + depth - 1), step = g->source_step;
-    const bool even = first >= 0 && last - first == (depth - 1) * step;
+    const int64_t first = first_at(g, p), step = g->source_step;
+    const bool even = first >= 0, in_turn = !p->far && p->phase->runs == 1; /* filter by filter, far from each other */
     for (int i = 0; i < depth; i += 2, to += AMX_DEPTH) {
         int64_t a = even ? first + i * step : value_at(g, p, p->j + i), b = even ? a + step : value_at(g, p, p->j + i + 1);
         __m512 low = a < 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, w + a);
         __m512 high = b < 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, w + b);
+        if (in_turn)
+            _mm_prefetch((const char *)(to + 2 * g->filter), _MM_HINT_T0);
         put(p, to, amx_pair((__m256i)_mm512_cvtneps_pbh(low), (__m256i)_mm512_cvtneps_pbh(high)));
     }
 }
@@ -214,17 +226,22 @@ void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed)
     }
 }
 
-/* The calling thread alone. The rows are outputs, or else a block of sources, which has a tile in each run. */
-void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t rows, void *w_packed)
+/* The calling thread alone. The rows are outputs, or else a block of sources, which has a tile in each run. Where columns do not stand for
+ * tiles in order, all are packed with the last. */
+void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t rows, int64_t begin, int64_t end, void *w_packed)
 {
     const ghl_amx_gather *g = &((const ghl_amx *)plan)->gather;
     const ghl_amx_phase *f = &g->phase[0];
     const bool forward = g->source_step == 1;
-    const int64_t each = forward ? AMX_ROWS : f->depth, tiles = forward ? (int64_t)f->blocks * f->runs : f->runs;
-    for (int64_t outer = first / each; outer < (first + rows + each - 1) / each; outer++)
-        for (int64_t tile = 0; tile < tiles; tile++)
-            for (int64_t filter = forward ? outer : 0; filter < (forward ? outer + 1 : g->filters); filter++)
-                pack_tile(g, f, filter, forward ? tile : outer * tiles + tile, w, w_packed);
+    const int64_t row = forward ? g->output_step : g->source_step, each = forward ? AMX_DEPTH : AMX_ROWS, runs = forward ? 1 : f->runs;
+    const bool in_order = f->runs == 1 && f->depth == AMX_DEPTH && (forward ? f->blocks * f->depth : g->outputs) == row;
+    const int64_t all = forward ? (int64_t)f->blocks * f->runs : g->filters, height = forward ? AMX_ROWS : f->depth;
+    if (!in_order && end < row)
+        return;
+    for (int64_t outer = first / height; outer < (first + rows + height - 1) / height; outer++)
+        for (int64_t run = 0; run < runs; run++)
+            for (int64_t inner = in_order ? begin / each : 0; inner < (in_order ? end / each : all); inner++)
+                pack_tile(g, f, forward ? outer : inner, forward ? inner : outer * runs + run, w, w_packed);
     _mm_sfence();
 }
 
@@ -239,7 +256,7 @@ void ghl_amx_sgd(const ghl_call *call, int n, const ghl_derived_writing *copies)
         const int64_t rows = ghl_cpu_min(ROWS, all - first);
         GHL_ISA_NAME(ghl_sgd_step)(&step, d + first * row, first * row, rows * row);
         for (int i = 0; i < n; i++)
-            ghl_amx_pack_rows(copies[i].plan, step.w, first, rows, copies[i].copy);
+            ghl_amx_pack_rows(copies[i].plan, step.w, first, rows, 0, row, copies[i].copy);
     }
 }
 

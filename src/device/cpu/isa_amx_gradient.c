@@ -26,7 +26,7 @@ typedef struct own {
     uint16_t *x, *e, *copy;
     int32_t *to;   /* [chunk_line] the position in e, from the chunk's first image on, or -1 */
     int32_t *from; /* [length] the element of the padded image */
-    float *rows;   /* [GHL_AMX_STEP * 16][width] of dw */
+    float *rows;   /* [GHL_AMX_STEP * 16][GHL_AMX_SPAN] of dw */
 } own;
 
 typedef struct span {
@@ -356,34 +356,51 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
     }
 }
 
-/* The sums in the same order as above, so of equal bits. */
+/* Filters from `first` on, some columns of them: their sums, in the same order as above, so of equal bits, and w's step. Meanwhile the
+ * same rows' next columns are brought in: they are `width` apart. all->g is as wide as o->rows. */
+static void step_columns(const work *all, const own *o, const ghl_sgd *step, int64_t first, int64_t filters, span tiles, int64_t width)
+{
+    const int64_t columns = (tiles.end - tiles.begin) * AMX_ROWS, at = first * AMX_ROWS * width + tiles.begin * AMX_ROWS;
+    float *const dw = o->rows - tiles.begin * AMX_ROWS;
+    const work k = {all->g, all->x, all->e, &dw, 1, all->shared};
+    for (int64_t i = 0; i < filters * AMX_ROWS; i++)
+        for (int64_t j = columns; j < 2 * columns; j += AMX_ROWS)
+            _mm_prefetch((const char *)(step->w + at + i * width + j), _MM_HINT_T1);
+    for (int64_t i = 0; i < k.g->chunks; i++) {
+        const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i) + first * AMX_ROWS * k.g->e_line, .filters = filters, .add = i > 0};
+        sum_panel(&k, &p, tiles);
+    }
+    for (int64_t i = 0; i < filters * AMX_ROWS; i++)
+        GHL_ISA_NAME(ghl_sgd_step)(step, o->rows + i * GHL_AMX_SPAN, at + i * width, columns);
+}
+
 void ghl_amx_sgd_product(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch)
 {
+    enum { TILES = GHL_AMX_SPAN / AMX_ROWS };
     const ghl_amx *a = plan;
-    const ghl_amx_gradient *g = &a->gradient;
     const ghl_sgd step = GHL_ISA_NAME(ghl_sgd_of)(call);
     const uint16_t *const e = call->in[3].data;
-    const span tiles = {0, g->tiles};
+    const int64_t width = a->gradient.width, all = a->gradient.tiles;
+    ghl_amx_gradient g = a->gradient;
+    g.width = GHL_AMX_SPAN;
 #pragma omp parallel
     {
         const own o = own_of(a, scratch);
-        const work k = {g, call->in[2].data, &e, &o.rows, 1, scratch};
+        const work k = {&g, call->in[2].data, &e, NULL, 1, scratch};
         amx_begin(AMX_DEPTH);
-        lay_out_places(g, &o);
-        pack_shared_x(&k, &o, 0, g->chunks);
-        pack_shared_e(&k, &o, 0, g->chunks, 0);
+        lay_out_places(&g, &o);
+        pack_shared_x(&k, &o, 0, g.chunks);
+        pack_shared_e(&k, &o, 0, g.chunks, 0);
 #pragma omp for schedule(static)
-        for (int64_t first = 0; first < g->filters; first += GHL_AMX_STEP) {
-            int64_t filters = ghl_cpu_min(GHL_AMX_STEP, g->filters - first);
-            for (int64_t i = 0; i < g->chunks; i++) {
-                const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i) + first * AMX_ROWS * g->e_line, .filters = filters,
-                                 .add = i > 0};
-                sum_panel(&k, &p, tiles);
+        for (int64_t first = 0; first < g.filters; first += GHL_AMX_STEP)
+            for (int64_t tile = 0; tile < all; tile += TILES) {
+                const span tiles = {tile, ghl_cpu_min(tile + TILES, all)};
+                const int64_t filters = ghl_cpu_min(GHL_AMX_STEP, g.filters - first);
+                step_columns(&k, &o, &step, first, filters, tiles, width);
+                for (int i = 0; i < n; i++)
+                    ghl_amx_pack_rows(copies[i].plan, step.w, first * AMX_ROWS, filters * AMX_ROWS, tile * AMX_ROWS, tiles.end * AMX_ROWS,
+                                      copies[i].copy);
             }
-            GHL_ISA_NAME(ghl_sgd_step)(&step, o.rows, first * AMX_ROWS * g->width, filters * AMX_ROWS * g->width);
-            for (int i = 0; i < n; i++)
-                ghl_amx_pack_rows(copies[i].plan, step.w, first * AMX_ROWS, filters * AMX_ROWS, copies[i].copy);
-        }
         amx_end();
     }
 }

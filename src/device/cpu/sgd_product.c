@@ -2,7 +2,8 @@
  *
  * sgd_product.c - gradient and step of a large linear layer in one pass over its weights. A layer of 2304 to 4096 has 38 MB of them: as
  * much of gradient written, read to be checked, and read again to step costs more than the products do. A few rows of the gradient are
- * made at a time, and w steps by them while they are in the second-level cache; so do the copies of w that the next step will read.
+ * made at a time, on tiles some columns of them, and w steps by them while they are in the nearest cache; so do the copies of w that the
+ * next step will read.
  *
  * Equal bits to conv_backward_weights and sgd, but for sizes in bf16 that fill no whole tiles: there the products are made in f32.
  */
