@@ -5,15 +5,14 @@
  * A neuron wins a column where its pre-activation is the largest of all channels. A hard competition gives one there and zero elsewhere,
  * so that its sum over the columns counts wins.
  */
-#include "probe/probes.h"
+#include "probe/probe.h"
 
-static const ghl_descriptor *const probes[] = {
-    (const ghl_descriptor *)&ghl_probe_agreement,
-    (const ghl_descriptor *)&ghl_probe_activity,
-    (const ghl_descriptor *)&ghl_probe_norm,
-    (const ghl_descriptor *)&ghl_probe_magnitude,
-    NULL,
-};
+#define PROBES(ROW)           \
+    ROW(ghl_probe, agreement) \
+    ROW(ghl_probe, activity)  \
+    ROW(ghl_probe, norm)      \
+    ROW(ghl_probe, magnitude)
+GHL_DESCRIPTORS(probes, PROBES);
 
 ghl_registry ghl_probes = {.what = "probe", .plural = "probes", .builtin = probes};
 

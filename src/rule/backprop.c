@@ -2,7 +2,7 @@
  *
  * backprop.c - the gradient itself: w <- w - lr ( dL/dw + weight_decay w ), or whatever the optimiser makes of it.
  */
-#include "rule/rules.h"
+#include "ghl_ext.h"
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {

@@ -2,7 +2,7 @@
  *
  * frozen.c - the weight stays as it is; no decay, no optimiser.
  */
-#include "rule/rules.h"
+#include "ghl_ext.h"
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {

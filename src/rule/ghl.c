@@ -13,7 +13,6 @@
 
 #include "base/registry.h"
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double inverse_temperature;

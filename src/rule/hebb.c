@@ -5,7 +5,6 @@
  *     d = u^T x,   w <- w + lr d / max|d|
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {

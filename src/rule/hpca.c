@@ -10,7 +10,6 @@
 #include <math.h>
 
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     int response;

@@ -10,7 +10,6 @@
  * instars: d_k = r_k^T x - (sum_m r_mk) w_k with r = v (hard) or y (basic).
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 enum { BCM, HARD, BASIC };
 

@@ -3,7 +3,6 @@
  * sign.c - w <- w - lr ( sign(dL/dw) + weight_decay w ): GHL without its local magnitude (Hua et al. 2026, table 5).
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     ghl_guide_options guide;

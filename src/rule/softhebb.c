@@ -9,7 +9,6 @@
  * The decay drives every filter to norm 1, and its rate sinks as it comes near. With `supervised`, r is 1 at the label: a classifier.
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double inverse_temperature, rate_power;

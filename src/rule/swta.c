@@ -9,7 +9,6 @@
  * The net's own output is another: its layers divide by |w_k|.
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double kappa, power;
