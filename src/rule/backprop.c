@@ -14,7 +14,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_backprop = {
     .name = "backprop",
     .summary = "the gradient",
-    .source = "Rumelhart, Hinton & Williams 1986",
+    .source = "Rumelhart, Hinton & Williams 1986: w <- w - lr dL/dw",
     .vectors = true,
     .emit = emit,
 };

@@ -82,7 +82,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_ghl = {
     .name = "ghl",
     .summary = "Global-guided Hebbian Learning: local magnitude, sign of the gradient",
-    .source = "Hua et al. 2026, eq. 4-6",
+    .source = "Hua et al. 2026, eq. 4-6: w <- w - lr |h| sign(dL/dw), h = d / max|d|, d_k = sum_m r_mk (x_m - u_mk w_k), r = softmax(t u)",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd", /* momentum or Adam would undo the sign */

@@ -21,7 +21,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_hebb = {
     .name = "hebb",
     .summary = "plain Hebbian product of input and output, scaled by its maximum; nothing bounds the weights",
-    .source = "Hebb 1949: d = sum_m u_m x_m",
+    .source = "Hebb 1949; Hua et al. 2026, section 2.2: d = sum_m u_m x_m",
     .optimiser = "kind: sgd",
     .emit = emit,
     .local = local,

@@ -45,7 +45,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_hpca = {
     .name = "hpca",
     .summary = "Hebbian principal component analysis: filters learn what those before them leave unexplained",
-    .source = "Sanger 1989; Lagani et al. 2022, HPCA-FH: d = (y^T x - tril(y^T y) w) / (M sqrt F)",
+    .source = "Sanger 1989; Lagani et al. 2022, 2024, HPCA-FH: d = (y^T x - tril(y^T y) w) / (M sqrt F)",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",

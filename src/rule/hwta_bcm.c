@@ -88,7 +88,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_hwta_bcm = {
     .name = "hwta_bcm",
     .summary = "hard winner-take-all with a sliding threshold, on cosine outputs with lateral inhibition",
-    .source = "Nimmo & Mondragon 2025: d = f^T x, f = v (v - theta) at the winner",
+    .source = "Nimmo & Mondragon 2025; Bienenstock, Cooper & Munro 1982: d = f^T x, f = v (v - theta) at the winner",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",

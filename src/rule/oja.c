@@ -21,7 +21,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_oja = {
     .name = "oja",
     .summary = "Oja's rule: Hebbian product with decay, scaled by its maximum",
-    .source = "Oja 1982: d_k = sum_m u_mk (x_m - u_mk w_k)",
+    .source = "Oja 1982; Hua et al. 2026, eq. 2-3: d_k = sum_m u_mk (x_m - u_mk w_k)",
     .optimiser = "kind: sgd",
     .emit = emit,
     .local = local,

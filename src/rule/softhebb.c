@@ -59,7 +59,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_softhebb = {
     .name = "softhebb",
     .summary = "SoftHebb: soft winner-take-all, losers unlearn, each filter at its own rate until its norm is 1",
-    .source = "Moraitis et al. 2022, Journe et al. 2023: d_k = sum_m r_mk (x_m - u_mk w_k), r = +-softmax(t u)",
+    .source = "Moraitis et al. 2022; Journe et al. 2023: d_k = sum_m r_mk (x_m - u_mk w_k), r = +-softmax(t u), rate | |w_k| - 1 |^q",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",

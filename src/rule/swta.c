@@ -60,7 +60,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_swta = {
     .name = "swta",
     .summary = "soft winner-take-all by cosine similarity: filters become means of the columns they win",
-    .source = "Lagani et al. 2022, SWTA-FH: d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk",
+    .source = "Lagani et al. 2022, 2024, SWTA-FH: d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
