@@ -322,6 +322,9 @@ GHL_API void ghl_emit(ghl_emitter *em, const ghl_emission *emission, ghl_tensor 
 /* One output shaped like input `like`; attributes may be NULL. */
 GHL_API ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attributes *attr, int n_in, const ghl_tensor *in, int like);
 
+/* e [N,P,Q,K] -> [1,1,1,K]: sum over all positions of e or, where u is a tensor, of e u. */
+GHL_API ghl_tensor ghl_emit_sum_positions(ghl_emitter *em, ghl_tensor e, ghl_tensor u);
+
 GHL_API ghl_tensor ghl_emit_view(ghl_emitter *em, ghl_tensor t, ghl_shape shape); /* same elements, other shape, no call */
 GHL_API ghl_shape ghl_emit_shape(const ghl_emitter *em, ghl_tensor t);
 GHL_API ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which);
@@ -347,7 +350,7 @@ GHL_API ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node);
 GHL_API void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot /* 0..5 */, ghl_tensor t); /* from forward for backward */
 GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot);
 /* Says in forward what rules see of weight w: x, from which its columns are taken (padded already where `window` has no padding), and
- * u, the layer's output, after response, inhibition and bias (the decay of a rule is without the bias). */
+ * u, the layer's output, after response, inhibition and bias (of plain products rules decay by u without the bias). */
 GHL_API void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window);
 GHL_API void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e);        /* in backward: dL/du */
 /* In backward, where the columns meet a tensor made of w: the op (g, w -> dL/dw) that takes their gradient back to w. */

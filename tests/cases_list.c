@@ -186,7 +186,9 @@
     CASE(copy, N, H, W, C, 1)                                   \
     CASE(commit, N, H, W, C, 1)                                 \
     CASE(finite, N, H, W, C, 1)                                 \
+    CLOSE(sum_positions, 1e-5, N, H, W, 1, C, .without = "u")   \
     CLOSE(sum_positions, 1e-5, N, H, W, 1, C)                   \
+    CLOSE(sum_positions, 1e-5, N, H, W, 1, C, IS_NAN("u"))      \
     DROPOUT(0.5f, N, H, W, C, 1)                                \
     DROPOUT(0.1f, N, H, W, C, 1)                                \
     DROPOUT(0.0f, N, H, W, C, 1)                                \

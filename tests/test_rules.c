@@ -56,8 +56,7 @@ static ghl_status given_emit(ghl_emitter *em, const ghl_weight *w, const void *o
     const ghl_magnitude_options published = {.power = 1};
     (void)options;
     ghl_tensor g = ghl_emit_state(em, "test/gradient", GHL_F32, w->shape, 0.0);
-    ghl_tensor p = ghl_emit_product(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0, GHL_LOSERS_SOFT));
-    ghl_tensor d = ghl_rule_decay(em, w, p);
+    ghl_tensor d = ghl_rule_oja_update(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0, GHL_LOSERS_SOFT));
     ghl_emit_export(em, w, "local", d);
     ghl_emit_direction(em, w, ghl_rule_signed(em, g, d, &published));
     return GHL_OK;

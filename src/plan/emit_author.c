@@ -109,6 +109,15 @@ ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, ghl_tensor
     return u;
 }
 
+ghl_tensor ghl_emit_sum_positions(ghl_emitter *em, ghl_tensor e, ghl_tensor u)
+{
+    const ghl_shape each = {1, 1, 1, ghl_emit_shape(em, e).c};
+    const ghl_tensor in[] = {e, u};
+    ghl_tensor sums = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_sum_positions, .n_in = u.id < 0 ? 1 : 2, .in = in, .n_out = 1, .out_shapes = &each}, &sums);
+    return sums;
+}
+
 /* ---- Rules -------------------------------------------------------------------------------------------------------------------- */
 
 ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)

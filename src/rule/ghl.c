@@ -64,9 +64,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     if (strcmp(o->local, own) != 0)
         return borrowed(em, w, o);
     ghl_tensor u = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
-    ghl_tensor r = ghl_rule_softmax(em, w, u, o->inverse_temperature, GHL_LOSERS_SOFT);
-    ghl_tensor p = ghl_emit_product(em, w, r);    /* [K,R,S,C] = r^T x */
-    return ghl_rule_decay(em, w, p);              /* p - <w,p> w, per neuron */
+    return ghl_rule_oja_update(em, w, ghl_rule_softmax(em, w, u, o->inverse_temperature, GHL_LOSERS_SOFT)); /* [K,R,S,C] */
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)

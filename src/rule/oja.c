@@ -9,7 +9,7 @@
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     (void)settings;
-    return ghl_rule_decay(em, w, ghl_emit_product(em, w, ghl_emit_preactivation(em, w))); /* [K,R,S,C] */
+    return ghl_rule_oja_update(em, w, ghl_emit_preactivation(em, w)); /* [K,R,S,C] */
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)

@@ -45,7 +45,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     const options *o = settings;
     ghl_tensor u = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
     ghl_tensor r = o->variant == SUPERVISED ? label(em, w, u) : ghl_rule_softmax(em, w, u, o->inverse_temperature, losers[o->variant]);
-    return ghl_rule_decay(em, w, ghl_emit_product(em, w, r)); /* [K,R,S,C] */
+    return ghl_rule_oja_update(em, w, r); /* [K,R,S,C] */
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)

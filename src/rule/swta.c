@@ -48,8 +48,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
                              .out_shapes = shapes},
              response);
     ghl_tensor p = ghl_emit_product(em, w, response[2]); /* [K,R,S,C] */
-    const ghl_tensor operands[] = {p, ghl_emit_weight(em, w), response[1], response[0]};
-    return ghl_emit_like(em, GHL_OP_instar_decay, &(ghl_attributes){.decay = {.factor = 1}}, 4, operands, 0);
+    return ghl_rule_instar(em, w, p, response[1], response[0]);
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
