@@ -371,6 +371,11 @@ GHL_API ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w,
 GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */
 GHL_API void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t); /* "local": shown by ghl trace */
+/* Of a tensor [K,..]: max|t|, its root mean square or its norm (GHL_SCALE_*), over all (scalar) or for each neuron [K] (GHL_SCOPE_*). */
+GHL_API ghl_tensor ghl_emit_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope);
+/* Exports the local update d and hands it on to be ascended: d / scale, times (| norm_k - 1 | + 1e-10)^power; scale and norm may be
+ * GHL_NONE: 1. */
+GHL_API void ghl_emit_ascent(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power);
 GHL_API void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d); /* hands d to the optimiser, to be descended */
 
 /* ---- Descriptors: one file and one row each ------------------------------------------------------------------------------- */
@@ -392,6 +397,8 @@ typedef struct ghl_rule {
     bool frozen;  /* never changes a weight */
     const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
     const char *layer;     /* options of the layers it was published with, "padding_mode: reflect": their defaults; NULL: none */
+    bool scaled;           /* without emit: the local update is divided by the largest magnitude in it */
+    /* Hands a direction on. NULL: the local update is ascended, at one rate. */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
     /* The local update [K,R,S,C], to be ascended: what the rule does before it scales and hands a direction on, and what rule ghl takes
      * its magnitude from. NULL: it has none. */

@@ -70,6 +70,14 @@ static int set_up(void **state)
     return ghl_register_layer(&inject) == GHL_OK && ghl_register_rule(&given) == GHL_OK ? 0 : -1;
 }
 
+static void a_rule_does_something(void **state)
+{
+    static const ghl_rule idle = {.name = "idle", .summary = "neither emits nor has a local update", .source = "nothing"};
+    (void)state;
+    assert_int_equal(ghl_register_rule(&idle), GHL_USAGE);
+    assert_non_null(strstr(ghl_error_message(), "rule \"idle\" neither emits"));
+}
+
 /* ---- Golden numbers ---- */
 
 static void set_head(rig *r, uint64_t seed)
@@ -723,6 +731,7 @@ static void not_a_number_changes_no_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rule_does_something),
         cmocka_unit_test(golden_local),
         cmocka_unit_test(golden_step_with_given_gradient),
         cmocka_unit_test(golden_step_with_injected_error),

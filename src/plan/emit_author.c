@@ -217,3 +217,19 @@ void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d)
     if (em->failure.status == GHL_OK)
         ghl_emit_error(em, learning->optimiser->emit(em, w, d, &learning->step, learning->optimiser_options));
 }
+
+ghl_tensor ghl_emit_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope)
+{
+    const ghl_shape shape = {1, 1, 1, scope == GHL_SCOPE_NEURON ? ghl_emit_shape(em, t).n : 1};
+    const ghl_attributes attr = {.scale = {.statistic = statistic, .scope = scope}};
+    ghl_tensor out = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_scale, .attr = attr, .n_in = 1, .in = &t, .n_out = 1, .out_shapes = &shape}, &out);
+    return out;
+}
+
+void ghl_emit_ascent(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power)
+{
+    const ghl_attributes attr = {.ascent = {.power = (float)power}};
+    ghl_emit_export(em, w, "local", d);
+    ghl_emit_direction(em, w, ghl_emit_like(em, GHL_OP_ascent, &attr, 3, (ghl_tensor[]){d, scale, norm}, 0));
+}

@@ -4,17 +4,10 @@
  */
 #include "ghl_ext.h"
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    (void)em, (void)w, (void)settings;
-    return GHL_OK;
-}
-
 const ghl_rule ghl_rule_frozen = {
     .name = "frozen",
     .summary = "weights stay as they are",
     .source = "w <- w",
     .vectors = true,
     .frozen = true,
-    .emit = emit,
 };

@@ -9,7 +9,7 @@
  */
 #include <math.h>
 
-#include "rule/local.h"
+#include "ghl_ext.h"
 
 typedef struct options {
     int response;
@@ -37,11 +37,6 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return ghl_emit_like(em, GHL_OP_sanger_decay, &attr, 3, in, 1);
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    return ghl_rule_ascend(em, w, local(em, w, settings), GHL_NONE, GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_hpca = {
     .name = "hpca",
     .summary = "Hebbian principal component analysis: filters learn what those before them leave unexplained",
@@ -49,6 +44,5 @@ const ghl_rule ghl_rule_hpca = {
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
-    .emit = emit,
     .local = local,
 };

@@ -69,12 +69,6 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return against_threshold(em, w, &c, o->memory);
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    const ghl_tensor d = local(em, w, settings);
-    return ghl_rule_ascend(em, w, d, ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER), GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_hwta_bcm = {
     .name = "hwta_bcm",
     .summary = "hard winner-take-all with a sliding threshold, on cosine outputs with lateral inhibition",
@@ -83,6 +77,6 @@ const ghl_rule ghl_rule_hwta_bcm = {
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
     .layer = "padding_mode: reflect, response: cosine_tap, inhibition: dog",
-    .emit = emit,
+    .scaled = true,
     .local = local,
 };

@@ -69,29 +69,6 @@ ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_
     return m;
 }
 
-ghl_tensor ghl_rule_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope)
-{
-    ghl_shape shape = {1, 1, 1, scope == GHL_SCOPE_NEURON ? ghl_emit_shape(em, t).n : 1};
-    ghl_tensor out = GHL_NONE;
-    ghl_emit(em,
-             &(ghl_emission){.op = GHL_OP_scale,
-                             .attr.scale = {.statistic = statistic, .scope = scope},
-                             .n_in = 1,
-                             .in = &t,
-                             .n_out = 1,
-                             .out_shapes = &shape},
-             &out);
-    return out;
-}
-
-ghl_status ghl_rule_ascend(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power)
-{
-    ghl_attributes attr = {.ascent = {.power = (float)power}};
-    ghl_emit_export(em, w, "local", d);
-    ghl_emit_direction(em, w, ghl_emit_like(em, GHL_OP_ascent, &attr, 3, (ghl_tensor[]){d, scale, norm}, 0));
-    return GHL_OK;
-}
-
 ghl_tensor ghl_rule_signed(ghl_emitter *em, ghl_tensor guide, ghl_tensor d, const ghl_magnitude_options *magnitude)
 {
     ghl_attributes attr = {.direction = {.power = 1}};
@@ -99,6 +76,6 @@ ghl_tensor ghl_rule_signed(ghl_emitter *em, ghl_tensor guide, ghl_tensor d, cons
         return ghl_emit_like(em, GHL_OP_direction, &attr, 1, &guide, 0);
     attr.direction.power = (float)magnitude->power;
     attr.direction.clip = scales[magnitude->scale].clipped ? (float)magnitude->clip : 0;
-    ghl_tensor scale = ghl_rule_scale(em, d, scales[magnitude->scale].statistic, scales[magnitude->scale].scope);
+    ghl_tensor scale = ghl_emit_scale(em, d, scales[magnitude->scale].statistic, scales[magnitude->scale].scope);
     return ghl_emit_like(em, GHL_OP_direction, &attr, 3, (ghl_tensor[]){guide, d, scale}, 0);
 }

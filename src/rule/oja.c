@@ -12,17 +12,11 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return ghl_rule_oja_update(em, w, ghl_emit_preactivation(em, w)); /* [K,R,S,C] */
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    ghl_tensor d = local(em, w, settings);
-    return ghl_rule_ascend(em, w, d, ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER), GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_oja = {
     .name = "oja",
     .summary = "Oja's rule: Hebbian product with decay, scaled by its maximum",
     .source = "Oja 1982; Hua et al. 2026, eq. 2-3: d_k = sum_m u_mk (x_m - u_mk w_k)",
     .optimiser = "kind: sgd",
-    .emit = emit,
+    .scaled = true,
     .local = local,
 };

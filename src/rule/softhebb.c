@@ -51,9 +51,10 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     const options *o = settings;
-    ghl_tensor d = local(em, w, settings), scale = ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER);
-    ghl_tensor norm = ghl_rule_scale(em, ghl_emit_weight(em, w), GHL_SCALE_NORM, GHL_SCOPE_NEURON); /* [K] */
-    return ghl_rule_ascend(em, w, d, scale, norm, o->rate_power);
+    ghl_tensor d = local(em, w, settings), scale = ghl_emit_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER);
+    ghl_tensor norm = ghl_emit_scale(em, ghl_emit_weight(em, w), GHL_SCALE_NORM, GHL_SCOPE_NEURON); /* [K] */
+    ghl_emit_ascent(em, w, d, scale, norm, o->rate_power);
+    return GHL_OK;
 }
 
 const ghl_rule ghl_rule_softhebb = {

@@ -36,7 +36,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     const int32_t winners = (int32_t)(o->winners < w->shape.n ? o->winners : w->shape.n);
     const double strength = o->variant == GHL_SIMILARITY_POWER ? o->power : 1.0 / o->kappa;
     ghl_tensor filters[2], u = ghl_emit_dots(em, w, filters), response[3]; /* sum_m z [K], sum_m z^2 [K], z^2 [N,P,Q,K] */
-    const ghl_tensor norm = ghl_rule_scale(em, filters[0], GHL_SCALE_NORM, GHL_SCOPE_NEURON);
+    const ghl_tensor norm = ghl_emit_scale(em, filters[0], GHL_SCALE_NORM, GHL_SCOPE_NEURON);
     const ghl_tensor in[] = {u, ghl_emit_column_norms(em, w), norm, filters[1]};
     const ghl_shape each = {1, 1, 1, w->shape.n}, shapes[] = {each, each, ghl_emit_shape(em, u)};
     ghl_emit(em,
@@ -51,11 +51,6 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return ghl_rule_instar(em, w, p, response[1], response[0]);
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    return ghl_rule_ascend(em, w, local(em, w, settings), GHL_NONE, GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_swta = {
     .name = "swta",
     .summary = "soft winner-take-all by cosine similarity: filters become means of the columns they win",
@@ -64,6 +59,5 @@ const ghl_rule ghl_rule_swta = {
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
     .layer = "response: unit_norm",
-    .emit = emit,
     .local = local,
 };
