@@ -521,6 +521,7 @@ const ghl_case ghl_cases[] = {
     PAD(pad_reflect_backward, 1, 1, 64, 16, 16, 96, 1, FAST)
     CASE(inhibit, 64, 32, 32, 1, 96, .without = "bias", FAST)
     CASE(inhibit, 64, 16, 16, 1, 384, .without = "bias", FAST)
+    CASE(sum_positions, 64, 32, 32, 1, 96, FAST)
     CASE(compete, 64, 32, 32, 1, 96, FAST)
     CASE(compete, 64, 8, 8, 1, 1536, FAST)
     CLOSE(winner_product, 1e-5, 64, 36, 36, 3, 96, 5, 5, 1, 0, FAST)
