@@ -22,15 +22,12 @@ static ghl_status hebb_emit(ghl_emitter *em, const ghl_weight *w, const void *op
 {
     const hebb_options *o = options;
     ghl_attributes heat = {.softmax.inverse_temperature = (float)o->inverse_temperature};
-    ghl_attributes scale = {.scale = {.statistic = GHL_SCALE_MAX, .scope = GHL_SCOPE_LAYER}};
     ghl_attributes power = {.direction.power = 1};
-    ghl_shape scalar = {1, 1, 1, 1};
 
     ghl_tensor u = ghl_emit_preactivation(em, w);                                         /* [N,P,Q,K] */
     ghl_tensor r = ghl_emit_like(em, GHL_OP_softmax_channels, &heat, 1, &u, 0);           /* [N,P,Q,K] */
     ghl_tensor p = ghl_emit_product(em, w, r);                                            /* [K,R,S,C] */
-    ghl_tensor s;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_scale, .attr = scale, .n_in = 1, .n_out = 1, .in = &p, .out_shapes = &scalar}, &s);
+    ghl_tensor s = ghl_emit_scale(em, p, GHL_SCALE_MAX, GHL_SCOPE_LAYER);                 /* [1,1,1,1] */
     ghl_tensor g = ghl_emit_gradient(em, w);                                              /* [K,R,S,C] */
     ghl_emit_export(em, w, "local", p);
     ghl_emit_direction(em, w, ghl_emit_like(em, GHL_OP_direction, &power, 3, (ghl_tensor[]){g, p, s}, 0));

@@ -322,6 +322,9 @@ GHL_API void ghl_emit(ghl_emitter *em, const ghl_emission *emission, ghl_tensor 
 /* One output shaped like input `like`; attributes may be NULL. */
 GHL_API ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attributes *attr, int n_in, const ghl_tensor *in, int like);
 
+/* e [N,P,Q,K] -> [1,1,1,K]: sum over all positions of e or, where u is a tensor, of e u. */
+GHL_API ghl_tensor ghl_emit_sum_positions(ghl_emitter *em, ghl_tensor e, ghl_tensor u);
+
 GHL_API ghl_tensor ghl_emit_view(ghl_emitter *em, ghl_tensor t, ghl_shape shape); /* same elements, other shape, no call */
 GHL_API ghl_shape ghl_emit_shape(const ghl_emitter *em, ghl_tensor t);
 GHL_API ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which);
@@ -347,7 +350,7 @@ GHL_API ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node);
 GHL_API void ghl_emit_keep(ghl_emitter *em, const ghl_node *node, int slot /* 0..5 */, ghl_tensor t); /* from forward for backward */
 GHL_API ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot);
 /* Says in forward what rules see of weight w: x, from which its columns are taken (padded already where `window` has no padding), and
- * u, the layer's output, after response, inhibition and bias (the decay of a rule is without the bias). */
+ * u, the layer's output, after response, inhibition and bias (of plain products rules decay by u without the bias). */
 GHL_API void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window);
 GHL_API void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e);        /* in backward: dL/du */
 /* In backward, where the columns meet a tensor made of w: the op (g, w -> dL/dw) that takes their gradient back to w. */
@@ -368,6 +371,11 @@ GHL_API ghl_tensor ghl_emit_winner_product(ghl_emitter *em, const ghl_weight *w,
 GHL_API ghl_tensor ghl_emit_column_norms(ghl_emitter *em, const ghl_weight *w);          /* |x_m| [N,P,Q,1] */
 GHL_API ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w);              /* g; asking is what makes the error come here */
 GHL_API void ghl_emit_export(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_tensor t); /* "local": shown by ghl trace */
+/* Of a tensor [K,..]: max|t|, its root mean square or its norm (GHL_SCALE_*), over all (scalar) or for each neuron [K] (GHL_SCOPE_*). */
+GHL_API ghl_tensor ghl_emit_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope);
+/* Exports the local update d and hands it on to be ascended: d / scale, times (| norm_k - 1 | + 1e-10)^power; scale and norm may be
+ * GHL_NONE: 1. */
+GHL_API void ghl_emit_ascent(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power);
 GHL_API void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d); /* hands d to the optimiser, to be descended */
 
 /* ---- Descriptors: one file and one row each ------------------------------------------------------------------------------- */
@@ -389,6 +397,8 @@ typedef struct ghl_rule {
     bool frozen;  /* never changes a weight */
     const char *optimiser; /* default of its learn rows as an optimiser section writes it, "kind: sgd"; NULL: the recipe's */
     const char *layer;     /* options of the layers it was published with, "padding_mode: reflect": their defaults; NULL: none */
+    bool scaled;           /* without emit: the local update is divided by the largest magnitude in it */
+    /* Hands a direction on. NULL: the local update is ascended, at one rate. */
     ghl_status (*emit)(ghl_emitter *em, const ghl_weight *w, const void *options);
     /* The local update [K,R,S,C], to be ascended: what the rule does before it scales and hands a direction on, and what rule ghl takes
      * its magnitude from. NULL: it has none. */

@@ -186,7 +186,9 @@
     CASE(copy, N, H, W, C, 1)                                   \
     CASE(commit, N, H, W, C, 1)                                 \
     CASE(finite, N, H, W, C, 1)                                 \
+    CLOSE(sum_positions, 1e-5, N, H, W, 1, C, .without = "u")   \
     CLOSE(sum_positions, 1e-5, N, H, W, 1, C)                   \
+    CLOSE(sum_positions, 1e-5, N, H, W, 1, C, IS_NAN("u"))      \
     DROPOUT(0.5f, N, H, W, C, 1)                                \
     DROPOUT(0.1f, N, H, W, C, 1)                                \
     DROPOUT(0.0f, N, H, W, C, 1)                                \
@@ -519,6 +521,7 @@ const ghl_case ghl_cases[] = {
     PAD(pad_reflect_backward, 1, 1, 64, 16, 16, 96, 1, FAST)
     CASE(inhibit, 64, 32, 32, 1, 96, .without = "bias", FAST)
     CASE(inhibit, 64, 16, 16, 1, 384, .without = "bias", FAST)
+    CASE(sum_positions, 64, 32, 32, 1, 96, FAST)
     CASE(compete, 64, 32, 32, 1, 96, FAST)
     CASE(compete, 64, 8, 8, 1, 1536, FAST)
     CLOSE(winner_product, 1e-5, 64, 36, 36, 3, 96, 5, 5, 1, 0, FAST)

@@ -209,7 +209,8 @@ def check_descriptors(tree):
                     yield path, line, f"{name} has no .{member}"
             if re.search(r"\.options_size\b", body) and not re.search(r"\.options = ", body):
                 yield path, line, f"{name} has .options_size but no .options"
-            used = len(re.findall(r"&%s\b" % name, everything))
+            row = r"\bROW\(%s, %s\)" % (kind, name.removeprefix(kind + "_"))
+            used = len(re.findall(r"&%s\b|%s" % (name, row), everything))
             if used == 0:
                 yield path, line, f"{name} stands in no table"
         for m in re.finditer(r"\bghl_option (\w+)\[\] = \{", text):

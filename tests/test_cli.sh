@@ -63,7 +63,7 @@ expect 0 list
 for what in $(cut -d' ' -f1 "$work/out"); do
     expect 0 list "$what"
     [ -s "$work/out" ] || fail "list $what lists nothing"
-    for name in $(cut -d' ' -f1 "$work/out"); do
+    for name in $(sed -n 's/^\([^ ]\{1,\}\).*/\1/p' "$work/out"); do
         expect 0 help "$name"
         shown "^$name (one of the" "help $name"
     done
@@ -78,6 +78,16 @@ assert all(o["name"] and o["type"] and o["help"] for r in rows for o in r["optio
 done
 expect 0 list rules
 for rule in ghl sign backprop frozen; do shown "^$rule " "list rules"; done
+shown "^  *Source: Hua et al. 2026, eq. 4-6: w <- " "list rules"
+shown "^  *scale  *one of layer_max | neuron_max | layer_rms | neuron_rms (default layer_max): " "list rules"
+shown "^  *rate_power  *real, 0 .. 10 (default 0.5): " "list rules"
+expect 0 list rules --json
+if command -v python3 >/dev/null; then
+    python3 -c '
+import json, re, sys
+for r in json.load(open(sys.argv[1])):      # the paper and the equation, or the definition
+    assert re.search(r" (19|20)[0-9][0-9].*: .*(=|<-)|^w <- ", r["source"]), r' "$work/out" || fail "list rules: a source without paper or equation"
+fi
 expect 0 help ghl
 shown "layer_max | neuron_max | layer_rms | neuron_rms (default layer_max)" "help ghl"
 expect 0 help recipe

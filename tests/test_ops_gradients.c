@@ -82,6 +82,10 @@ static void sum_positions(const ghl_case *c)
         floats(spread)[i] = floats(bias)[i % c->k];
     RUN_OP(sum_positions, NULL, IN(e), OUT(sum));
     assert_adjoint("bias", spread, e, bias, sum);
+    RUN_OP(sum_positions, NULL, IN(e, spread), OUT(sum)); /* sum of e times the bias: the bias times the sum of e */
+    for (int64_t k = 0; k < c->k; k++)
+        floats(sum)[k] /= floats(bias)[k];
+    assert_adjoint("product", spread, e, bias, sum);
 }
 
 static void pad_reflect_backward(const ghl_case *c)

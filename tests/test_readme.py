@@ -119,7 +119,7 @@ class Readme(unittest.TestCase):
 
 
 class Reference(unittest.TestCase):
-    def test_recipe_page_is_what_the_command_says(self):
+    def test_generated_pages_are_what_the_command_says(self):
         done = subprocess.run([sys.executable, os.path.join(SOURCE, "docs", "generate.py"), "--check", GHL], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 

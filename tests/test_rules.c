@@ -56,8 +56,7 @@ static ghl_status given_emit(ghl_emitter *em, const ghl_weight *w, const void *o
     const ghl_magnitude_options published = {.power = 1};
     (void)options;
     ghl_tensor g = ghl_emit_state(em, "test/gradient", GHL_F32, w->shape, 0.0);
-    ghl_tensor p = ghl_emit_product(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0, GHL_LOSERS_SOFT));
-    ghl_tensor d = ghl_rule_decay(em, w, p);
+    ghl_tensor d = ghl_rule_oja_update(em, w, ghl_rule_softmax(em, w, ghl_emit_preactivation(em, w), 0, GHL_LOSERS_SOFT));
     ghl_emit_export(em, w, "local", d);
     ghl_emit_direction(em, w, ghl_rule_signed(em, g, d, &published));
     return GHL_OK;
@@ -69,6 +68,14 @@ static int set_up(void **state)
 {
     (void)state;
     return ghl_register_layer(&inject) == GHL_OK && ghl_register_rule(&given) == GHL_OK ? 0 : -1;
+}
+
+static void a_rule_does_something(void **state)
+{
+    static const ghl_rule idle = {.name = "idle", .summary = "neither emits nor has a local update", .source = "nothing"};
+    (void)state;
+    assert_int_equal(ghl_register_rule(&idle), GHL_USAGE);
+    assert_non_null(strstr(ghl_error_message(), "rule \"idle\" neither emits"));
 }
 
 /* ---- Golden numbers ---- */
@@ -724,6 +731,7 @@ static void not_a_number_changes_no_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rule_does_something),
         cmocka_unit_test(golden_local),
         cmocka_unit_test(golden_step_with_given_gradient),
         cmocka_unit_test(golden_step_with_injected_error),

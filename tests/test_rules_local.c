@@ -303,6 +303,17 @@ static void open_book(rig *r, const rig_geometry *q, book *b)
     }
 }
 
+/* u as the layer puts it out, where that is not x w^T. */
+static void read_outputs(rig *r, const rig_geometry *q, book *b)
+{
+    int64_t n;
+    double *u = rig_named(r, r->step, "out/layer", &n);
+    const int per_image = b->columns / q->n;
+    for (int i = 0; i < (int)n; i++)
+        b->u[(i / per_image / q->k * per_image + i % per_image) * q->k + i / per_image % q->k] = u[i];
+    free(u);
+}
+
 static void assert_as_in(const book *b, rig *r, const variant *v, double lr)
 {
     double d[MOST] = {0};
@@ -330,6 +341,10 @@ static void steps_are_those_of_the_textbook(void **state)
         {{5, 3, 2, 3, 4, 2, 3, 1, 0, false}, "layer linear features: 4, bias: false"},
         {{2, 2, 1, 1, 150, 1, 1, 1, 0, false}, "layer linear features: 150, bias: false"},
         {{3, 2, 4, 4, 2, 1, 1, 1, 0, false}, "layer conv channels: 2, kernel: 1, bias: false"},
+        {{2, 2, 5, 6, 3, 3, 3, 1, 1, true}, "layer conv channels: 3, kernel: 3, padding: 1, padding_mode: reflect, response: cosine_tap, "
+                                            "inhibition: dog, bias: false"},
+        {{2, 2, 5, 6, 20, 3, 3, 1, 0, false}, "layer conv channels: 20, kernel: 3, response: unit_norm"},
+        {{4, 3, 2, 3, 4, 2, 3, 1, 0, false}, "layer linear features: 4, response: cosine_filter, bias: false"},
     };
     (void)state;
     for (int device = 0; rig_device(device) != NULL; device++)
@@ -346,6 +361,8 @@ static void steps_are_those_of_the_textbook(void **state)
                                          .lr = 0.05});
                 open_book(&r, q, &b);
                 rig_run(&r, r.step);
+                if (strstr(rows[i].layer, "response") != NULL && strcmp(variants[v].rule, "swta") != 0)
+                    read_outputs(&r, q, &b);
                 assert_as_in(&b, &r, &variants[v], 0.05);
                 rig_close(&r);
             }

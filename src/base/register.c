@@ -6,6 +6,9 @@
 
 ghl_status ghl_register_rule(const ghl_rule *rule)
 {
+    if (rule != NULL && !rule->frozen && rule->emit == NULL && rule->local == NULL)
+        return ghl_fail(GHL_USAGE, "set emit, or local to have that ascended", "rule \"%s\" neither emits nor has a local update",
+                        rule->name != NULL ? rule->name : "");
     return ghl_registry_add(&ghl_rules, (const ghl_descriptor *)rule);
 }
 

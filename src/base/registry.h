@@ -21,6 +21,13 @@ ghl_status ghl_registry_find(const ghl_registry *r, const char *name, const ghl_
 ghl_status ghl_registry_add(ghl_registry *r, const ghl_descriptor *d); /* GHL_USAGE: name taken or table full */
 const ghl_descriptor *ghl_registry_at(const ghl_registry *r, int i);   /* NULL past the end */
 
+/* A room's table is a macro of rows, #define RULES(ROW) ROW(ghl_rule, ghl) ROW(ghl_rule, sign) ..., and GHL_DESCRIPTORS(rows, RULES): each
+ * row declares the descriptor that its file defines, ghl_rule_sign, and puts it into array `rows`. */
+#define GHL_DESCRIPTORS(array, table) \
+    table(GHL_DESCRIPTOR_DECLARED) static const ghl_descriptor *const array[] = {table(GHL_DESCRIPTOR_LISTED) NULL}
+#define GHL_DESCRIPTOR_DECLARED(type, name) extern const type type##_##name;
+#define GHL_DESCRIPTOR_LISTED(type, name) (const ghl_descriptor *)&type##_##name,
+
 /* The tables, each defined in its room's table.c. */
 extern ghl_registry ghl_rules, ghl_layers, ghl_optimisers, ghl_schedules, ghl_models, ghl_data_formats, ghl_devices;
 

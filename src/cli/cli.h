@@ -17,9 +17,21 @@ typedef struct ghl_command {
     int (*run)(int argc, char **argv); /* argv[0]: "ghl"; argv[1]: the command's name. Returns the exit status */
 } ghl_command;
 
-extern const ghl_command ghl_command_train, ghl_command_sweep, ghl_command_eval, ghl_command_bench, ghl_command_trace;
-extern const ghl_command ghl_command_compare, ghl_command_reproduce, ghl_command_plan;
-extern const ghl_command ghl_command_list, ghl_command_doctor, ghl_command_help;
+/* A row each; `ghl help` lists them in this order. */
+#define GHL_COMMANDS(ROW) \
+    ROW(train)            \
+    ROW(sweep)            \
+    ROW(compare)          \
+    ROW(reproduce)        \
+    ROW(eval)             \
+    ROW(bench)            \
+    ROW(trace)            \
+    ROW(plan)             \
+    ROW(list)             \
+    ROW(doctor)           \
+    ROW(help)
+#define GHL_COMMAND_DECLARED(name) extern const ghl_command ghl_command_##name;
+GHL_COMMANDS(GHL_COMMAND_DECLARED)
 extern const ghl_command *const ghl_commands[]; /* ends with NULL */
 const ghl_command *ghl_command_find(const char *name);  /* NULL: none */
 

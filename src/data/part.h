@@ -17,6 +17,4 @@ ghl_status ghl_class_names_read(const char *folder, const char *name, ghl_images
 /* Position of the keyed permutation of 0..count-1: the same Feistel network as ghl_order_sample, for any purpose. */
 int64_t ghl_order_permute(uint64_t seed, uint64_t purpose, uint64_t tweak, int64_t position, int64_t count);
 
-extern const ghl_data_format ghl_data_format_idx, ghl_data_format_cifar10, ghl_data_format_cifar100, ghl_data_format_synthetic;
-
 #endif

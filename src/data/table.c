@@ -4,12 +4,11 @@
  */
 #include "data/part.h"
 
-static const ghl_descriptor *const formats[] = {
-    (const ghl_descriptor *)&ghl_data_format_idx,
-    (const ghl_descriptor *)&ghl_data_format_cifar10,
-    (const ghl_descriptor *)&ghl_data_format_cifar100,
-    (const ghl_descriptor *)&ghl_data_format_synthetic,
-    NULL,
-};
+#define FORMATS(ROW)               \
+    ROW(ghl_data_format, idx)      \
+    ROW(ghl_data_format, cifar10)  \
+    ROW(ghl_data_format, cifar100) \
+    ROW(ghl_data_format, synthetic)
+GHL_DESCRIPTORS(formats, FORMATS);
 
 ghl_registry ghl_data_formats = {.what = "data format", .plural = "data", .builtin = formats};

@@ -222,7 +222,7 @@ static const struct {
     [GHL_OP_conv_backward_data] = {"e:act=NPQK w=KRSC > dx:act=NHWC", check_conv},
     [GHL_OP_conv_backward_weights] = {"x:act=NHWC e:act=NPQK > g=KRSC", check_conv},
     [GHL_OP_conv_backward_weights_pair] = {"x:act=NHWC e:act=NPQK r:act=NPQK > g=KRSC p=KRSC", check_conv},
-    [GHL_OP_sum_positions] = {"e:act=NPQK > sum=111K", NULL},
+    [GHL_OP_sum_positions] = {"e:act=NPQK ?u:act=NPQK > sum=111K", NULL},
     [GHL_OP_pad_reflect] = {"x:act=NHWC > y:act=NPQC", check_pad},
     [GHL_OP_pad_reflect_backward] = {"e:act=NPQC > dx:act=NHWC", check_pad},
     [GHL_OP_batch_norm_statistics] = {"x:act=NHWC > mean=111C variance=111C", NULL},

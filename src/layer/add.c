@@ -2,7 +2,7 @@
  *
  * add.c - y = a + b, where two paths of a net meet.
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
 {

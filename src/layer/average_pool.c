@@ -2,7 +2,6 @@
  *
  * average_pool.c - the mean of each window, padding counted as zeros.
  */
-#include "layer/layers.h"
 #include "layer/pool.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)

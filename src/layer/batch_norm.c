@@ -13,7 +13,6 @@
  *
  * The factor is a constant in the backward pass.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 enum { KEPT_MEAN, KEPT_VARIANCE, KEPT_OUTPUT, KEPT_SCALE };

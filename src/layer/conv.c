@@ -4,7 +4,6 @@
  * Reflect padding is an op of its own before a convolution without padding, and its adjoint after the backward pass: so local
  * rules see the padded columns, as their equations want them.
  */
-#include "layer/layers.h"
 #include "layer/projection.h"
 #include "layer/window.h"
 

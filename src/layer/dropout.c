@@ -3,7 +3,6 @@
  * dropout.c - in training each value is 0 with probability `rate`, else divided by 1 - rate (Srivastava et al. 2014, inverted).
  * What is dropped is a function of seed, node, phase, step and place: the backward pass draws the same mask again, nothing is kept.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 typedef struct options {

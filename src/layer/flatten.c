@@ -3,7 +3,7 @@
  * flatten.c - from a map to features. A view: memory stays [N,H,W,C]; from here on the features are counted in PyTorch's order
  * (C,H,W), which matters only where weights are initialised, saved, loaded or traced.
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 static ghl_status shape(ghl_node *node, const ghl_node *const *inputs)
 {

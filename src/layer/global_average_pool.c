@@ -2,7 +2,6 @@
  *
  * global_average_pool.c - the mean of each channel's whole map (Lin et al. 2014): an average pool whose window is the map.
  */
-#include "layer/layers.h"
 #include "layer/pool.h"
 
 static ghl_window whole(ghl_shape map)

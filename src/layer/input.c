@@ -2,7 +2,7 @@
  *
  * input.c - node 0 of every net: the images of a mini-batch, cropped, flipped and normalised as the plan was told.
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 typedef struct options {
     int64_t height, width, channels;

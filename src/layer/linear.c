@@ -3,7 +3,6 @@
  * linear.c - u = x w^T + b on all features of an image: a convolution whose kernel is the whole map, so that w [K,H,W,C] meets
  * channels-last memory as it lies. Files hold w as [K, C H W], PyTorch's order.
  */
-#include "layer/layers.h"
 #include "layer/projection.h"
 
 typedef struct options {

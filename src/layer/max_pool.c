@@ -3,7 +3,6 @@
  * max_pool.c - the largest value of each window; padding is minus infinity. The place of the maximum, one byte, is kept for the
  * backward pass: so the input itself need not be.
  */
-#include "layer/layers.h"
 #include "layer/pool.h"
 
 enum { KEPT_INDEX };

@@ -120,14 +120,6 @@ ghl_tensor ghl_projection_forward(ghl_emitter *em, const ghl_node *node, const g
     return u;
 }
 
-static ghl_tensor sum_positions(ghl_emitter *em, ghl_tensor e)
-{
-    ghl_shape shape = {1, 1, 1, ghl_emit_shape(em, e).c};
-    ghl_tensor out = GHL_NONE;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_sum_positions, .n_in = 1, .in = &e, .n_out = 1, .out_shapes = &shape}, &out);
-    return out;
-}
-
 static ghl_tensor conv_backward_data(ghl_emitter *em, ghl_tensor e, ghl_tensor w, ghl_shape shape, ghl_window window)
 {
     ghl_tensor out = GHL_NONE;
@@ -158,7 +150,7 @@ ghl_tensor ghl_projection_backward(ghl_emitter *em, const ghl_node *node, const 
     const ghl_attributes attr = normalisation(o);
     ghl_tensor through_norms = GHL_NONE;
     if (bias != NULL)
-        ghl_emit_vector_gradient(em, bias, sum_positions(em, e));
+        ghl_emit_vector_gradient(em, bias, ghl_emit_sum_positions(em, e, GHL_NONE));
     if (inhibits(o, window))
         e = inhibit(em, e, GHL_NONE);
     if (responses[o->response].divided) {

@@ -2,7 +2,6 @@
  *
  * relu.c - y = max(x, 0). Its backward pass reads x, which local rules keep anyway.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)

@@ -2,7 +2,6 @@
  *
  * repu.c - rectified power unit: y = max(x, 0)^power, an activation of SoftHebb's comparisons.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)

@@ -2,7 +2,6 @@
  *
  * sigmoid.c - y = 1 / (1 + exp(-x)). Its slope is known from y, which is kept for the backward pass in the place of x.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)

@@ -3,7 +3,7 @@
  * softmax_cross_entropy.c - the loss: mean over images of -log softmax(logits)[label], with top-1 and top-5 counts.
  * One op gives the error at the logits and the sums that a step reports; both are kept: slot 0 the error, slot 1 the score.
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 enum { KEPT_ERROR, KEPT_SCORE };
 

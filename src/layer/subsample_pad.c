@@ -3,7 +3,7 @@
  * subsample_pad.c - the shortcut without parameters of He et al. 2016 (section 4.2, option A): every stride-th row and column of the
  * map, and new channels that are 0, half of them before the old ones and half after (of an odd number one more after).
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 typedef struct options {
     int64_t channels, stride;

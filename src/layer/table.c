@@ -3,28 +3,26 @@
  * table.c - the layer kinds by name: a new one is a file here and a row below.
  */
 #include "base/registry.h"
-#include "layer/layers.h"
 
-static const ghl_descriptor *const rows[] = {
-    (const ghl_descriptor *)&ghl_layer_input,
-    (const ghl_descriptor *)&ghl_layer_whiten,
-    (const ghl_descriptor *)&ghl_layer_conv,
-    (const ghl_descriptor *)&ghl_layer_linear,
-    (const ghl_descriptor *)&ghl_layer_batch_norm,
-    (const ghl_descriptor *)&ghl_layer_relu,
-    (const ghl_descriptor *)&ghl_layer_triangle,
-    (const ghl_descriptor *)&ghl_layer_repu,
-    (const ghl_descriptor *)&ghl_layer_tanh,
-    (const ghl_descriptor *)&ghl_layer_sigmoid,
-    (const ghl_descriptor *)&ghl_layer_max_pool,
-    (const ghl_descriptor *)&ghl_layer_average_pool,
-    (const ghl_descriptor *)&ghl_layer_global_average_pool,
-    (const ghl_descriptor *)&ghl_layer_flatten,
-    (const ghl_descriptor *)&ghl_layer_dropout,
-    (const ghl_descriptor *)&ghl_layer_add,
-    (const ghl_descriptor *)&ghl_layer_subsample_pad,
-    (const ghl_descriptor *)&ghl_layer_softmax_cross_entropy,
-    NULL,
-};
+#define LAYERS(ROW)                     \
+    ROW(ghl_layer, input)               \
+    ROW(ghl_layer, whiten)              \
+    ROW(ghl_layer, conv)                \
+    ROW(ghl_layer, linear)              \
+    ROW(ghl_layer, batch_norm)          \
+    ROW(ghl_layer, relu)                \
+    ROW(ghl_layer, triangle)            \
+    ROW(ghl_layer, repu)                \
+    ROW(ghl_layer, tanh)                \
+    ROW(ghl_layer, sigmoid)             \
+    ROW(ghl_layer, max_pool)            \
+    ROW(ghl_layer, average_pool)        \
+    ROW(ghl_layer, global_average_pool) \
+    ROW(ghl_layer, flatten)             \
+    ROW(ghl_layer, dropout)             \
+    ROW(ghl_layer, add)                 \
+    ROW(ghl_layer, subsample_pad)       \
+    ROW(ghl_layer, softmax_cross_entropy)
+GHL_DESCRIPTORS(rows, LAYERS);
 
 ghl_registry ghl_layers = {.what = "layer", .plural = "layers", .builtin = rows};

@@ -3,7 +3,6 @@
  * triangle.c - y = max(x - m, 0)^power, m the mean of the channels at that position: a soft competition, after which about half of them
  * are silent (Coates, Lee & Ng 2011, eq. 4; the power is that of Journe et al. 2023). No gradient goes through m.
  */
-#include "layer/layers.h"
 #include "layer/pointwise.h"
 
 static ghl_tensor forward(ghl_emitter *em, const ghl_node *node, const ghl_tensor *in)

@@ -5,7 +5,7 @@
  * With train.dtype: bf16 x and W are rounded as in any convolution: CIFAR-10's whitened pixels are then off by 0.13 of their deviation.
  * In files W is a convolution over the whole map, [H W C, C, H, W], whose outputs are in the order (row, column, channel).
  */
-#include "layer/layers.h"
+#include "ghl_ext.h"
 
 enum { LARGEST = 8192 };
 

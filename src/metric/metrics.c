@@ -7,12 +7,11 @@
 
 #include "metric/sinks.h"
 
-static const ghl_descriptor *const sinks[] = {
-    (const ghl_descriptor *)&ghl_sink_csv,
-    (const ghl_descriptor *)&ghl_sink_jsonl,
-    (const ghl_descriptor *)&ghl_sink_bar,
-    NULL,
-};
+#define SINKS(ROW)       \
+    ROW(ghl_sink, csv)   \
+    ROW(ghl_sink, jsonl) \
+    ROW(ghl_sink, bar)
+GHL_DESCRIPTORS(sinks, SINKS);
 
 ghl_registry ghl_sinks = {.what = "sink", .plural = "sinks", .builtin = sinks};
 

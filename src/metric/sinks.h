@@ -7,8 +7,6 @@
 
 #include "metric/metric.h"
 
-extern const ghl_sink ghl_sink_csv, ghl_sink_jsonl, ghl_sink_bar;
-
 /* A text file to which whole rows are appended. Rows that could not be written wait here for the next attempt. */
 typedef struct ghl_appender {
     char path[4096];

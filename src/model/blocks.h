@@ -7,8 +7,6 @@
 
 #include "net/net.h"
 
-extern const ghl_model ghl_model_deephebb, ghl_model_fasthebb, ghl_model_mlp, ghl_model_resnet, ghl_model_resnet_cifar, ghl_model_vgg;
-
 enum { GHL_NORM_PLAIN, GHL_NORM_AFFINE, GHL_NORM_NONE, GHL_NORM_VARIANCE_KEEPING };
 
 typedef struct ghl_model_options {

@@ -5,14 +5,13 @@
 #include "base/registry.h"
 #include "model/blocks.h"
 
-static const ghl_descriptor *const rows[] = {
-    (const ghl_descriptor *)&ghl_model_deephebb,
-    (const ghl_descriptor *)&ghl_model_fasthebb,
-    (const ghl_descriptor *)&ghl_model_mlp,
-    (const ghl_descriptor *)&ghl_model_resnet,
-    (const ghl_descriptor *)&ghl_model_resnet_cifar,
-    (const ghl_descriptor *)&ghl_model_vgg,
-    NULL,
-};
+#define MODELS(ROW)              \
+    ROW(ghl_model, deephebb)     \
+    ROW(ghl_model, fasthebb)     \
+    ROW(ghl_model, mlp)          \
+    ROW(ghl_model, resnet)       \
+    ROW(ghl_model, resnet_cifar) \
+    ROW(ghl_model, vgg)
+GHL_DESCRIPTORS(rows, MODELS);
 
 ghl_registry ghl_models = {.what = "model", .plural = "models", .builtin = rows};

@@ -7,9 +7,6 @@
 
 #include "ghl_ext.h"
 
-extern const ghl_optimiser ghl_optimiser_sgd, ghl_optimiser_adam;
-extern const ghl_schedule ghl_schedule_constant, ghl_schedule_cosine, ghl_schedule_step, ghl_schedule_multi_step;
-
 /* Linear warm-up: the factor of step i < W is (i + 1) / W, W = warmup_epochs * steps of an epoch + warmup_steps. */
 typedef struct ghl_warmup {
     double epochs;

@@ -73,6 +73,14 @@ static void emit_backward(ghl_emitter *em)
     }
 }
 
+static ghl_status ascend(ghl_emitter *em, const ghl_weight *w, const ghl_learning *learning)
+{
+    const ghl_tensor d = learning->rule->local(em, w, learning->rule_options);
+    const ghl_tensor scale = learning->rule->scaled ? ghl_emit_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER) : GHL_NONE;
+    ghl_emit_ascent(em, w, d, scale, GHL_NONE, 0);
+    return GHL_OK;
+}
+
 static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
 {
     const ghl_learning *learning = &em->plan->learning[w->index];
@@ -91,7 +99,7 @@ static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
     if (w->role == GHL_VECTOR && !learning->rule->vectors)
         return ghl_fail(GHL_RECIPE, "rules for biases, scales and shifts: backprop, sign, frozen", "rule %s is for weights, not for %s",
                         learning->rule->name, w->name);
-    return learning->rule->emit(em, w, learning->rule_options);
+    return learning->rule->emit != NULL ? learning->rule->emit(em, w, learning->rule_options) : ascend(em, w, learning);
 }
 
 /* finite(t) for all that must be; ok = vote of them, and of the sticky flag where a NaN stops the run. */

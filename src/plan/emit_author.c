@@ -109,6 +109,15 @@ ghl_tensor ghl_emit_conv(ghl_emitter *em, ghl_tensor x, ghl_tensor w, ghl_tensor
     return u;
 }
 
+ghl_tensor ghl_emit_sum_positions(ghl_emitter *em, ghl_tensor e, ghl_tensor u)
+{
+    const ghl_shape each = {1, 1, 1, ghl_emit_shape(em, e).c};
+    const ghl_tensor in[] = {e, u};
+    ghl_tensor sums = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_sum_positions, .n_in = u.id < 0 ? 1 : 2, .in = in, .n_out = 1, .out_shapes = &each}, &sums);
+    return sums;
+}
+
 /* ---- Rules -------------------------------------------------------------------------------------------------------------------- */
 
 ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
@@ -207,4 +216,20 @@ void ghl_emit_direction(ghl_emitter *em, const ghl_weight *w, ghl_tensor d)
     ghl_emitter_check(em, d);
     if (em->failure.status == GHL_OK)
         ghl_emit_error(em, learning->optimiser->emit(em, w, d, &learning->step, learning->optimiser_options));
+}
+
+ghl_tensor ghl_emit_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope)
+{
+    const ghl_shape shape = {1, 1, 1, scope == GHL_SCOPE_NEURON ? ghl_emit_shape(em, t).n : 1};
+    const ghl_attributes attr = {.scale = {.statistic = statistic, .scope = scope}};
+    ghl_tensor out = GHL_NONE;
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_scale, .attr = attr, .n_in = 1, .in = &t, .n_out = 1, .out_shapes = &shape}, &out);
+    return out;
+}
+
+void ghl_emit_ascent(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power)
+{
+    const ghl_attributes attr = {.ascent = {.power = (float)power}};
+    ghl_emit_export(em, w, "local", d);
+    ghl_emit_direction(em, w, ghl_emit_like(em, GHL_OP_ascent, &attr, 3, (ghl_tensor[]){d, scale, norm}, 0));
 }

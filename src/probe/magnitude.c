@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "probe/probes.h"
+#include "probe/probe.h"
 
 enum { BINS = 4 };
 

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "probe/probes.h"
+#include "probe/probe.h"
 
 static void measure(const ghl_probe_view *view, double *figures)
 {

@@ -2,7 +2,7 @@
  *
  * backprop.c - the gradient itself: w <- w - lr ( dL/dw + weight_decay w ), or whatever the optimiser makes of it.
  */
-#include "rule/rules.h"
+#include "ghl_ext.h"
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
@@ -14,7 +14,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_backprop = {
     .name = "backprop",
     .summary = "the gradient",
-    .source = "Rumelhart, Hinton & Williams 1986",
+    .source = "Rumelhart, Hinton & Williams 1986: w <- w - lr dL/dw",
     .vectors = true,
     .emit = emit,
 };

@@ -2,13 +2,7 @@
  *
  * frozen.c - the weight stays as it is; no decay, no optimiser.
  */
-#include "rule/rules.h"
-
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    (void)em, (void)w, (void)settings;
-    return GHL_OK;
-}
+#include "ghl_ext.h"
 
 const ghl_rule ghl_rule_frozen = {
     .name = "frozen",
@@ -16,5 +10,4 @@ const ghl_rule ghl_rule_frozen = {
     .source = "w <- w",
     .vectors = true,
     .frozen = true,
-    .emit = emit,
 };

@@ -13,7 +13,6 @@
 
 #include "base/registry.h"
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double inverse_temperature;
@@ -65,9 +64,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     if (strcmp(o->local, own) != 0)
         return borrowed(em, w, o);
     ghl_tensor u = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
-    ghl_tensor r = ghl_rule_softmax(em, w, u, o->inverse_temperature, GHL_LOSERS_SOFT);
-    ghl_tensor p = ghl_emit_product(em, w, r);    /* [K,R,S,C] = r^T x */
-    return ghl_rule_decay(em, w, p);              /* p - <w,p> w, per neuron */
+    return ghl_rule_oja_update(em, w, ghl_rule_softmax(em, w, u, o->inverse_temperature, GHL_LOSERS_SOFT)); /* [K,R,S,C] */
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
@@ -83,7 +80,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_ghl = {
     .name = "ghl",
     .summary = "Global-guided Hebbian Learning: local magnitude, sign of the gradient",
-    .source = "Hua et al. 2026, eq. 4-6",
+    .source = "Hua et al. 2026, eq. 4-6: w <- w - lr |h| sign(dL/dw), h = d / max|d|, d_k = sum_m r_mk (x_m - u_mk w_k), r = softmax(t u)",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd", /* momentum or Adam would undo the sign */

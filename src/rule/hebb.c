@@ -4,8 +4,7 @@
  *
  *     d = u^T x,   w <- w + lr d / max|d|
  */
-#include "rule/local.h"
-#include "rule/rules.h"
+#include "ghl_ext.h"
 
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
@@ -13,17 +12,11 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return ghl_emit_product(em, w, ghl_emit_preactivation(em, w)); /* [K,R,S,C] */
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    ghl_tensor d = local(em, w, settings);
-    return ghl_rule_ascend(em, w, d, ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER), GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_hebb = {
     .name = "hebb",
     .summary = "plain Hebbian product of input and output, scaled by its maximum; nothing bounds the weights",
-    .source = "Hebb 1949: d = sum_m u_m x_m",
+    .source = "Hebb 1949; Hua et al. 2026, section 2.2: d = sum_m u_m x_m",
     .optimiser = "kind: sgd",
-    .emit = emit,
+    .scaled = true,
     .local = local,
 };

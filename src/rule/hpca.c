@@ -9,8 +9,7 @@
  */
 #include <math.h>
 
-#include "rule/local.h"
-#include "rule/rules.h"
+#include "ghl_ext.h"
 
 typedef struct options {
     int response;
@@ -38,18 +37,12 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     return ghl_emit_like(em, GHL_OP_sanger_decay, &attr, 3, in, 1);
 }
 
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    return ghl_rule_ascend(em, w, local(em, w, settings), GHL_NONE, GHL_NONE, 0);
-}
-
 const ghl_rule ghl_rule_hpca = {
     .name = "hpca",
     .summary = "Hebbian principal component analysis: filters learn what those before them leave unexplained",
-    .source = "Sanger 1989; Lagani et al. 2022, HPCA-FH: d = (y^T x - tril(y^T y) w) / (M sqrt F)",
+    .source = "Sanger 1989; Lagani et al. 2022, 2024, HPCA-FH: d = (y^T x - tril(y^T y) w) / (M sqrt F)",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
-    .emit = emit,
     .local = local,
 };

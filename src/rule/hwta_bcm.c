@@ -8,9 +8,11 @@
  *
  * y is the layer's output, which was published as a cosine by tap with lateral inhibition over reflected padding. Without the threshold,
  * instars: d_k = r_k^T x - (sum_m r_mk) w_k with r = v (hard) or y (basic).
+ *
+ * In depthwise convolutions the source lets the positions of a channel compete in the place of the channels of a position. There are none
+ * in ghl: every filter of a layer sees all its channels.
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 enum { BCM, HARD, BASIC };
 
@@ -23,7 +25,7 @@ static const char *const variants[] = {"bcm", "hard", "basic", NULL};
 
 static const ghl_option rows[] = {
     {.name = "variant", .type = GHL_OPTION_CHOICE, .offset = offsetof(options, variant), .fallback = "bcm", .choices = variants,
-     .help = "bcm: the winner, against a threshold (published); hard: instar of the winner; basic: instar of all"},
+     .help = "bcm: the winner among the channels, against a threshold (published); hard: instar of the winner; basic: instar of all"},
     {.name = "memory", .type = GHL_OPTION_REAL, .offset = offsetof(options, memory), .fallback = "0.5", .min = 0, .max = 0.9999999,
      .help = "bcm: share of the old threshold in the new one"},
     {0},
@@ -55,45 +57,26 @@ static ghl_tensor against_threshold(ghl_emitter *em, const ghl_weight *w, const 
     return ghl_emit_winner_product(em, w, f, c->winner);
 }
 
-static ghl_tensor sum_positions(ghl_emitter *em, ghl_tensor r)
-{
-    const ghl_shape each = {1, 1, 1, ghl_emit_shape(em, r).c};
-    ghl_tensor sums = GHL_NONE;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_sum_positions, .n_in = 1, .in = &r, .n_out = 1, .out_shapes = &each}, &sums);
-    return sums;
-}
-
-static ghl_tensor instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor p, ghl_tensor sums)
-{
-    return ghl_emit_like(em, GHL_OP_instar_decay, &(ghl_attributes){.decay = {1}}, 3, (ghl_tensor[]){p, ghl_emit_weight(em, w), sums}, 0);
-}
-
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     const options *o = settings;
     const ghl_tensor y = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
     if (o->variant == BASIC)
-        return instar(em, w, ghl_emit_product(em, w, y), sum_positions(em, y));
+        return ghl_rule_instar(em, w, ghl_emit_product(em, w, y), ghl_emit_sum_positions(em, y, GHL_NONE), GHL_NONE);
     const competition c = compete(em, y);
     if (o->variant == HARD)
-        return instar(em, w, ghl_emit_winner_product(em, w, c.v, c.winner), c.sums);
+        return ghl_rule_instar(em, w, ghl_emit_winner_product(em, w, c.v, c.winner), c.sums, GHL_NONE);
     return against_threshold(em, w, &c, o->memory);
-}
-
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    const ghl_tensor d = local(em, w, settings);
-    return ghl_rule_ascend(em, w, d, ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER), GHL_NONE, 0);
 }
 
 const ghl_rule ghl_rule_hwta_bcm = {
     .name = "hwta_bcm",
     .summary = "hard winner-take-all with a sliding threshold, on cosine outputs with lateral inhibition",
-    .source = "Nimmo & Mondragon 2025: d = f^T x, f = v (v - theta) at the winner",
+    .source = "Nimmo & Mondragon 2025; Bienenstock, Cooper & Munro 1982: d = f^T x, f = v (v - theta) at the winner",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
     .layer = "padding_mode: reflect, response: cosine_tap, inhibition: dog",
-    .emit = emit,
+    .scaled = true,
     .local = local,
 };

@@ -2,8 +2,10 @@
  *
  * local.c - the pieces of response -> product -> decay -> scale -> direction.
  *
- * Oja's decay sum_m r_mk u_mk w_k needs no pass over the M columns: with u = x w^T it is <w_k, p_k> w_k. A layer whose output is no such
- * product (a cosine) decays by x w^T all the same. The moving average is m <- beta m + (1 - beta) g and starts as the first g.
+ * Oja's decay sum_m r_mk u_mk w_k needs no pass over the M columns: with u = x w^T it is <w_k, p_k> w_k. Only where a layer puts out
+ * something else (cosines, what inhibition leaves) are its outputs summed.
+ *
+ * The moving average is m <- beta m + (1 - beta) g and starts as the first g.
  */
 #include "rule/local.h"
 
@@ -32,9 +34,18 @@ ghl_tensor ghl_rule_softmax(ghl_emitter *em, const ghl_weight *w, ghl_tensor u, 
     return ghl_emit_like(em, GHL_OP_softmax_channels, &attr, 1, &u, 0);
 }
 
-ghl_tensor ghl_rule_decay(ghl_emitter *em, const ghl_weight *w, ghl_tensor p)
+ghl_tensor ghl_rule_oja_update(ghl_emitter *em, const ghl_weight *w, ghl_tensor r)
 {
-    return ghl_emit_like(em, GHL_OP_oja_decay, NULL, 2, (ghl_tensor[]){p, ghl_emit_weight(em, w)}, 0);
+    const ghl_tensor p = ghl_emit_product(em, w, r); /* [K,R,S,C] = r^T x */
+    if (ghl_emit_dot(em, w))
+        return ghl_emit_like(em, GHL_OP_oja_decay, NULL, 2, (ghl_tensor[]){p, ghl_emit_weight(em, w)}, 0);
+    return ghl_rule_instar(em, w, p, ghl_emit_sum_positions(em, r, ghl_emit_preactivation(em, w)), GHL_NONE);
+}
+
+ghl_tensor ghl_rule_instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor p, ghl_tensor decay, ghl_tensor divisor)
+{
+    const ghl_tensor in[] = {p, ghl_emit_weight(em, w), decay, divisor};
+    return ghl_emit_like(em, GHL_OP_instar_decay, &(ghl_attributes){.decay = {.factor = 1}}, divisor.id < 0 ? 3 : 4, in, 0);
 }
 
 ghl_tensor ghl_rule_state(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape, double fill)
@@ -58,29 +69,6 @@ ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_
     return m;
 }
 
-ghl_tensor ghl_rule_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope)
-{
-    ghl_shape shape = {1, 1, 1, scope == GHL_SCOPE_NEURON ? ghl_emit_shape(em, t).n : 1};
-    ghl_tensor out = GHL_NONE;
-    ghl_emit(em,
-             &(ghl_emission){.op = GHL_OP_scale,
-                             .attr.scale = {.statistic = statistic, .scope = scope},
-                             .n_in = 1,
-                             .in = &t,
-                             .n_out = 1,
-                             .out_shapes = &shape},
-             &out);
-    return out;
-}
-
-ghl_status ghl_rule_ascend(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power)
-{
-    ghl_attributes attr = {.ascent = {.power = (float)power}};
-    ghl_emit_export(em, w, "local", d);
-    ghl_emit_direction(em, w, ghl_emit_like(em, GHL_OP_ascent, &attr, 3, (ghl_tensor[]){d, scale, norm}, 0));
-    return GHL_OK;
-}
-
 ghl_tensor ghl_rule_signed(ghl_emitter *em, ghl_tensor guide, ghl_tensor d, const ghl_magnitude_options *magnitude)
 {
     ghl_attributes attr = {.direction = {.power = 1}};
@@ -88,6 +76,6 @@ ghl_tensor ghl_rule_signed(ghl_emitter *em, ghl_tensor guide, ghl_tensor d, cons
         return ghl_emit_like(em, GHL_OP_direction, &attr, 1, &guide, 0);
     attr.direction.power = (float)magnitude->power;
     attr.direction.clip = scales[magnitude->scale].clipped ? (float)magnitude->clip : 0;
-    ghl_tensor scale = ghl_rule_scale(em, d, scales[magnitude->scale].statistic, scales[magnitude->scale].scope);
+    ghl_tensor scale = ghl_emit_scale(em, d, scales[magnitude->scale].statistic, scales[magnitude->scale].scope);
     return ghl_emit_like(em, GHL_OP_direction, &attr, 3, (ghl_tensor[]){guide, d, scale}, 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * local.h - what rules share: option rows, the response, Oja's decay, the scale, and the direction.
+ * local.h - what rules share: option rows, the response, the decays of Oja and of instars, and the direction.
  */
 #ifndef GHL_RULE_LOCAL_H
 #define GHL_RULE_LOCAL_H
@@ -41,14 +41,12 @@ extern const char *const ghl_guide_choices[], *const ghl_scale_choices[];
 /* r = softmax over channels of t u, [N,P,Q,K]; t = inverse_temperature, or the weight's own where that is 0. losers:
  * GHL_LOSERS_*, what all but the largest u get. */
 ghl_tensor ghl_rule_softmax(ghl_emitter *em, const ghl_weight *w, ghl_tensor u, double inverse_temperature, int32_t losers);
-/* d_k = p_k - <w_k,p_k> w_k, [K,R,S,C]. */
-ghl_tensor ghl_rule_decay(ghl_emitter *em, const ghl_weight *w, ghl_tensor p);
-/* Of a tensor [K,..]: max|t|, its root mean square or its norm (GHL_SCALE_*), over all (scalar) or for each neuron [K] (GHL_SCOPE_*). */
-ghl_tensor ghl_rule_scale(ghl_emitter *em, ghl_tensor t, int32_t statistic, int32_t scope);
+/* d_k = sum_m r_mk (x_m - u_mk w_k), [K,R,S,C]: Oja's rule for responses r [N,P,Q,K]. */
+ghl_tensor ghl_rule_oja_update(ghl_emitter *em, const ghl_weight *w, ghl_tensor r);
+/* d_k = (p_k - decay_k w_k) / divisor_k, [K,R,S,C]: p a product, decay [K], divisor [K] or GHL_NONE; one that is 0 counts as 1. */
+ghl_tensor ghl_rule_instar(ghl_emitter *em, const ghl_weight *w, ghl_tensor p, ghl_tensor decay, ghl_tensor divisor);
 /* The rule's own state of the weight, f32: "rule/conv1.weight.WHAT". */
 ghl_tensor ghl_rule_state(ghl_emitter *em, const ghl_weight *w, const char *what, ghl_shape shape, double fill);
-/* Hands on the local update d to be ascended: d / scale, times (| norm_k - 1 | + 1e-10)^power; scale and norm may be GHL_NONE: 1. */
-ghl_status ghl_rule_ascend(ghl_emitter *em, const ghl_weight *w, ghl_tensor d, ghl_tensor scale, ghl_tensor norm, double power);
 /* The tensor shaped like w whose sign is the direction: g, or its moving average, which is state. */
 ghl_tensor ghl_rule_guide(ghl_emitter *em, const ghl_weight *w, const ghl_guide_options *options);
 /* |h|^power sign(guide), h from the local update d; sign(guide) where d is GHL_NONE (magnitude is not read then). */

@@ -5,25 +5,18 @@
  *     d_k = sum_m u_mk (x_m - u_mk w_k),   w <- w + lr d / max|d|
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     (void)settings;
-    return ghl_rule_decay(em, w, ghl_emit_product(em, w, ghl_emit_preactivation(em, w))); /* [K,R,S,C] */
-}
-
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    ghl_tensor d = local(em, w, settings);
-    return ghl_rule_ascend(em, w, d, ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER), GHL_NONE, 0);
+    return ghl_rule_oja_update(em, w, ghl_emit_preactivation(em, w)); /* [K,R,S,C] */
 }
 
 const ghl_rule ghl_rule_oja = {
     .name = "oja",
     .summary = "Oja's rule: Hebbian product with decay, scaled by its maximum",
-    .source = "Oja 1982: d_k = sum_m u_mk (x_m - u_mk w_k)",
+    .source = "Oja 1982; Hua et al. 2026, eq. 2-3: d_k = sum_m u_mk (x_m - u_mk w_k)",
     .optimiser = "kind: sgd",
-    .emit = emit,
+    .scaled = true,
     .local = local,
 };

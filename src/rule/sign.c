@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sign.c - w <- w - lr ( sign(dL/dw) + weight_decay w ): GHL without its local magnitude (Hua et al. 2026, table 5).
+ * sign.c - w <- w - lr ( sign(dL/dw) + weight_decay w ): GHL without its local magnitude (Hua et al. 2026, section 3.4 and
+ * table 5).
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     ghl_guide_options guide;
@@ -21,7 +21,7 @@ static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *setting
 const ghl_rule ghl_rule_sign = {
     .name = "sign",
     .summary = "sign of the gradient: GHL with every magnitude 1",
-    .source = "Hua et al. 2026, table 5",
+    .source = "Hua et al. 2026, section 3.4, table 5: w <- w - lr sign(dL/dw)",
     .options = rows,
     .options_size = sizeof(options),
     .vectors = true,

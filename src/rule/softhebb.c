@@ -9,7 +9,6 @@
  * The decay drives every filter to norm 1, and its rate sinks as it comes near. With `supervised`, r is 1 at the label: a classifier.
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double inverse_temperature, rate_power;
@@ -46,21 +45,22 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     const options *o = settings;
     ghl_tensor u = ghl_emit_preactivation(em, w); /* [N,P,Q,K] */
     ghl_tensor r = o->variant == SUPERVISED ? label(em, w, u) : ghl_rule_softmax(em, w, u, o->inverse_temperature, losers[o->variant]);
-    return ghl_rule_decay(em, w, ghl_emit_product(em, w, r)); /* [K,R,S,C] */
+    return ghl_rule_oja_update(em, w, r); /* [K,R,S,C] */
 }
 
 static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
 {
     const options *o = settings;
-    ghl_tensor d = local(em, w, settings), scale = ghl_rule_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER);
-    ghl_tensor norm = ghl_rule_scale(em, ghl_emit_weight(em, w), GHL_SCALE_NORM, GHL_SCOPE_NEURON); /* [K] */
-    return ghl_rule_ascend(em, w, d, scale, norm, o->rate_power);
+    ghl_tensor d = local(em, w, settings), scale = ghl_emit_scale(em, d, GHL_SCALE_MAX, GHL_SCOPE_LAYER);
+    ghl_tensor norm = ghl_emit_scale(em, ghl_emit_weight(em, w), GHL_SCALE_NORM, GHL_SCOPE_NEURON); /* [K] */
+    ghl_emit_ascent(em, w, d, scale, norm, o->rate_power);
+    return GHL_OK;
 }
 
 const ghl_rule ghl_rule_softhebb = {
     .name = "softhebb",
     .summary = "SoftHebb: soft winner-take-all, losers unlearn, each filter at its own rate until its norm is 1",
-    .source = "Moraitis et al. 2022, Journe et al. 2023: d_k = sum_m r_mk (x_m - u_mk w_k), r = +-softmax(t u)",
+    .source = "Moraitis et al. 2022; Journe et al. 2023: d_k = sum_m r_mk (x_m - u_mk w_k), r = +-softmax(t u), rate | |w_k| - 1 |^q",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",

@@ -9,7 +9,6 @@
  * The net's own output is another: its layers divide by |w_k|.
  */
 #include "rule/local.h"
-#include "rule/rules.h"
 
 typedef struct options {
     double kappa, power;
@@ -37,7 +36,7 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
     const int32_t winners = (int32_t)(o->winners < w->shape.n ? o->winners : w->shape.n);
     const double strength = o->variant == GHL_SIMILARITY_POWER ? o->power : 1.0 / o->kappa;
     ghl_tensor filters[2], u = ghl_emit_dots(em, w, filters), response[3]; /* sum_m z [K], sum_m z^2 [K], z^2 [N,P,Q,K] */
-    const ghl_tensor norm = ghl_rule_scale(em, filters[0], GHL_SCALE_NORM, GHL_SCOPE_NEURON);
+    const ghl_tensor norm = ghl_emit_scale(em, filters[0], GHL_SCALE_NORM, GHL_SCOPE_NEURON);
     const ghl_tensor in[] = {u, ghl_emit_column_norms(em, w), norm, filters[1]};
     const ghl_shape each = {1, 1, 1, w->shape.n}, shapes[] = {each, each, ghl_emit_shape(em, u)};
     ghl_emit(em,
@@ -49,23 +48,16 @@ static ghl_tensor local(ghl_emitter *em, const ghl_weight *w, const void *settin
                              .out_shapes = shapes},
              response);
     ghl_tensor p = ghl_emit_product(em, w, response[2]); /* [K,R,S,C] */
-    const ghl_tensor operands[] = {p, ghl_emit_weight(em, w), response[1], response[0]};
-    return ghl_emit_like(em, GHL_OP_instar_decay, &(ghl_attributes){.decay = {.factor = 1}}, 4, operands, 0);
-}
-
-static ghl_status emit(ghl_emitter *em, const ghl_weight *w, const void *settings)
-{
-    return ghl_rule_ascend(em, w, local(em, w, settings), GHL_NONE, GHL_NONE, 0);
+    return ghl_rule_instar(em, w, p, response[1], response[0]);
 }
 
 const ghl_rule ghl_rule_swta = {
     .name = "swta",
     .summary = "soft winner-take-all by cosine similarity: filters become means of the columns they win",
-    .source = "Lagani et al. 2022, SWTA-FH: d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk",
+    .source = "Lagani et al. 2022, 2024, SWTA-FH: d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk",
     .options = rows,
     .options_size = sizeof(options),
     .optimiser = "kind: sgd",
     .layer = "response: unit_norm",
-    .emit = emit,
     .local = local,
 };

@@ -57,7 +57,7 @@ static bool op_at(int i, entry *e)
         used += (size_t)snprintf(e->summary + used, SUMMARY - used, "%s%s", between, text);
         output = operands[k].output;
     }
-    e->d = (ghl_descriptor){.name = ghl_op_describe((ghl_op)i)->name, .summary = e->summary, .source = "ghl_ops.def"};
+    e->d = (ghl_descriptor){.name = ghl_op_describe((ghl_op)i)->name, .summary = e->summary, .source = ""};
     return true;
 }
 
@@ -71,7 +71,7 @@ static bool status_at(int i, entry *e)
     if (i >= (int)(sizeof meanings / sizeof *meanings))
         return false;
     snprintf(e->summary, sizeof e->summary, "exit status %d: %s", ghl_status_exit((ghl_status)i), meanings[i]);
-    e->d = (ghl_descriptor){.name = ghl_status_name((ghl_status)i), .summary = e->summary, .source = "ghl.h"};
+    e->d = (ghl_descriptor){.name = ghl_status_name((ghl_status)i), .summary = e->summary, .source = ""};
     return true;
 }
 
@@ -160,6 +160,13 @@ static ghl_status list_json(const catalog *c, const ghl_host *host)
     return ghl_result_json(host, list);
 }
 
+static void add_source(const ghl_descriptor *d, int indent, ghl_text *text)
+{
+    if (d->source && d->source[0])
+        ghl_text_add(text, "%*sSource: %s.\n", indent, "", d->source);
+}
+
+/* A line a name; below it, indented, what the descriptor says of its source and options. */
 static void list_text(const catalog *c, ghl_text *text)
 {
     const ghl_descriptor *d;
@@ -168,8 +175,11 @@ static void list_text(const catalog *c, ghl_text *text)
 
     for (int i = 0; (d = catalog_entry(c, i, &room)); i++)
         width = (int)strlen(d->name) > width ? (int)strlen(d->name) : width;
-    for (int i = 0; (d = catalog_entry(c, i, &room)); i++)
+    for (int i = 0; (d = catalog_entry(c, i, &room)); i++) {
         ghl_text_add(text, "%-*s  %s\n", width, d->name, d->summary);
+        add_source(d, width + 2, text);
+        ghl_options_help(d->options, width + 2, text);
+    }
 }
 
 static ghl_status list_catalogs(bool json, const ghl_host *host)
@@ -224,8 +234,7 @@ ghl_status ghl_list(const char *what, bool json, const ghl_host *host)
 static void help_descriptor(const catalog *c, const ghl_descriptor *d, ghl_text *text)
 {
     ghl_text_add(text, "%s%s (one of the %s)\n  %s\n", text->length ? "\n" : "", d->name, c->name, d->summary);
-    if (d->source && d->source[0])
-        ghl_text_add(text, "  Source: %s.\n", d->source);
+    add_source(d, 2, text);
     if (d->options && d->options->name) {
         ghl_text_add(text, "  Options:\n");
         ghl_options_help(d->options, 4, text);

@@ -132,9 +132,9 @@ static ghl_status name_phase(ghl_recipe *recipe, int number, const ghl_value *ma
     if (name[0] == '\0') {
         free(name);
         phase->phase.name = NULL;
-        GHL_TRY(GHL_NEW(phase->phase.name, 16));
+        GHL_TRY(GHL_NEW(phase->phase.name, 24));
         name = phase->phase.name;
-        snprintf(name, 16, "phase%d", number + 1);
+        snprintf(name, 24, "phase%d", number + 1);
     }
     bool good = isalpha((unsigned char)name[0]) && strlen(name) < 64;
     for (const char *c = name; *c != '\0'; c++)

@@ -553,8 +553,13 @@ BY_IMAGES(batch_norm_backward, open_backward, close_nothing)
 
 static GHL_CPU_BODY void total_unit(const pass *p, lanes *l, int64_t at, int half)
 {
-    ghl_vec e[2];
+    ghl_vec e[2], u[2];
     ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
+    if (p->in[1] != NULL) {
+        ghl_unit_load(ghl_at(p->in[1], at, half), u, half);
+        e[0] *= u[0];
+        e[1] *= u[1];
+    }
     l->first[0] += e[0];
     l->first[1] += e[1];
 }
@@ -564,6 +569,7 @@ static void sum_positions_range(const ghl_call *call, void *scratch, int64_t beg
 {
     pass p = pass_over(call, scratch);
     p.in[0] = call->in[0].data;
+    p.in[1] = call->n_in > 1 ? call->in[1].data : NULL;
     run(&p, total, begin, end);
 }
 BY_IMAGES(sum_positions, open_plain, close_sums)

@@ -128,13 +128,13 @@ ghl_status ghl_ref_conv_backward_weights_pair(const ghl_call *call)
 
 ghl_status ghl_ref_sum_positions(const ghl_call *call)
 {
-    const float *e = ghl_ref_in(call, 0);
+    const float *e = ghl_ref_in(call, 0), *u = call->n_in > 1 ? ghl_ref_in(call, 1) : NULL;
     ghl_shape es = call->in[0].shape;
     float *sums = ghl_ref_out(call, 0);
     for (int64_t k = 0; k < es.c; k++) {
         double sum = 0.0;
         for (int64_t m = 0; m < es.n * es.h * es.w; m++)
-            sum += e[m * es.c + k];
+            sum += u != NULL ? (double)e[m * es.c + k] * (double)u[m * es.c + k] : (double)e[m * es.c + k];
         sums[k] = (float)sum;
     }
     return GHL_OK;
