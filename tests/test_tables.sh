@@ -288,11 +288,14 @@ says err "^ghl: recipes is no run: no recipe.yaml"
 expect 2 compare whole/fast+seed=4 whole/fast+seed=4
 expect 2 compare
 
-# --- the tree's own tables: they read, and every recipe of a table is a row of one
+# --- the tree's own tables: every row's recipe and settings read, and every recipe of a table is a row of one
 cd "$SOURCE_DIR" || exit 1
 "$GHL" reproduce >"$work/out" || fail "the tree's tables"
 for file in recipes/table*.yaml; do
     grep -q " $file$" "$work/out" || fail "$file is in no table"
+done
+for file in recipes/tables/*.yaml; do
+    "$GHL" reproduce "$(basename "$file" .yaml)" --show --run "$work/shown" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$file"; }
 done
 
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }

@@ -164,7 +164,8 @@ static ghl_status compare(comparison *c, int n, const char *const *runs, const g
     GHL_TRY(fill_settings(c, &c->sheets[1]));
     GHL_TRY(ghl_group_curves(c->groups, c->count, c->charts));
     ghl_report report = {.folder = options->output != NULL ? options->output : "runs/compare", .name = "compare", .title = "Runs compared",
-                         .sheets = c->sheets, .n_sheets = c->sheets[1].n_cells > c->sheets[1].columns ? 2 : 1, .charts = c->charts, .n_charts = GHL_CURVES};
+                         .sheets = c->sheets, .charts = c->charts, .n_charts = GHL_CURVES,
+                         .n_sheets = c->sheets[1].n_cells > c->sheets[1].columns ? 2 : 1};
     GHL_TRY(ghl_report_write(&report));
     ghl_tell(host, GHL_LEVEL_INFO, "curves are in %s/compare.html", report.folder);
     return ghl_report_show(&report, options->json, host);

@@ -32,7 +32,7 @@ typedef struct ghl_record {
     double images_per_s; /* the middle one of log.jsonl's rows, or that of point.json; NAN: neither */
 } ghl_record;
 
-/* Of the whole run, or of a phase alone, whose epochs then count from 1: of those whose names match the pattern, the one that came out best.
+/* Of the whole run, or (phase: a pattern) of the phase alone, of those whose names match, that came out best; its epochs then count from 1.
  * GHL_RUN where the folder is no run. Release also after an error. */
 ghl_status ghl_record_read(const char *folder, const char *phase, ghl_record *record);
 /* A value of the recipe by its dotted path, "learn.conv.rule" (names of layers may hold dots too); NULL where there is none. */

@@ -122,7 +122,7 @@ static void add_notes(const ghl_reproduction *r, page *p)
     ghl_group_notes(&p->sheet, p->groups, table->count);
     ghl_sheet_note(&p->sheet, "paper: %s; difference: best - paper", table->source);
     if (has_phases(table))
-        ghl_sheet_note(&p->sheet, "phase: the row is of that phase of its run, as of a head on one of the layers; hours are of the whole run");
+        ghl_sheet_note(&p->sheet, "phase: the row is of that phase of its run, as of a head on one of the layers; hours: of the whole");
     if (scale > 0 && scale != 1)
         ghl_sheet_note(&p->sheet, "shortened: --epochs-scale %g of the recipes' epochs; not the published schedule", scale);
     if (r->n_settings > 0) {
