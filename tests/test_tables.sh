@@ -30,9 +30,9 @@ title: "A table | of < two"
 source: nobody
 axis: depth
 rows:
-  - {row: slow, network: Net, method: A, data: Noise, paper: 50, chart: rates, line: one, at: 1}
-  - {row: fast, network: Net, method: A, data: Noise, paper: 90.5, recipe: fast, chart: rates, line: one, at: 2}
-  - {row: wide, network: Net, method: B, data: Noise, recipe: fast, settings: "model.hidden=[8, 8] train.batch=64", chart: rates, line: two, at: 1}
+  - {row: slow, network: Net, method: A, data: Noise, paper: 50, chart: rates, line: A one, at: 1}
+  - {row: fast, network: Net, method: A, data: Noise, paper: 90.5, recipe: fast, chart: rates, line: A one, at: 2}
+  - {row: wide, network: Net, method: B, data: Noise, recipe: fast, settings: "model.hidden=[8, 8] train.batch=64", chart: rates, line: B one, at: 1}
   - {row: cited, network: Net, method: C, data: Noise, paper: 12.25, note: "cited, from a curve"}
 Y
 # expect STATUS WORDS...: ghl WORDS; leaves out and err
@@ -95,7 +95,9 @@ for chart in ("rates", "accuracy", "loss"):
     text = open(f"{folder}/{name}-{chart}.svg").read()
     xml.dom.minidom.parseString(text)
     assert text in page
-assert ">depth</text>" in page and ">two</text>" in page
+assert ">depth</text>" in page and ">B one</text>" in page
+lines = re.findall(r'stroke="(#\w+)" stroke-width="1.8" stroke-dasharray="([\d ]*)"', open(f"{folder}/{name}-rates.svg").read())
+assert lines == [("#0072B2", ""), ("#0072B2", "7 3")], lines # of method A and B
 markdown = open(f"{folder}/{name}.md").read()
 assert re.search(r"^\| slow \| Net \| A \| Noise \| 50.00 \|", markdown, re.M) and "\n|---|---|---|---|--:|" in markdown
 Y

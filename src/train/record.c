@@ -200,7 +200,7 @@ ghl_status ghl_record_read(const char *folder, const char *phase, ghl_record *re
     if (status == GHL_OK && read_file(folder, "log.jsonl", &text, &size) == GHL_OK)
         status = read_log(text, record);
     free(text);
-    if (status == GHL_OK && isnan(record->images_per_s))
+    if (status == GHL_OK && isnan(record->images_per_s) && record->phase == NULL)
         read_speed(folder, record);
     return status;
 }

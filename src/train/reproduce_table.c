@@ -149,25 +149,52 @@ static ghl_status find_chart(const ghl_reproduction *r, page *p, const char *nam
         }
     GHL_TRY(GHL_GROW(p->charts, p->capacity, p->n_charts + 1));
     *out = &p->charts[p->n_charts++];
-    **out = (ghl_chart){.name = name, .title = name, .x_label = r->table.axis, .y_label = "best test top-1, per cent", .markers = true};
+    **out = (ghl_chart){.name = name, .title = name, .note = r->table.title, .x_label = r->table.axis,
+                        .y_label = "best test top-1, per cent", .markers = true};
     return GHL_OK;
 }
 
+static const char *method_of(const ghl_table_row *row)
+{
+    return row->method;
+}
+
+/* "relu" of line "GHL relu" of method GHL. */
+static const char *line_of(const ghl_table_row *row)
+{
+    const size_t n = strlen(row->method);
+    return n > 0 && strncmp(row->line, row->method, n) == 0 && row->line[n] == ' ' ? row->line + n + 1 : row->line;
+}
+
+/* How many other values the rows of its chart have before the row's own value comes first. */
+static int rank(const ghl_table *table, const ghl_table_row *row, const char *(*value)(const ghl_table_row *))
+{
+    int n = 0;
+    for (const ghl_table_row *other = table->rows; other < row && strcmp(value(other), value(row)) != 0; other++) {
+        bool first = strcmp(other->chart, row->chart) == 0;
+        for (const ghl_table_row *before = table->rows; first && before < other; before++)
+            first = strcmp(before->chart, row->chart) != 0 || strcmp(value(before), value(other)) != 0;
+        n += first;
+    }
+    return n;
+}
+
+/* Lines that differ by their method alone have the same colour, those of a method the same dashes. */
 static ghl_status add_charts(const ghl_reproduction *r, page *p)
 {
-    int lines = 0;
     for (int i = 0; i < r->table.count; i++) {
         const ghl_table_row *row = &r->table.rows[i];
         ghl_chart *chart = NULL;
         ghl_series *series = NULL;
-        lines += p->groups[i].count > 0;
         if (row->chart[0] == '\0' || p->groups[i].count == 0)
             continue;
         GHL_TRY(find_chart(r, p, row->chart, &chart));
         GHL_TRY(ghl_chart_series(chart, row->line, &series));
+        series->colour = rank(&r->table, row, line_of);
+        series->dash = rank(&r->table, row, method_of);
         GHL_TRY(ghl_series_add(series, row->at, ghl_group_mean(&p->groups[i], GHL_OF_BEST)));
     }
-    if (lines > CURVES_MOST)
+    if (r->table.count > CURVES_MOST)
         return GHL_OK;
     GHL_TRY(GHL_GROW(p->charts, p->capacity, p->n_charts + GHL_CURVES));
     p->n_charts += GHL_CURVES;
