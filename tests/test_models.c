@@ -74,6 +74,7 @@ static void parameter_counts(void **state)
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 22 + 110 + 10},
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11, norm: none", 32, 32, 3, 10},
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 110 + 10},
+        {{"fasthebb", "depth: 3", 32, 32, 3, 10}, 96 * 75 + 128 * 96 * 9 + 192 * 128 * 9 + 10 * 25 * 192 + 10},
         /* the columns of no bias and plain norm, bias, affine norm, both */
         {{"vgg", "depth: 14", 32, 32, 3, 10}, 14715594},
         {{"vgg", "depth: 14, bias: true", 32, 32, 3, 10}, 14719818},
@@ -144,6 +145,8 @@ static void names_and_shapes(void **state)
                  "conv1:28x28x96 relu1:28x28x96 pool1:14x14x96 bn1:14x14x96 conv2:12x12x128 relu2:12x12x128 bn2:12x12x128 "
                  "conv3:10x10x192 relu3:10x10x192 pool3:5x5x192 bn3:5x5x192 conv4:3x3x256 relu4:3x3x256 bn4:3x3x256 flatten:3x3x256! "
                  "fc5:1x1x4096! relu5:1x1x4096! bn5:1x1x4096! dropout:1x1x4096! classifier:1x1x10!");
+    assert_nodes(&(request){"fasthebb", "depth: 1", 32, 32, 3, 10},
+                 "conv1:28x28x96 relu1:28x28x96 pool1:14x14x96 bn1:14x14x96 flatten:14x14x96! dropout:14x14x96! classifier:1x1x10!");
     assert_nodes(&(request){"mlp", "hidden: [30, 20]", 28, 20, 1, 10},
                  "flatten:28x20x1! fc1:1x1x30! relu1:1x1x30! fc2:1x1x20! relu2:1x1x20! dropout:1x1x20! classifier:1x1x10!");
     assert_nodes(&(request){"deephebb", "channels: [2, 3, 4]", 20, 9, 1, 10},
@@ -360,6 +363,7 @@ static void bad_requests(void **state)
     (void)state;
     refused(&(request){"fasthebb", NULL, 16, 16, 3, 10}, "conv4"); /* 16 12 6 4 2 1 */
     refused(&(request){"fasthebb", NULL, 32, 8, 3, 10}, "conv2");
+    refused(&(request){"fasthebb", "depth: 6", 32, 32, 3, 10}, "depth");
     refused(&(request){"deephebb", NULL, 4, 4, 1, 10}, "pool3"); /* 4 2 1 */
     refused(&(request){"deephebb", NULL, 1, 1, 1, 10}, "pool1");
     refused(&(request){"deephebb", "padding: reflect", 2, 2, 1, 10}, "conv1");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_phases.c - recipes with phases: features without labels, then a head on them; cut anywhere and continued they write the same bytes;
- * what is frozen stays; kept features train to the same bits as features that are computed in every step; what is refused.
+ * what is frozen stays; kept features train to the same bits as features that are computed in every step; heads on layers in the middle
+ * leave the net alone; what is refused.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -42,6 +43,14 @@ static const char blocks[] = HEAD("synthetic")
     "phases:\n"
     "  - {name: block1, root: conv1, train: {epochs: 1}}\n"
     "  - {name: block2, root: conv2, frozen_to: conv1, train: {epochs: 1}}\n" TAIL;
+
+#define BRANCH(name, model, lr)                                                                               \
+    "  - {name: " name ", model: {" model "}, frozen_to: flatten, train: {batch: 20, epochs: 3}, optimiser: adam,\n" \
+    "     learn: {linear: {rule: backprop, lr: " lr "}}}\n"
+static const char heads[] = HEAD("synthetic") "phases:\n  - {name: features}\n"
+    BRANCH("head1", "depth: 1, first_pool: average", "1e-2") BRANCH("head2", "depth: 2", "1e-2") TAIL;
+static const char again[] = HEAD("synthetic") "phases:\n  - {name: features}\n"
+    BRANCH("head1", "depth: 1", "1e-2") BRANCH("again", "depth: 1", "0");
 
 /* A rule that needs no error: p = r^T x with Oja's decay, by sign; enough to have a local rule. */
 static ghl_status toy_emit(ghl_emitter *em, const ghl_weight *w, const void *options)
@@ -308,6 +317,80 @@ static void cut_into_steps(void **state)
     step_by_step(blocks, "blocks_whole", "blocks_steps", "train.threads=1 train.features=none", 22);
 }
 
+/* ---- Heads on layers in the middle ---- */
+
+static void heads_leave_the_net(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    train_well(two, "one_head", "");
+    outcome o = train_well(heads, "heads", "");
+    assert_int_equal(o.result.epoch, 2 + 3 * 3);
+    assert_non_null(strstr(o.log, "features of layer flatten, 256 of each of 91 images")); /* 4 channels of 8 x 8 */
+    assert_non_null(strstr(o.log, "features of layer flatten, 96 of each of 91 images"));
+    assert_true(same_tensors("one_head", "heads", "conv") && same_tensors("one_head", "heads", "bn"));
+    train_well(heads, "heads_apart", "phases.head1.learn.linear.lr=0.5 phases.head2.model.dropout=0");
+    assert_true(same_tensors("heads", "heads_apart", ""));
+    assert_false(same_file("heads", "heads_apart", "metrics.csv"));
+    train_well(heads, "heads_none", "train.features=none");
+    assert_true(same_file("heads", "heads_none", "metrics.csv"));
+    train_well(heads, "heads_probed", "train.probes=true"); /* a column a layer of the net, in every row */
+    char *rows = read_file("heads_probed", "metrics.csv", &size), *save = NULL;
+    int commas = 0;
+    for (char *row = strtok_r(rows, "\n", &save); row != NULL; row = strtok_r(NULL, "\n", &save)) {
+        int n = 0;
+        for (const char *c = row; *c != '\0'; c++)
+            n += *c == ',';
+        commas = commas == 0 ? n : commas;
+        assert_int_equal(n, commas);
+    }
+    assert_true(commas > 40);
+    free(rows);
+}
+
+/* A second head with the same name of its classifier, at rate 0: the first one left nothing behind. */
+static void a_head_begins_anew(void **state)
+{
+    (void)state;
+    train_well(again, "again", "");
+    train_well(again, "again_fast", "phases.head1.learn.linear.lr=0.5");
+    assert_true(same_tensors("again", "again_fast", ""));
+    train_well(again, "again_learns", "phases.again.learn.linear.lr=1e-2");
+    assert_true(same_tensors("again", "again_learns", "conv1"));
+    assert_false(same_tensors("again", "again_learns", "classifier"));
+}
+
+static void keep_result(void *user, const char *data, size_t size)
+{
+    snprintf(user, 200, "%.*s", (int)size, data);
+}
+
+/* The best epoch is of the first head, which has a net of its own. */
+static void evaluates_a_head(void **state)
+{
+    (void)state;
+    char text[200] = "", wanted[40];
+    const ghl_host host = {.user = text, .result = keep_result};
+    outcome o = train_well(heads, "best_head", "phases.head2.train.epochs=1 phases.head.train.epochs=1 phases.head2.learn.linear.lr=0 "
+                                               "phases.head.learn.linear.lr=0 phases.head1.train.epochs=8");
+    assert_true(o.result.best_epoch > 2 && o.result.best_epoch <= 10);
+    assert_int_equal(ghl_evaluate(temporary_path("best_head"), 0, NULL, false, &host), GHL_OK);
+    snprintf(wanted, sizeof wanted, "top-1 %.2f %%", o.result.best_top1);
+    assert_non_null(strstr(text, wanted));
+    char last[4096];
+    assert_int_equal(ghl_path_join(last, temporary_path("best_head"), "last.safetensors"), GHL_OK);
+    assert_int_equal(ghl_evaluate(last, 0, NULL, false, &host), GHL_OK);
+    snprintf(wanted, sizeof wanted, "top-1 %.2f %%", o.result.test_top1);
+    assert_non_null(strstr(text, wanted));
+}
+
+static void cut_between_heads(void **state)
+{
+    (void)state;
+    step_by_step(heads, "heads_whole", "heads_steps", "train.threads=1 train.epochs=2", 2 * (5 + 3 * 4));
+    step_by_step(again, "again_whole", "again_steps", "train.threads=1 train.epochs=1 train.features=file", 5 + 2 * 4);
+}
+
 static void more_epochs(void **state)
 {
     (void)state;
@@ -400,6 +483,28 @@ static void overrides_reach_phases(void **state)
     ghl_recipe_free(again);
 }
 
+/* A phase is a branch by what its model comes out as. */
+static void models_of_phases(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"model.width=2", "phases.head.model.depth=2", "phases.head2.model.depth=3"};
+    static const bool branches[] = {false, true, false, true};
+    ghl_recipe *recipe = NULL, *again = NULL;
+    assert_int_equal(ghl_recipe_parse(heads, "heads.yaml", 3, list, &recipe), GHL_OK);
+    char *text = ghl_recipe_text(recipe), *text_again;
+    assert_int_equal(ghl_recipe_parse(text, "heads.yaml", 0, NULL, &again), GHL_OK);
+    text_again = ghl_recipe_text(again);
+    assert_string_equal(text, text_again);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ghl_recipe_phase_at(recipe, i)->phase.branch, branches[i]);
+        assert_int_equal(ghl_recipe_phase_at(again, i)->phase.branch, branches[i]);
+    }
+    free(text);
+    free(text_again);
+    ghl_recipe_free(recipe);
+    ghl_recipe_free(again);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -408,7 +513,18 @@ static void refused(void **state)
         {"{name: a}", "", "phases must be a list of maps"},
         {"[features]", "", "a phase must be a map of keys"},
         {"[{nmae: a}]", "", "did you mean \"name\"?"},
-        {"[{model: mlp}]", "", "a phase has no key \"model\""},
+        {"[{layers: {}}]", "", "a phase has no key \"layers\""},
+        {"[{model: {depht: 1}}]", "", "did you mean \"depth\"?"},
+        {"[{name: a, model: {depth: 2}}]", "", "phase a has another model than the recipe, but freezes nothing"},
+        {"[{name: a, model: {depth: 2}, frozen_to: conv1}]", "", "phase a has another model than the recipe, but comes first"},
+        {"[{name: a}, {name: b, model: {depth: 1}, learn: {conv: {rule: toy}, linear: {rule: backprop}}}]", "",
+         "phase b has another model than the recipe, but freezes nothing"},
+        {"[{name: a}, {name: b, model: {channels: [4, 7, 8]}, frozen_to: conv2, learn: {conv: {rule: toy}, linear: {rule: backprop}}}]", "",
+         "phase b freezes conv2.weight, which the net of the first phase has in another shape"},
+        {"[{name: a}, {name: b, model: {norm: affine}, frozen_to: conv2, learn: {conv: {rule: toy}, linear: {rule: backprop}}}]", "",
+         "phase b freezes bn1.weight, which the net of the first phase lacks"},
+        {"[{name: a}, {name: b, data: {whiten: zca}, model: {depth: 1}, frozen_to: bn1, learn: {conv: {rule: toy}, "
+         "linear: {rule: backprop}}}]", "", "phase b has another data.whiten than the first"},
         {"[{name: 1a}]", "", "\"1a\" cannot name a phase"},
         {"[{name: a}, {name: a}]", "", "two phases are named a"},
         {"[{name: a, root: conv9}]", "", "root: net deephebb has no layer \"conv9\"; did you mean \"conv"},
@@ -442,11 +558,16 @@ int main(void)
         cmocka_unit_test(labels),
         cmocka_unit_test(cut_at_every_step),
         cmocka_unit_test(cut_into_steps),
+        cmocka_unit_test(heads_leave_the_net),
+        cmocka_unit_test(a_head_begins_anew),
+        cmocka_unit_test(evaluates_a_head),
+        cmocka_unit_test(cut_between_heads),
         cmocka_unit_test(more_epochs),
         cmocka_unit_test(kept_features),
         cmocka_unit_test(features_that_vary),
         cmocka_unit_test(a_file_that_does_not_match),
         cmocka_unit_test(overrides_reach_phases),
+        cmocka_unit_test(models_of_phases),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, register_all, NULL);

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,34 @@ static void test_chart(void **state)
     free(svg);
 }
 
+/* Colours and dashes have numbers; a note stands beside the title where there is room. */
+static void test_chart_styles(void **state)
+{
+    (void)state;
+    ghl_chart chart = {.name = "c", .title = "t", .note = "small print", .x_label = "x", .y_label = "y"};
+    for (int i = 0; i < 10; i++) {
+        char name[8];
+        ghl_series *series;
+        snprintf(name, sizeof name, "s%d", i);
+        assert_int_equal(ghl_chart_series(&chart, name, &series), GHL_OK);
+        assert_int_equal(series->colour, i % 8);
+        assert_int_equal(series->dash, i / 8);
+        series->colour = 1;
+        assert_int_equal(ghl_series_add(series, 1, i), GHL_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        ghl_text text = {0};
+        assert_true(ghl_chart_svg(&chart, &text));
+        assert_int_equal(ghl_text_end(&text), GHL_OK);
+        assert_int_equal(count(text.data, "stroke=\"#D55E00\""), 2 * 10); /* line and legend */
+        assert_int_equal(count(text.data, "stroke-dasharray=\"7 3\""), 2 * 2);
+        assert_int_equal(count(text.data, ">small print</text>"), i == 0);
+        ghl_text_release(&text);
+        chart.title = "a title that leaves no room for anything else on its line, however small it may be printed";
+    }
+    ghl_chart_release(&chart);
+}
+
 static void test_chart_degenerate(void **state)
 {
     (void)state;
@@ -123,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_chart),
+        cmocka_unit_test(test_chart_styles),
         cmocka_unit_test(test_chart_degenerate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

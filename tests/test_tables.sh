@@ -30,9 +30,9 @@ title: "A table | of < two"
 source: nobody
 axis: depth
 rows:
-  - {row: slow, network: Net, method: A, data: Noise, paper: 50, chart: rates, line: one, at: 1}
-  - {row: fast, network: Net, method: A, data: Noise, paper: 90.5, recipe: fast, chart: rates, line: one, at: 2}
-  - {row: wide, network: Net, method: B, data: Noise, recipe: fast, settings: "model.hidden=[8, 8] train.batch=64", chart: rates, line: two, at: 1}
+  - {row: slow, network: Net, method: A, data: Noise, paper: 50, chart: rates, line: A one, at: 1}
+  - {row: fast, network: Net, method: A, data: Noise, paper: 90.5, recipe: fast, chart: rates, line: A one, at: 2}
+  - {row: wide, network: Net, method: B, data: Noise, recipe: fast, settings: "model.hidden=[8, 8] train.batch=64", chart: rates, line: B one, at: 1}
   - {row: cited, network: Net, method: C, data: Noise, paper: 12.25, note: "cited, from a curve"}
 Y
 # expect STATUS WORDS...: ghl WORDS; leaves out and err
@@ -95,7 +95,9 @@ for chart in ("rates", "accuracy", "loss"):
     text = open(f"{folder}/{name}-{chart}.svg").read()
     xml.dom.minidom.parseString(text)
     assert text in page
-assert ">depth</text>" in page and ">two</text>" in page
+assert ">depth</text>" in page and ">B one</text>" in page
+lines = re.findall(r'stroke="(#\w+)" stroke-width="1.8" stroke-dasharray="([\d ]*)"', open(f"{folder}/{name}-rates.svg").read())
+assert lines == [("#0072B2", ""), ("#0072B2", "7 3")], lines # of method A and B
 markdown = open(f"{folder}/{name}.md").read()
 assert re.search(r"^\| slow \| Net \| A \| Noise \| 50.00 \|", markdown, re.M) and "\n|---|---|---|---|--:|" in markdown
 Y
@@ -150,6 +152,67 @@ expect 0 reproduce w --epochs-scale 0.3 --run phased
 says out "^  parts .* 2 .*  preliminary$"
 [ "$(cut -d, -f10 phased/w-parts+phases.0*/metrics.csv | tr '\n' ' ')" = "phase one two " ] || fail "not one epoch a phase"
 rm recipes/tables/w.yaml recipes/w-parts.yaml
+
+# --- heads on each layer: a run for three rows, a phase each, the best of them; compare shows every head
+cat >recipes/h-heads.yaml <<'Y'
+name: h-heads
+seed: 4
+model: {kind: mlp, hidden: [16, 8]}
+data: {kind: synthetic, shape: [1, 8, 8], classes: 4, size: 256, test_size: 80}
+train: {epochs: 3, batch: 32, threads: 1, log_every: 4}
+learn: {linear: {rule: backprop, lr: 1e-1}}
+phases:
+  - {name: features, root: fc2, train: {epochs: 2}, learn: {linear: {rule: oja, lr: 1e-3}, norm: {rule: frozen, statistics: batch}}}
+  - {name: head1, model: {hidden: [16]}, frozen_to: relu1}
+  - {name: head2, frozen_to: relu2}
+Y
+cat >recipes/tables/h.yaml <<'Y'
+title: Heads
+source: us
+rows:
+  - {row: heads, paper: 90, phase: head2}
+  - {row: first, recipe: h-heads, phase: head1}
+  - {row: best, recipe: h-heads, phase: "head*"}
+  - {row: whole, recipe: h-heads}
+Y
+expect 0 reproduce h --run heads --seeds 2
+[ "$(grep -c "^run " err)" = 2 ] && [ "$(ls -d heads/*/ | wc -l)" = 2 ] || { fail "four rows are not two runs"; ls heads; }
+cat >heads.py <<'Y'
+import csv, glob
+rows = {r["row"]: r for r in csv.DictReader(open("heads/h.csv"))}
+runs = [list(csv.DictReader(open(run + "/metrics.csv"))) for run in sorted(glob.glob("heads/h-heads+seed=*"))]
+heads = [[[float(r["test_top1"]) for r in run if r["phase"] == head] for head in ("head1", "head2")] for run in runs]
+assert all(len(h) == 3 for run in heads for h in run)
+mean = lambda values: sum(values) / len(values)
+wanted = {"first": [run[0] for run in heads], "heads": [run[1] for run in heads],
+          "best": [max(run, key=max) if max(run[0]) != max(run[1]) else run[0] for run in heads]}
+for row, runs in wanted.items():
+    r = rows[row]
+    assert abs(float(r["best"]) - mean([max(h) for h in runs])) < 0.006 and abs(float(r["last"]) - mean([h[-1] for h in runs])) < 0.006, r
+    assert abs(float(r["epoch"]) - mean([h.index(max(h)) + 1 for h in runs])) < 0.06 and r["epochs"] == "3" and r["n"] == "2", r
+    assert float(r["images_per_s"]) > 0 and r["status"] == "preliminary", r
+assert rows["first"]["phase"] == "head1" and rows["heads"]["phase"] == "head2" and rows["whole"]["phase"] == "", rows
+assert set(rows["best"]["phase"].split()) <= {"head1", "head2"} and rows["best"]["phase"], rows
+assert rows["whole"]["epochs"] == "8" and float(rows["whole"]["best"]) == float(rows["best"]["best"]), rows
+assert len({r["hours"] for r in rows.values()}) == 1
+Y
+python3 heads.py || { fail "the heads' figures"; cat heads/h.csv; }
+says out "^phase: the row is of that phase of its run"
+grep -q ">head1</text>\|>first</text>" heads/h.html || fail "no curve of a head"
+expect 0 reproduce h/best --run chosen
+[ "$(ls -d chosen/*/)" = "chosen/h-heads+seed=4/" ] || fail "a row that shares its run is not trained alone"
+expect 0 compare heads/h-heads+seed=4 heads/h-heads+seed=5
+says out "^  h-heads+seed=4 head1 .*  2$"
+says out "^  h-heads+seed=4 head2 .*  2$"
+[ "$(grep -c "^  h-heads" out)" = 2 ] || fail "compare shows other rows than the heads"
+sed -i 's/phase: head1/phase: head9/' recipes/tables/h.yaml
+expect 2 reproduce h --run heads
+says err "row first of h: recipes/h-heads.yaml has no phase \"head9\""
+# a key that is newer than the run
+sed -i 's/phase: head9/phase: head1/' recipes/tables/h.yaml
+sed -i '/^ *dropout:/d' heads/h-heads+seed=4/recipe.yaml
+expect 0 reproduce h --run heads --show
+rm recipes/tables/h.yaml recipes/h-heads.yaml
 
 # --- NaN is a row; a changed recipe is refused; --fresh starts over
 sed 's/rule: backprop, lr: 1e-1/rule: backprop, lr: 1e6, weight_decay: 1e6/' recipes/fast.yaml >f.yaml && mv f.yaml recipes/fast.yaml
@@ -227,11 +290,14 @@ says err "^ghl: recipes is no run: no recipe.yaml"
 expect 2 compare whole/fast+seed=4 whole/fast+seed=4
 expect 2 compare
 
-# --- the tree's own tables: they read, and every recipe of a table is a row of one
+# --- the tree's own tables: every row's recipe and settings read, and every recipe of a table is a row of one
 cd "$SOURCE_DIR" || exit 1
 "$GHL" reproduce >"$work/out" || fail "the tree's tables"
 for file in recipes/table*.yaml; do
     grep -q " $file$" "$work/out" || fail "$file is in no table"
+done
+for file in recipes/tables/*.yaml; do
+    "$GHL" reproduce "$(basename "$file" .yaml)" --show --run "$work/shown" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$file"; }
 done
 
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Line charts. Colours are those of Okabe and Ito (2008), which stay apart for every kind of colour vision; past eight lines the
- * dashes change, so that a line is told by both. The legend stands to the right, in the order of the series.
+ * dashes change, so that a line is told by both, unless whoever draws gives colour and dashes meanings of their own. The legend stands to
+ * the right, in the order of the series.
  */
 #include "metric/chart.h"
 
@@ -31,6 +32,8 @@ ghl_status ghl_chart_series(ghl_chart *chart, const char *name, ghl_series **out
     GHL_TRY(GHL_GROW(chart->series, chart->capacity, chart->count + 1));
     *out = &chart->series[chart->count++];
     snprintf((*out)->name, sizeof(*out)->name, "%s", name);
+    (*out)->colour = (chart->count - 1) % COLOURS;
+    (*out)->dash = (chart->count - 1) / COLOURS;
     return GHL_OK;
 }
 
@@ -118,10 +121,10 @@ static void print_label(ghl_text *text, const char *attributes, const char *labe
 static void print_series(const ghl_chart *chart, int number, const axis *x, const axis *y, ghl_text *text)
 {
     const ghl_series *s = &chart->series[number];
-    const char *colour = colours[number % COLOURS];
+    const char *colour = colours[s->colour % COLOURS];
     bool pen = false;
     ghl_text_add(text, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-dasharray=\"%s\" d=\"", colour,
-                 dashes[number / COLOURS % DASHES]);
+                 dashes[s->dash % DASHES]);
     for (int i = 0; i < s->count; i++) {
         if (drawn(s, i))
             ghl_text_add(text, "%s%.1f %.1f", pen ? "L" : "M", place(x, s->x[i], false), place(y, s->y[i], true));
@@ -139,8 +142,8 @@ static void print_legend(const ghl_chart *chart, ghl_text *text)
     for (int i = 0; i < chart->count; i++) {
         char attributes[80];
         int at = TOP + 6 + i * LINE;
-        ghl_text_add(text, "<path stroke=\"%s\" stroke-width=\"2.4\" stroke-dasharray=\"%s\" d=\"M%d %dh26\"/>\n", colours[i % COLOURS],
-                     dashes[i / COLOURS % DASHES], WIDTH + 8, at);
+        ghl_text_add(text, "<path stroke=\"%s\" stroke-width=\"2.4\" stroke-dasharray=\"%s\" d=\"M%d %dh26\"/>\n",
+                     colours[chart->series[i].colour % COLOURS], dashes[chart->series[i].dash % DASHES], WIDTH + 8, at);
         snprintf(attributes, sizeof attributes, "x=\"%d\" y=\"%d\"", WIDTH + 40, at + 4);
         print_label(text, attributes, chart->series[i].name);
     }
@@ -163,6 +166,10 @@ bool ghl_chart_svg(const ghl_chart *chart, ghl_text *text)
                  width, height, width, height);
     snprintf(attributes, sizeof attributes, "x=\"%d\" y=\"20\" font-size=\"14\" font-weight=\"bold\"", LEFT);
     print_label(text, attributes, chart->title);
+    if (chart->note != NULL && strlen(chart->title) * 10 + strlen(chart->note) * (LETTER - 1) < (size_t)(width - LEFT - RIGHT)) {
+        snprintf(attributes, sizeof attributes, "x=\"%d\" y=\"20\" text-anchor=\"end\" font-size=\"11\" fill=\"#555\"", width - RIGHT);
+        print_label(text, attributes, chart->note);
+    }
     print_ticks(&x, false, text);
     print_ticks(&y, true, text);
     ghl_text_add(text, "<path fill=\"none\" stroke=\"#444\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, HEIGHT - BOTTOM, WIDTH - RIGHT);

@@ -10,12 +10,14 @@
 /* A line through points; NAN in y leaves a gap. */
 typedef struct ghl_series {
     char name[160];
-    double *x, *y; /* [count] */
+    int colour, dash; /* numbers; until they are set, a line has a pair of its own */
+    double *x, *y;    /* [count] */
     int count, x_capacity, y_capacity;
 } ghl_series;
 
 typedef struct ghl_chart {
     const char *name, *title, *x_label, *y_label; /* borrowed; name: of its file */
+    const char *note;                      /* beside the title, where there is room; NULL: none */
     bool markers;                          /* a dot at each point: for few of them */
     ghl_series *series;
     int count, capacity;

@@ -4,22 +4,24 @@
  * activation and batch norm with scale and shift; dropout; classifier (Hua et al. 2026, after the network of Lagani et al. 2022).
  *
  * With norm: variance_keeping the last three norms are so, the first two plain: Lagani et al.'s own net, whose hidden linear layer has
- * no bias and learns as the convolutions do (hidden_bias: false, init: uniform_fan_in).
+ * no bias and learns as the convolutions do (hidden_bias: false, init: uniform_fan_in). They put classifiers on each of its layers: depth.
  */
 #include "model/blocks.h"
 
-enum { CONVS = 4, PLAIN_NORMS = 2 };
+enum { CONVS = 4, HIDDEN = 5, PLAIN_NORMS = 2 };
 
 typedef struct options {
     ghl_model_options common;
     ghl_ints channels;
-    int64_t hidden;
+    int64_t depth, hidden;
     bool hidden_bias;
 } options;
 
 static const ghl_option rows[] = {
     {.name = "channels", .type = GHL_OPTION_INTS, .offset = offsetof(options, channels), .fallback = "[96, 128, 192, 256]", .min = 1,
      .max = 1 << 20, .help = "output channels of the four convolutions, before width"},
+    {.name = "depth", .type = GHL_OPTION_INT, .offset = offsetof(options, depth), .fallback = "5", .min = 1, .max = HIDDEN,
+     .help = "layers before the classifier: the first of the five"},
     {.name = "hidden", .type = GHL_OPTION_INT, .offset = offsetof(options, hidden), .fallback = "4096", .min = 1, .max = 1 << 20,
      .help = "features of the hidden linear layer, before width"},
     {.name = "hidden_bias", .type = GHL_OPTION_BOOL, .offset = offsetof(options, hidden_bias), .fallback = "true",
@@ -41,7 +43,7 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
     const int norm = o->common.norm, early = norm == GHL_NORM_VARIANCE_KEEPING ? GHL_NORM_PLAIN : norm;
     GHL_TRY(ghl_model_powers("fasthebb", &o->common, CONVS + 1));
     GHL_TRY(ghl_model_list("fasthebb", "channels", &o->channels, CONVS));
-    for (int i = 0; i < CONVS; i++) {
+    for (int i = 0; i < CONVS && i < o->depth; i++) {
         ghl_model_conv conv = {ghl_model_scaled(&o->common, o->channels.values[i]), convs[i].kernel, 1, 0, 1.0};
         GHL_TRY(ghl_model_add_conv(net, GHL_NET_LAST, GHL_NAMED("conv%d", i + 1), &conv, &o->common));
         GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s%d", activation, i + 1), i, &o->common));
@@ -50,6 +52,8 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
         GHL_TRY(ghl_model_add_norm(net, GHL_NAMED("bn%d", i + 1), i < PLAIN_NORMS ? early : norm));
     }
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
+    if (o->depth < HIDDEN)
+        return ghl_model_add_classifier(net, "classifier", classes, &o->common);
     GHL_TRY(ghl_model_add_hidden(net, "fc5", ghl_model_scaled(&o->common, o->hidden), o->hidden_bias, &o->common));
     GHL_TRY(ghl_model_add_activation(net, GHL_NAMED("%s5", activation), CONVS, &o->common));
     /* The hidden layer's norm has scale and shift also where the convolutions' are plain. */

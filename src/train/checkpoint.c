@@ -187,6 +187,21 @@ ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_t
     return GHL_OK;
 }
 
+void ghl_snapshot_graft(const ghl_net *net, void *snapshot, int last, const ghl_net *from, const void *other)
+{
+    char *at = snapshot;
+    for (int i = 0; i < net->weights; i++) {
+        const ghl_weight *w = ghl_net_weight(net, i);
+        const char *source = other;
+        for (int k = 0; w->node <= last && k < from->weights; k++) {
+            if (strcmp(ghl_net_weight(from, k)->name, w->name) == 0)
+                memcpy(at, source, weight_bytes(w));
+            source += step_over(ghl_net_weight(from, k));
+        }
+        at += step_over(w);
+    }
+}
+
 /* ---- What a checkpoint says of itself ---- */
 
 static ghl_status note_classes(const ghl_setup *setup, ghl_tensors *t)

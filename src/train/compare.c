@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ghl_runs_compare: runs side by side. Those whose recipes differ by nothing but the seed (and by what does not change a training's
- * outcome) are one row, with a mean; the settings in which rows differ stand in a second table.
+ * outcome) are one row, with a mean; a run that tested in several phases, as with a head on each layer, is a row for each of them. The
+ * settings in which rows differ stand in a second table.
  */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,31 +19,35 @@ static const char *const alike[] = {"name", "seed", "data.path", "train.device",
 
 typedef struct comparison {
     ghl_group *groups; /* [count] */
-    int count;
+    int count, capacity;
     ghl_sheet sheets[2]; /* figures, settings */
     ghl_chart charts[GHL_CURVES];
 } comparison;
 
 /* ---- Which runs belong together ---- */
 
-static void name_group(ghl_group *group, const char *folder)
+static void name_group(ghl_group *group, const char *folder, const char *phase)
 {
     size_t length = strlen(folder), start;
     while (length > 1 && folder[length - 1] == '/')
         length--;
     for (start = length; start > 0 && folder[start - 1] != '/';)
         start--;
-    size_t most = sizeof group->name - 1;
-    memcpy(group->name, folder + start, length - start < most ? length - start : most);
+    snprintf(group->name, sizeof group->name, "%.*s%s%s", (int)(length - start), folder + start, phase != NULL ? " " : "",
+             phase != NULL ? phase : "");
 }
 
-/* Reads the run into a group of its own, and joins it to the first that it belongs to. */
-static ghl_status take_run(comparison *c, const char *folder)
+/* Reads the run, or a phase of it, into a group of its own, and joins it to the first that it belongs to. */
+static ghl_status take(comparison *c, const char *folder, const char *phase)
 {
+    GHL_TRY(GHL_GROW(c->groups, c->capacity, c->count + 1));
     ghl_group *own = &c->groups[c->count++];
-    name_group(own, folder);
-    GHL_TRY(ghl_group_add(own, folder));
+    name_group(own, folder, phase);
+    GHL_TRY(ghl_group_add(own, folder, phase));
     for (ghl_group *group = c->groups; group < own; group++) {
+        const char *theirs = group->records[0].phase;
+        if (strcmp(theirs != NULL ? theirs : "", phase != NULL ? phase : "") != 0)
+            continue;
         ghl_text names = {0};
         int different = 0;
         ghl_status status = ghl_recipe_difference(group->records[0].recipe, own->records[0].recipe, alike, &names, &different);
@@ -56,6 +63,20 @@ static ghl_status take_run(comparison *c, const char *folder)
         break;
     }
     return GHL_OK;
+}
+
+static ghl_status take_run(comparison *c, const char *folder)
+{
+    ghl_record whole;
+    int tested = 0;
+    ghl_status status = ghl_record_read(folder, NULL, &whole);
+    for (int i = 0; i < whole.n_phases; i++)
+        tested += !isnan(whole.phases[i].best_top1);
+    for (int i = 0; status == GHL_OK && tested > 1 && i < whole.n_phases; i++)
+        if (!isnan(whole.phases[i].best_top1))
+            status = take(c, folder, whole.phases[i].name);
+    ghl_record_release(&whole);
+    return status == GHL_OK && tested < 2 ? take(c, folder, NULL) : status;
 }
 
 /* ---- The settings that differ ---- */
@@ -133,7 +154,6 @@ static void fill_figures(const comparison *c, ghl_sheet *sheet)
 
 static ghl_status compare(comparison *c, int n, const char *const *runs, const ghl_compare_options *options, const ghl_host *host)
 {
-    GHL_TRY(GHL_NEW(c->groups, n));
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < i; k++)
             if (strcmp(runs[i], runs[k]) == 0)
@@ -144,7 +164,8 @@ static ghl_status compare(comparison *c, int n, const char *const *runs, const g
     GHL_TRY(fill_settings(c, &c->sheets[1]));
     GHL_TRY(ghl_group_curves(c->groups, c->count, c->charts));
     ghl_report report = {.folder = options->output != NULL ? options->output : "runs/compare", .name = "compare", .title = "Runs compared",
-                         .sheets = c->sheets, .n_sheets = c->count > 1 ? 2 : 1, .charts = c->charts, .n_charts = GHL_CURVES};
+                         .sheets = c->sheets, .charts = c->charts, .n_charts = GHL_CURVES,
+                         .n_sheets = c->sheets[1].n_cells > c->sheets[1].columns ? 2 : 1};
     GHL_TRY(ghl_report_write(&report));
     ghl_tell(host, GHL_LEVEL_INFO, "curves are in %s/compare.html", report.folder);
     return ghl_report_show(&report, options->json, host);

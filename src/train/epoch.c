@@ -115,15 +115,15 @@ static ghl_status keep_best(ghl_training *t)
     return GHL_OK;
 }
 
-/* Where the run stands; nothing, in a phase that does not ask. */
+/* Where the run stands; nothing in a phase that does not ask, or of a branch, whose layers have no columns. */
 static ghl_status probe(ghl_training *t)
 {
     const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_STEP] = t->counts[GHL_COUNT_STEP], [GHL_CLOCK_PHASE] = t->counts[GHL_COUNT_PHASE],
                                            [GHL_CLOCK_EPOCH] = t->counts[GHL_COUNT_EPOCH], [GHL_CLOCK_COUNT] = t->setup.batch,
                                            [GHL_CLOCK_TOTAL] = t->setup.batch};
-    for (int i = 0; i < ghl_probing_count(t->setup.net); i++)
+    for (int i = 0; i < ghl_probing_count(t->nets[0]); i++)
         t->probes[i] = NAN;
-    return t->phase->train.probes ? ghl_probing_read(&t->setup, clock, t->probes) : GHL_OK;
+    return t->phase->train.probes && !t->phase->phase.branch ? ghl_probing_read(&t->setup, clock, t->probes) : GHL_OK;
 }
 
 static ghl_status write_row(ghl_training *t, double rate, bool best)
@@ -146,7 +146,7 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
         .lr = rate,
         .images_per_s = t->watch.busy > 0 ? (double)t->watch.images / t->watch.busy : 0,
         .more = t->probes,
-        .n_more = t->probes != NULL ? ghl_probing_count(t->setup.net) : 0,
+        .n_more = t->probes != NULL ? ghl_probing_count(t->nets[0]) : 0,
     };
     ghl_status status = ghl_metrics_epoch(t->metrics, &row);
     if (status == GHL_OK && t->counts[GHL_COUNT_SKIPPED] > 0) {

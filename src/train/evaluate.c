@@ -64,6 +64,18 @@ typedef struct subject {
     ghl_setup setup;
 } subject;
 
+/* The branch that it says it is of, or the last phase of the net itself. */
+static ghl_status find_phase(const ghl_recipe *recipe, const char *branch, const ghl_recipe **out)
+{
+    int i = ghl_recipe_phases(recipe) - 1;
+    if (branch != NULL)
+        return ghl_recipe_phase(recipe, branch, out);
+    while (i > 0 && ghl_recipe_phase_at(recipe, i)->phase.branch)
+        i--;
+    *out = ghl_recipe_phase_at(recipe, i);
+    return GHL_OK;
+}
+
 static ghl_status subject_prepare(subject *s, const char *path, int n, const char *const *overrides)
 {
     ghl_setup_options options = {0};
@@ -72,7 +84,8 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
     GHL_TRY(ghl_tensors_read(path, GHL_CHECKPOINT, &s->tensors));
     GHL_TRY(ghl_checkpoint_read_notes(&s->tensors, path, &options, &s->affine, &recipe));
     GHL_TRY(ghl_recipe_parse(recipe, path, n, overrides, &s->recipe));
-    const ghl_recipe *last = ghl_recipe_phase_at(s->recipe, ghl_recipe_phases(s->recipe) - 1);
+    const ghl_recipe *last = NULL;
+    GHL_TRY(find_phase(s->recipe, ghl_tensors_note_of(&s->tensors, "ghl.phase"), &last));
     options.image = (ghl_shape){0}; /* what the data say counts */
     options.test_only = true;
     GHL_TRY(ghl_setup_begin(last, &options, &s->setup));

@@ -25,8 +25,9 @@ static size_t batches_bytes(const ghl_setup *setup, bool training, int64_t batch
     return (training ? GHL_LOADER_SLOTS + 1 : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
 }
 
-/* A snapshot of the weights and one of the best epoch's; then what rules and optimisers keep. The block that each weight passes through
- * on its way is gone by then, unless it is small enough for the allocator to hold on to (glibc does up to 32 MiB). */
+/* Snapshots of the weights, of the best epoch's and, in a branch, of the net that waits; then what rules and optimisers keep. The block
+ * that each weight passes through on its way is gone by then, unless it is small enough for the allocator to hold on to (glibc does up to
+ * 32 MiB). */
 static size_t saving_bytes(const ghl_setup *setup)
 {
     const size_t held = (size_t)32 << 20;
@@ -37,7 +38,7 @@ static size_t saving_bytes(const ghl_setup *setup)
         *(info.weight != NULL ? &snapshots : &kept) += bytes;
         largest = info.weight != NULL && bytes > largest ? bytes : largest;
     }
-    return 2 * snapshots + (largest <= held ? kept + largest : kept > largest ? kept : largest);
+    return (setup->recipe->phase.branch ? 3 : 2) * snapshots + (largest <= held ? kept + largest : kept > largest ? kept : largest);
 }
 
 /* What a training will have in memory of a data set that has not been read. */

@@ -293,7 +293,7 @@ static ghl_status adjust(void *user, const char *name, const ghl_layer *kind, co
 
 static ghl_status check_used(const ghl_recipe *recipe, const ghl_net *net)
 {
-    for (int i = 0; i < recipe->layers.count; i++) {
+    for (int i = 0; i < recipe->layers.count && !recipe->phase.branch; i++) { /* a branch may lack what the net has */
         const ghl_layer_row *row = &recipe->layers.rows[i];
         const char *names[GHL_RECIPE_KEYS], *near = NULL;
         int n = 0;

@@ -2,8 +2,12 @@
  *
  * phase.c - from one phase of a recipe to the next. Each has a plan of its own, so that data, rules, batch and type of numbers may all be
  * others; the net's weights and buffers go on, while moments and what rules remember begin anew.
+ *
+ * A branch is a phase of another model: what it freezes it has from the net, by name, and the rest begins anew. The net waits as a
+ * snapshot, the trunk, and the next phase of it goes on as if there had been no branch.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "train/fit.h"
 #include "train/inspect.h"
@@ -16,6 +20,32 @@ bool ghl_phase_done(const ghl_training *t)
 
 /* ---- Before the first step ---- */
 
+static const ghl_weight *find_weight(const ghl_net *net, const char *name)
+{
+    for (int i = 0; i < net->weights; i++)
+        if (strcmp(net->all[i]->name, name) == 0)
+            return net->all[i];
+    return NULL;
+}
+
+static ghl_status check_branch(const ghl_recipe *recipe, const ghl_recipe *phase, const ghl_net *first, const ghl_setup *setup)
+{
+    static const char hint[] = "what lies up to frozen_to is the first phase's, the rest begins anew";
+    const int frozen_to = setup->learnings.frozen_to;
+    if (first == setup->net || frozen_to == 0)
+        return ghl_fail(GHL_RECIPE, hint, "%s: phase %s has another model than the recipe, but %s", phase->origin, phase->phase.name,
+                        frozen_to == 0 ? "freezes nothing (frozen_to)" : "comes first");
+    bool same = phase->data.whiten == recipe->phases[0]->data.whiten;
+    for (int i = 0; same && i < setup->net->weights; i++) {
+        const ghl_weight *w = setup->net->all[i], *theirs = w->node <= frozen_to ? find_weight(first, w->name) : w;
+        if (theirs == NULL || !ghl_shape_equal(theirs->shape, w->shape))
+            return ghl_fail(GHL_RECIPE, hint, "%s: phase %s freezes %s, which the net of the first phase %s", phase->origin,
+                            phase->phase.name, w->name, theirs == NULL ? "lacks" : "has in another shape");
+    }
+    return same ? GHL_OK : ghl_fail(GHL_RECIPE, hint, "%s: phase %s has another data.whiten than the first", phase->origin,
+                                    phase->phase.name);
+}
+
 static ghl_status check_net(const ghl_recipe *phase, const ghl_net *first, const ghl_net *net)
 {
     bool same = first->weights == net->weights;
@@ -27,8 +57,9 @@ static ghl_status check_net(const ghl_recipe *phase, const ghl_net *first, const
                     "%s: phase %s has another net than the first", phase->origin, phase->phase.name);
 }
 
-static ghl_status check_phase(const ghl_recipe *phase, ghl_net **first)
+static ghl_status check_phase(const ghl_recipe *recipe, int number, ghl_net **nets)
 {
+    const ghl_recipe *phase = recipe->phases[number];
     ghl_setup setup;
     ghl_status status = ghl_inspect_begin(phase, 0, &setup);
     if (status == GHL_OK)
@@ -36,24 +67,22 @@ static ghl_status check_phase(const ghl_recipe *phase, ghl_net **first)
     if (status == GHL_OK)
         status = ghl_setup_weigh(&setup, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = setup.batch,
                                                                  .recompute = phase->train.recompute != 0}, true);
-    if (status == GHL_OK && *first == NULL)
-        *first = ghl_net_share(setup.net);
-    if (status == GHL_OK)
-        status = check_net(phase, *first, setup.net);
+    if (status == GHL_OK) {
+        nets[number] = ghl_net_share(setup.net);
+        status = phase->phase.branch ? check_branch(recipe, phase, nets[0], &setup) : check_net(phase, nets[0], setup.net);
+    }
     ghl_failure failure;
     ghl_failure_take(&failure, status);
     ghl_setup_release(&setup);
     return status == GHL_OK ? GHL_OK : ghl_failure_raise(&failure);
 }
 
-ghl_status ghl_phases_check(const ghl_recipe *recipe)
+ghl_status ghl_phases_check(ghl_training *t)
 {
-    ghl_net *first = NULL;
-    ghl_status status = GHL_OK;
-    for (int i = 0; status == GHL_OK && i < recipe->n_phases; i++)
-        status = check_phase(recipe->phases[i], &first);
-    ghl_net_free(first);
-    return status;
+    GHL_TRY(GHL_NEW(t->nets, ghl_recipe_phases(t->recipe)));
+    for (int i = 0; i < t->recipe->n_phases; i++)
+        GHL_TRY(check_phase(t->recipe, i, t->nets));
+    return GHL_OK;
 }
 
 /* ---- One phase ---- */
@@ -63,6 +92,8 @@ ghl_status ghl_phase_open(ghl_training *t)
     t->phase = ghl_recipe_phase_at(t->recipe, (int)t->counts[GHL_COUNT_PHASE]);
     GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder}, &t->setup));
     GHL_TRY(ghl_setup_programs(&t->setup, true));
+    if (t->recipe->n_phases == 0)
+        t->nets[0] = ghl_net_share(t->setup.net);
     for (int i = 0; i < GHL_FLIGHTS; i++)
         GHL_TRY(GHL_NEW(t->flights[i].rates, t->setup.learnings.n_groups + 1));
     return GHL_OK;
@@ -99,18 +130,33 @@ void ghl_phase_close(ghl_training *t)
     ghl_setup_release(&t->setup);
 }
 
-ghl_status ghl_phase_next(ghl_training *t)
+/* The trunk's weights, to the net itself or to a branch of it. */
+static ghl_status go_on(ghl_training *t)
 {
     void *weights = NULL;
-    GHL_TRY(ghl_features_remove(&t->setup));
+    if (!t->phase->phase.branch) {
+        GHL_TRY(ghl_snapshot_put(t->setup.plan, t->trunk));
+        free(t->trunk);
+        t->trunk = NULL;
+        return GHL_OK;
+    }
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &weights));
+    ghl_snapshot_graft(t->setup.net, weights, t->setup.learnings.frozen_to, t->nets[0], t->trunk);
+    const ghl_status status = ghl_snapshot_put(t->setup.plan, weights);
+    free(weights);
+    return status;
+}
+
+ghl_status ghl_phase_next(ghl_training *t)
+{
+    GHL_TRY(ghl_features_remove(&t->setup));
+    if (!t->phase->phase.branch)
+        GHL_TRY(ghl_snapshot_take(t->setup.plan, &t->trunk));
     ghl_phase_close(t);
     t->counts[GHL_COUNT_PHASE]++;
     t->counts[GHL_COUNT_PHASE_STEP] = t->counts[GHL_COUNT_STEP];
     t->counts[GHL_COUNT_PHASE_EPOCH] = t->counts[GHL_COUNT_EPOCH];
-    ghl_status status = ghl_phase_open(t);
-    if (status == GHL_OK)
-        status = ghl_snapshot_put(t->setup.plan, weights);
-    free(weights);
-    return status == GHL_OK ? ghl_phase_begin(t) : status;
+    GHL_TRY(ghl_phase_open(t));
+    GHL_TRY(go_on(t));
+    return ghl_phase_begin(t);
 }

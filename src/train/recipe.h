@@ -62,6 +62,7 @@ typedef struct ghl_learn_row {
 /* What a phase says of itself, beside its sections. */
 typedef struct ghl_phase {
     char *name, *root, *frozen_to; /* of no phase: NULL */
+    bool branch; /* its model is not the recipe's */
 } ghl_phase;
 
 /* One row of `layers` or `layers_first`: options of layers (layer_rows.h). */

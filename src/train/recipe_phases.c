@@ -2,9 +2,11 @@
  *
  * recipe_phases.c - a recipe's phases, done one after the other on one net: features without labels, then a head on them.
  *
- * A phase is a recipe of its own: the tree of the whole with the phase's sections in the place of its own (`train` and `data` key by key),
- * resolved like any other. So nothing else need know of phases. An assignment of the command line speaks to every phase, unless it names
- * one: "phases.head.train.epochs=3", "phases.1.train.epochs=3".
+ * A phase is a recipe of its own: the tree of the whole with the phase's sections in the place of its own (`train`, `data` and `model` key
+ * by key), resolved like any other. So nothing else need know of phases. An assignment of the command line speaks to every phase, unless
+ * it names one: "phases.head.train.epochs=3", "phases.1.train.epochs=3".
+ *
+ * A phase whose model comes out as another than the recipe's is a branch: a head on a layer in the middle, say (phase.c).
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -26,8 +28,8 @@ static const ghl_option phase_rows[] = {
     {0}};
 
 /* Sections that a phase may have, those that it merges with the recipe's first. */
-static const char *const merged_sections[] = {"train", "data", NULL};
-static const char *const phase_sections[] = {"train", "data", "optimiser", "schedule", "learn", "learn_last", NULL};
+static const char *const merged_sections[] = {"train", "data", "model", NULL};
+static const char *const phase_sections[] = {"train", "data", "model", "optimiser", "schedule", "learn", "learn_last", NULL};
 
 static bool is_in(const char *const *list, const char *name)
 {
@@ -195,6 +197,27 @@ static ghl_status set_phase_keys(ghl_recipe *phase, const ghl_value *map, const 
     return status;
 }
 
+static void print_model(const ghl_recipe *recipe, ghl_text *text)
+{
+    for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
+        if (strcmp(s->name, "model") == 0)
+            ghl_section_print(recipe, s, text);
+}
+
+static ghl_status find_branch(const ghl_recipe *recipe, ghl_recipe *phase)
+{
+    ghl_text theirs = {0}, ours = {0};
+    print_model(recipe, &theirs);
+    print_model(phase, &ours);
+    ghl_status status = ghl_text_end(&theirs);
+    if (status == GHL_OK)
+        status = ghl_text_end(&ours);
+    phase->phase.branch = status == GHL_OK && strcmp(theirs.data, ours.data) != 0;
+    ghl_text_release(&theirs);
+    ghl_text_release(&ours);
+    return status;
+}
+
 static ghl_status parse_phase(ghl_recipe *recipe, int number, const ghl_value *map, int n, const char *const *overrides)
 {
     ghl_key_list keys = {0};
@@ -223,6 +246,8 @@ static ghl_status parse_phase(ghl_recipe *recipe, int number, const ghl_value *m
         status = merge_phase(phase->tree, map);
     if (status == GHL_OK)
         status = ghl_recipe_resolve(phase, count, own);
+    if (status == GHL_OK)
+        status = find_branch(recipe, phase);
     free(own);
     if (status != GHL_OK) {
         ghl_recipe_free(phase);
@@ -289,8 +314,10 @@ void ghl_phases_print(const ghl_recipe *recipe, ghl_text *text)
         ghl_text item = {0};
         ghl_options_print(phase_rows, &recipe->phases[i]->phase, 0, &item);
         for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
-            if (is_in(phase_sections, s->name))
+            if (is_in(phase_sections, s->name) && strcmp(s->name, "model") != 0)
                 ghl_section_print(recipe->phases[i], s, &item);
+        if (recipe->phases[i]->phase.branch)
+            print_model(recipe->phases[i], &item);
         ghl_learn_print(recipe->phases[i], &item);
         print_item(&item, text);
         ghl_text_release(&item);
@@ -299,9 +326,10 @@ void ghl_phases_print(const ghl_recipe *recipe, ghl_text *text)
 
 void ghl_phases_help(ghl_text *text)
 {
-    ghl_text_add(text, "\nphases: a list, done one after the other on the same net. A phase may have sections of its own: train and data\n"
-                       "take the place of the recipe's key by key, optimiser, schedule and learn as a whole. Every layer up to its\n"
-                       "root needs a row of learn that says a rule.\n");
+    ghl_text_add(text, "\nphases: a list, done one after the other on the same net. A phase may have sections of its own: train, data and\n"
+                       "model take the place of the recipe's key by key, optimiser, schedule and learn as a whole. Every layer up to\n"
+                       "its root needs a row of learn that says a rule. A phase of another model takes what it freezes from the net,\n"
+                       "by name, begins the rest anew, and the phases after it go on without it: a head on a layer in the middle.\n");
     ghl_options_help(phase_rows, 2, text);
 }
 

@@ -5,7 +5,9 @@
  */
 #include "train/record.h"
 
+#include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +47,22 @@ static char *cut(char *line, char **fields, int *n)
     return end != NULL ? end + 1 : NULL;
 }
 
-static ghl_status add_row(ghl_record *record, char **fields, int n, const int *places)
+static ghl_status add_to_phase(ghl_record *record, const char *name)
+{
+    ghl_record_phase *phase = record->n_phases > 0 ? &record->phases[record->n_phases - 1] : NULL;
+    if (phase == NULL || strcmp(phase->name, name) != 0) {
+        GHL_TRY(GHL_GROW(record->phases, record->phases_capacity, record->n_phases + 1));
+        phase = &record->phases[record->n_phases++];
+        *phase = (ghl_record_phase){.first = record->count, .best_top1 = NAN};
+        snprintf(phase->name, sizeof phase->name, "%s", name);
+    }
+    const double top1 = record->rows[GHL_RECORD_TEST_TOP1][record->count];
+    phase->best_top1 = top1 <= phase->best_top1 || isnan(top1) ? phase->best_top1 : top1;
+    phase->count++;
+    return GHL_OK;
+}
+
+static ghl_status add_row(ghl_record *record, char **fields, int n, const int *places, int phase)
 {
     for (int c = 0; c < GHL_RECORD_COLUMNS; c++) {
         double value = NAN;
@@ -54,14 +71,33 @@ static ghl_status add_row(ghl_record *record, char **fields, int n, const int *p
             value = NAN;
         record->rows[c][record->count] = value;
     }
+    GHL_TRY(add_to_phase(record, phase < n ? fields[phase] : ""));
     record->count++;
     return GHL_OK;
 }
 
-static ghl_status read_metrics(const char *folder, char *text, ghl_record *record)
+/* Leaves the rows of one phase. */
+static void keep_phase(ghl_record *record, const char *pattern)
+{
+    const ghl_record_phase *kept = NULL;
+    for (int i = 0; i < record->n_phases; i++) {
+        const ghl_record_phase *phase = &record->phases[i];
+        if (fnmatch(pattern, phase->name, 0) == 0 && !isnan(phase->best_top1) && (kept == NULL || phase->best_top1 > kept->best_top1))
+            kept = phase;
+    }
+    record->count = kept != NULL ? kept->count : 0;
+    record->phase = kept != NULL ? kept->name : "";
+    const double before = record->count > 0 ? record->rows[GHL_RECORD_EPOCH][kept->first] - 1 : 0;
+    for (int c = 0; c < GHL_RECORD_COLUMNS && record->count > 0; c++)
+        memmove(record->rows[c], record->rows[c] + kept->first, (size_t)record->count * sizeof *record->rows[c]);
+    for (int i = 0; i < record->count; i++)
+        record->rows[GHL_RECORD_EPOCH][i] -= before;
+}
+
+static ghl_status read_metrics(const char *folder, const char *pattern, char *text, ghl_record *record)
 {
     char *fields[FIELDS];
-    int n = 0, places[GHL_RECORD_COLUMNS];
+    int n = 0, phase = 0, places[GHL_RECORD_COLUMNS];
     char *line = cut(text, fields, &n);
     for (int c = 0; c < GHL_RECORD_COLUMNS; c++) {
         for (places[c] = 0; places[c] < n && strcmp(fields[places[c]], columns[c]) != 0;)
@@ -69,10 +105,15 @@ static ghl_status read_metrics(const char *folder, char *text, ghl_record *recor
         if (places[c] == n)
             return ghl_fail(GHL_RUN, NULL, "%s/metrics.csv has no column %s", folder, columns[c]);
     }
+    while (phase < n && strcmp(fields[phase], "phase") != 0)
+        phase++;
+    phase = phase < n ? phase : FIELDS; /* of a run without phases */
     while (line != NULL && *line != '\0') {
         line = cut(line, fields, &n);
-        GHL_TRY(add_row(record, fields, n, places));
+        GHL_TRY(add_row(record, fields, n, places, phase));
     }
+    if (pattern != NULL)
+        keep_phase(record, pattern);
     for (int i = 0; i < record->count; i++) {
         double top1 = record->rows[GHL_RECORD_TEST_TOP1][i];
         if (isnan(top1))
@@ -94,7 +135,8 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One line; *before: the seconds of the row before. A line that is none is passed over: the run may be at work on it. */
+/* One line; *before: the seconds of the row before. A line that is none is passed over: the run may be at work on it. Time is of the whole
+ * run, speed of the phase. */
 static void read_times(const char *line, size_t length, ghl_record *record, double *before, double *speed)
 {
     ghl_json *json = NULL;
@@ -104,6 +146,9 @@ static void read_times(const char *line, size_t length, ghl_record *record, doub
         ghl_json_real(ghl_json_get(json, "elapsed_s"), &elapsed) && ghl_json_real(ghl_json_get(json, "images_per_s"), speed)) {
         record->seconds = (isnan(record->seconds) ? 0 : record->seconds) + (elapsed < *before ? elapsed : elapsed - *before);
         *before = elapsed;
+        const char *phase = ghl_json_text(ghl_json_get(json, "phase"));
+        if (record->phase != NULL && (phase == NULL || strcmp(phase, record->phase) != 0))
+            *speed = NAN;
     }
     ghl_json_free(json);
 }
@@ -141,7 +186,7 @@ static void read_speed(const char *folder, ghl_record *record)
 
 /* ---- The whole ---- */
 
-ghl_status ghl_record_read(const char *folder, ghl_record *record)
+ghl_status ghl_record_read(const char *folder, const char *phase, ghl_record *record)
 {
     char *text = NULL;
     size_t size = 0;
@@ -149,13 +194,13 @@ ghl_status ghl_record_read(const char *folder, ghl_record *record)
     GHL_TRY(read_file(folder, "recipe.yaml", &record->recipe, &size));
     GHL_TRY(ghl_value_parse(record->recipe, size, folder, &record->tree));
     GHL_TRY(read_file(folder, "metrics.csv", &text, &size));
-    ghl_status status = read_metrics(folder, text, record);
+    ghl_status status = read_metrics(folder, phase, text, record);
     free(text);
     text = NULL;
     if (status == GHL_OK && read_file(folder, "log.jsonl", &text, &size) == GHL_OK)
         status = read_log(text, record);
     free(text);
-    if (status == GHL_OK && isnan(record->images_per_s))
+    if (status == GHL_OK && isnan(record->images_per_s) && record->phase == NULL)
         read_speed(folder, record);
     return status;
 }
@@ -181,5 +226,6 @@ void ghl_record_release(ghl_record *record)
         free(record->rows[c]);
     ghl_value_free(record->tree);
     free(record->recipe);
+    free(record->phases);
     *record = (ghl_record){0};
 }

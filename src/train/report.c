@@ -13,10 +13,10 @@
 
 /* ---- Groups ---- */
 
-ghl_status ghl_group_add(ghl_group *group, const char *folder)
+ghl_status ghl_group_add(ghl_group *group, const char *folder, const char *phase)
 {
     GHL_TRY(GHL_GROW(group->records, group->capacity, group->count + 1));
-    return ghl_record_read(folder, &group->records[group->count++]);
+    return ghl_record_read(folder, phase, &group->records[group->count++]);
 }
 
 void ghl_group_release(ghl_group *group)

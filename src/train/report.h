@@ -19,7 +19,7 @@ typedef struct ghl_group {
 enum { GHL_OF_LAST, GHL_OF_BEST, GHL_OF_BEST_EPOCH, GHL_OF_EPOCHS, GHL_OF_SPEED, GHL_OF_HOURS };
 enum { GHL_GROUP_FEW = 5 }; /* fewer seeds than that: preliminary */
 
-ghl_status ghl_group_add(ghl_group *group, const char *folder); /* reads a run */
+ghl_status ghl_group_add(ghl_group *group, const char *folder, const char *phase); /* reads a run (record.h) */
 void ghl_group_release(ghl_group *group);
 double ghl_group_mean(const ghl_group *group, int of);      /* NAN: no run knows it */
 double ghl_group_deviation(const ghl_group *group, int of); /* of the sample, n - 1; NAN: fewer than two runs */

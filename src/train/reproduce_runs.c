@@ -2,6 +2,7 @@
  *
  * From the rows of a table to runs: settings, seeds, folders, and whether the data are there. See reproduce.h.
  */
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,14 @@ static ghl_status shorten(const ghl_recipe *base, double scale, list *named)
     return GHL_OK;
 }
 
+static ghl_status check_phase(const ghl_recipe *base, const char *pattern)
+{
+    bool found = pattern[0] == '\0';
+    for (int i = 0; i < base->n_phases; i++)
+        found = found || fnmatch(pattern, base->phases[i]->phase.name, 0) == 0;
+    return found ? GHL_OK : ghl_fail(GHL_RECIPE, NULL, "%s has no phase \"%.80s\"", base->origin, pattern);
+}
+
 /* What is changed in the recipe, in `named` what its folder is named by: where the data lie is no part of that. */
 static ghl_status row_settings(const ghl_reproduction *r, const ghl_table_row *row, const char *file, list *named, char path[4096],
                                int64_t *seed)
@@ -116,7 +125,9 @@ static ghl_status row_settings(const ghl_reproduction *r, const ghl_table_row *r
         GHL_TRY(list_add(named, r->settings[i], strlen(r->settings[i])));
     GHL_TRY(ghl_recipe_load(file, named->count, (const char *const *)named->items, &base));
     *seed = base->top.seed;
-    ghl_status status = shorten(base, r->options->epochs_scale, named);
+    ghl_status status = check_phase(base, row->phase);
+    if (status == GHL_OK)
+        status = shorten(base, r->options->epochs_scale, named);
     if (status == GHL_OK && r->options->data != NULL && base->data.path[0] != '\0')
         status = data_path(r, base->data.path, path);
     ghl_recipe_free(base);
@@ -153,6 +164,18 @@ static bool is_over(const ghl_reproduction *r, const ghl_table_row *row, const l
     return found;
 }
 
+/* An earlier row of the same recipe and settings; `named` ends in the first seed. */
+static ghl_status find_shared(const ghl_reproduction *r, const ghl_table_row *row, const list *named, const ghl_row_state **out)
+{
+    char *name = NULL;
+    GHL_TRY(folder_name(row->recipe, named, &name));
+    for (const ghl_row_state *state = r->rows; state < &r->rows[r->table.count]; state++)
+        if (state->count > 0 && strcmp(r->all.items[state->first].name, name) == 0)
+            *out = state;
+    free(name);
+    return GHL_OK;
+}
+
 static ghl_status load_row(ghl_reproduction *r, const ghl_table_row *row, ghl_row_state *state, list *named)
 {
     char file[512], path[4096], setting[64];
@@ -166,8 +189,18 @@ static ghl_status load_row(ghl_reproduction *r, const ghl_table_row *row, ghl_ro
     state->chosen = ghl_table_chooses(row, r->pattern);
     GHL_TRY(row_settings(r, row, state->recipe, named, path, &seed));
     for (int64_t i = 0, wanted = r->options->seeds > 0 ? r->options->seeds : 1;; i++) {
+        const ghl_row_state *shared = NULL;
         snprintf(setting, sizeof setting, "seed=%lld", (long long)(seed + i));
         GHL_TRY(list_add(named, setting, strlen(setting)));
+        if (i == 0)
+            GHL_TRY(find_shared(r, row, named, &shared));
+        if (shared != NULL) {
+            state->first = shared->first;
+            state->count = shared->count;
+            for (int k = 0; state->chosen && k < state->count; k++)
+                r->all.items[state->first + k].left_out = false;
+            return GHL_OK;
+        }
         bool take = i < wanted || is_over(r, row, named);
         if (take)
             GHL_TRY(add_point(r, state, row, named, path));
@@ -253,7 +286,7 @@ ghl_status ghl_reproduction_sources(ghl_reproduction *r)
         for (int k = 0; k < r->rows[i].count; k++) {
             ghl_point *point = &r->all.items[r->rows[i].first + k];
             const ghl_data_source *source = NULL;
-            if (point->left_out || point->status != GHL_POINT_OPEN)
+            if (!r->rows[i].chosen || point->status != GHL_POINT_OPEN)
                 continue;
             GHL_TRY(find_source(r, point->recipe, &source));
             point->left_out = source->failure.status != GHL_OK;

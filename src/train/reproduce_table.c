@@ -26,14 +26,15 @@ typedef struct page {
 static ghl_status read_runs(const ghl_reproduction *r, int number, ghl_group *group)
 {
     const ghl_row_state *state = &r->rows[number];
-    snprintf(group->name, sizeof group->name, "%s", r->table.rows[number].row);
+    const ghl_table_row *row = &r->table.rows[number];
+    snprintf(group->name, sizeof group->name, "%s", row->row);
     for (int i = 0; i < state->count; i++) {
         char folder[4096];
         const ghl_point *point = &r->all.items[state->first + i];
         if (point->status != GHL_POINT_DONE)
             continue;
         GHL_TRY(ghl_path_join(folder, r->all.folder, point->name));
-        GHL_TRY(ghl_group_add(group, folder));
+        GHL_TRY(ghl_group_add(group, folder, row->phase[0] != '\0' ? row->phase : NULL));
     }
     return GHL_OK;
 }
@@ -59,14 +60,41 @@ static const char *row_status(const ghl_reproduction *r, const ghl_row_state *st
     return !state->built ? "not built" : nan > 0 ? "nan" : begun ? "under way" : state->no_data ? "no data" : "not run";
 }
 
+static bool has_phases(const ghl_table *table)
+{
+    bool found = false;
+    for (int i = 0; i < table->count; i++)
+        found = found || table->rows[i].phase[0] != '\0';
+    return found;
+}
+
+/* "head5"; where seeds differ in which is the best, all of them. */
+static void phase_cell(ghl_sheet *sheet, const ghl_group *group)
+{
+    char names[200] = "";
+    for (int i = 0; i < group->count; i++) {
+        const char *phase = group->records[i].phase;
+        const size_t n = strlen(names);
+        bool again = phase == NULL;
+        for (int k = 0; k < i && !again; k++)
+            again = strcmp(group->records[k].phase, phase) == 0;
+        if (!again)
+            snprintf(names + n, sizeof names - n, "%s%s", n > 0 ? " " : "", phase);
+    }
+    ghl_sheet_text(sheet, "%s", names);
+}
+
 static void fill(const ghl_reproduction *r, page *p)
 {
+    const bool phases = has_phases(&r->table);
     ghl_sheet *sheet = &p->sheet;
     sheet->title = r->table.title;
     ghl_sheet_column(sheet, "row", 0);
     ghl_sheet_column(sheet, "network", GHL_SHEET_ASIDE);
     ghl_sheet_column(sheet, "method", GHL_SHEET_ASIDE);
     ghl_sheet_column(sheet, "data", GHL_SHEET_ASIDE);
+    if (phases)
+        ghl_sheet_column(sheet, "phase", 0);
     ghl_sheet_column(sheet, "paper", GHL_SHEET_FIGURE);
     ghl_group_columns(sheet);
     ghl_sheet_column(sheet, "difference", GHL_SHEET_FIGURE);
@@ -78,6 +106,8 @@ static void fill(const ghl_reproduction *r, page *p)
         ghl_sheet_text(sheet, "%s", row->network);
         ghl_sheet_text(sheet, "%s", row->method);
         ghl_sheet_text(sheet, "%s", row->data);
+        if (phases)
+            phase_cell(sheet, &p->groups[i]);
         ghl_sheet_real(sheet, paper, 2);
         ghl_group_cells(sheet, &p->groups[i]);
         ghl_sheet_real(sheet, ghl_group_mean(&p->groups[i], GHL_OF_BEST) - paper, 2);
@@ -91,6 +121,8 @@ static void add_notes(const ghl_reproduction *r, page *p)
     double scale = r->options->epochs_scale;
     ghl_group_notes(&p->sheet, p->groups, table->count);
     ghl_sheet_note(&p->sheet, "paper: %s; difference: best - paper", table->source);
+    if (has_phases(table))
+        ghl_sheet_note(&p->sheet, "phase: the row is of that phase of its run, as of a head on one of the layers; hours: of the whole");
     if (scale > 0 && scale != 1)
         ghl_sheet_note(&p->sheet, "shortened: --epochs-scale %g of the recipes' epochs; not the published schedule", scale);
     if (r->n_settings > 0) {
@@ -117,25 +149,52 @@ static ghl_status find_chart(const ghl_reproduction *r, page *p, const char *nam
         }
     GHL_TRY(GHL_GROW(p->charts, p->capacity, p->n_charts + 1));
     *out = &p->charts[p->n_charts++];
-    **out = (ghl_chart){.name = name, .title = name, .x_label = r->table.axis, .y_label = "best test top-1, per cent", .markers = true};
+    **out = (ghl_chart){.name = name, .title = name, .note = r->table.title, .x_label = r->table.axis,
+                        .y_label = "best test top-1, per cent", .markers = true};
     return GHL_OK;
 }
 
+static const char *method_of(const ghl_table_row *row)
+{
+    return row->method;
+}
+
+/* "relu" of line "GHL relu" of method GHL. */
+static const char *line_of(const ghl_table_row *row)
+{
+    const size_t n = strlen(row->method);
+    return n > 0 && strncmp(row->line, row->method, n) == 0 && row->line[n] == ' ' ? row->line + n + 1 : row->line;
+}
+
+/* How many other values the rows of its chart have before the row's own value comes first. */
+static int rank(const ghl_table *table, const ghl_table_row *row, const char *(*value)(const ghl_table_row *))
+{
+    int n = 0;
+    for (const ghl_table_row *other = table->rows; other < row && strcmp(value(other), value(row)) != 0; other++) {
+        bool first = strcmp(other->chart, row->chart) == 0;
+        for (const ghl_table_row *before = table->rows; first && before < other; before++)
+            first = strcmp(before->chart, row->chart) != 0 || strcmp(value(before), value(other)) != 0;
+        n += first;
+    }
+    return n;
+}
+
+/* Lines that differ by their method alone have the same colour, those of a method the same dashes. */
 static ghl_status add_charts(const ghl_reproduction *r, page *p)
 {
-    int lines = 0;
     for (int i = 0; i < r->table.count; i++) {
         const ghl_table_row *row = &r->table.rows[i];
         ghl_chart *chart = NULL;
         ghl_series *series = NULL;
-        lines += p->groups[i].count > 0;
         if (row->chart[0] == '\0' || p->groups[i].count == 0)
             continue;
         GHL_TRY(find_chart(r, p, row->chart, &chart));
         GHL_TRY(ghl_chart_series(chart, row->line, &series));
+        series->colour = rank(&r->table, row, line_of);
+        series->dash = rank(&r->table, row, method_of);
         GHL_TRY(ghl_series_add(series, row->at, ghl_group_mean(&p->groups[i], GHL_OF_BEST)));
     }
-    if (lines > CURVES_MOST)
+    if (r->table.count > CURVES_MOST)
         return GHL_OK;
     GHL_TRY(GHL_GROW(p->charts, p->capacity, p->n_charts + GHL_CURVES));
     p->n_charts += GHL_CURVES;

@@ -70,6 +70,8 @@ ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot);
 ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest,
                              void **snapshot);
 ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot);
+/* What `net` has up to node `last`, by name, from a snapshot of another net. */
+void ghl_snapshot_graft(const ghl_net *net, void *snapshot, int last, const ghl_net *from, const void *other);
 /* Adds the tensors to `t`, which borrows the snapshot. */
 ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char *prefix, ghl_tensors *t);
 

@@ -5,6 +5,7 @@
  * nothing.
  *
  *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, [n,h,w,c]
+ *     trunk/NAME                of the net, in a branch
  *     train/counts, train/sums  see training.h                  metadata: recipe, fingerprint, lengths of the sinks' files
  */
 #include <stdio.h>
@@ -68,6 +69,15 @@ static ghl_status add_states(const ghl_training *t, ghl_tensors *out, void **mem
     return GHL_OK;
 }
 
+/* The phase of the best epoch. */
+static int best_phase(const ghl_training *t)
+{
+    int i = 0;
+    while (i < t->counts[GHL_COUNT_PHASE] && ghl_recipe_epochs(t->recipe, i + 1) < t->counts[GHL_COUNT_BEST_EPOCH])
+        i++;
+    return i;
+}
+
 static ghl_status write_state(const ghl_training *t, const void *weights)
 {
     ghl_tensors out = {0};
@@ -83,7 +93,9 @@ static ghl_status write_state(const ghl_training *t, const void *weights)
     if (status == GHL_OK)
         status = add_states(t, &out, &memory);
     if (status == GHL_OK && t->best != NULL)
-        status = ghl_snapshot_add(t->setup.net, t->best, "best/", &out);
+        status = ghl_snapshot_add(t->nets[best_phase(t)], t->best, "best/", &out);
+    if (status == GHL_OK && t->trunk != NULL)
+        status = ghl_snapshot_add(t->nets[0], t->trunk, "trunk/", &out);
     if (status == GHL_OK)
         status = ghl_tensors_write(&out, path);
     ghl_tensors_release(&out);
@@ -91,8 +103,9 @@ static ghl_status write_state(const ghl_training *t, const void *weights)
     return status;
 }
 
-static ghl_status write_checkpoint(const ghl_training *t, const char *name, const void *snapshot, int64_t epoch)
+static ghl_status write_checkpoint(const ghl_training *t, const char *name, const void *snapshot, int64_t phase, int64_t epoch)
 {
+    const ghl_phase *p = &ghl_recipe_phase_at(t->recipe, (int)phase)->phase;
     ghl_tensors out = {0};
     char path[4096], value[32];
     snprintf(value, sizeof value, "%lld", (long long)epoch);
@@ -101,8 +114,10 @@ static ghl_status write_checkpoint(const ghl_training *t, const char *name, cons
         status = ghl_checkpoint_note(&t->setup, t->text, &out);
     if (status == GHL_OK)
         status = ghl_tensors_note(&out, "ghl.epoch", value);
+    if (status == GHL_OK && p->branch) /* whose net it is */
+        status = ghl_tensors_note(&out, "ghl.phase", p->name);
     if (status == GHL_OK)
-        status = ghl_snapshot_add(t->setup.net, snapshot, "", &out);
+        status = ghl_snapshot_add(t->nets[phase], snapshot, "", &out);
     if (status == GHL_OK)
         status = ghl_tensors_write(&out, path);
     ghl_tensors_release(&out);
@@ -111,8 +126,9 @@ static ghl_status write_checkpoint(const ghl_training *t, const char *name, cons
 
 static ghl_status write_checkpoints(const ghl_training *t, const void *weights)
 {
-    GHL_TRY(write_checkpoint(t, "last.safetensors", weights, t->counts[GHL_COUNT_EPOCH]));
-    return t->best != NULL ? write_checkpoint(t, "best.safetensors", t->best, t->counts[GHL_COUNT_BEST_EPOCH]) : GHL_OK;
+    const int64_t *c = t->counts;
+    GHL_TRY(write_checkpoint(t, "last.safetensors", weights, c[GHL_COUNT_PHASE], c[GHL_COUNT_EPOCH]));
+    return t->best != NULL ? write_checkpoint(t, "best.safetensors", t->best, best_phase(t), c[GHL_COUNT_BEST_EPOCH]) : GHL_OK;
 }
 
 static ghl_status save(const ghl_training *t)
@@ -149,8 +165,14 @@ ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *o
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
                                             "train.recompute", "train.features", NULL};
     ghl_text names = {0};
+    ghl_recipe *before = NULL;
     int count = 0;
-    ghl_status status = ghl_recipe_difference(theirs, ours, free_keys, &names, &count);
+    GHL_TRY(ghl_recipe_parse(theirs, folder, 0, NULL, &before)); /* keys that are newer than the run get their defaults */
+    char *again = ghl_recipe_text(before);
+    ghl_recipe_free(before);
+    ghl_status status = again != NULL ? ghl_recipe_difference(again, ours, free_keys, &names, &count)
+                                      : ghl_fail(GHL_MEMORY, NULL, "out of memory for a recipe");
+    ghl_free(again);
     if (status == GHL_OK)
         status = ghl_text_end(&names);
     if (status == GHL_OK && count > 0)
@@ -279,7 +301,9 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
     GHL_TRY(ghl_snapshot_load(t->setup.net, "weights/", state, path, NULL, &weights));
     ghl_status status = ghl_snapshot_put(t->setup.plan, weights);
     if (status == GHL_OK && t->counts[GHL_COUNT_BEST_EPOCH] > 0)
-        status = ghl_snapshot_load(t->setup.net, "best/", state, path, NULL, &t->best);
+        status = ghl_snapshot_load(t->nets[best_phase(t)], "best/", state, path, NULL, &t->best);
+    if (status == GHL_OK && t->phase->phase.branch)
+        status = ghl_snapshot_load(t->nets[0], "trunk/", state, path, NULL, &t->trunk);
     if (status == GHL_OK)
         status = restore_states(t, state);
     if (status == GHL_OK)

@@ -21,6 +21,8 @@ static const ghl_option row_options[] = {
     {.name = "paper", .type = GHL_OPTION_REAL, .offset = ROW(paper), .fallback = "0", .max = 100, .help = "published, per cent; 0: none"},
     {.name = "recipe", .type = GHL_OPTION_TEXT, .offset = ROW(recipe), .fallback = "", .help = "its file, without .yaml"},
     {.name = "settings", .type = GHL_OPTION_TEXT, .offset = ROW(settings), .fallback = "", .help = "key=value, with spaces between"},
+    {.name = "phase", .type = GHL_OPTION_TEXT, .offset = ROW(phase), .fallback = "",
+     .help = "the phase that is printed, a name or pattern: of several the best; empty: the whole run"},
     {.name = "note", .type = GHL_OPTION_TEXT, .offset = ROW(note), .fallback = "", .help = "shown below the table"},
     {.name = "chart", .type = GHL_OPTION_TEXT, .offset = ROW(chart), .fallback = "", .help = "chart in which the row is a point"},
     {.name = "line", .type = GHL_OPTION_TEXT, .offset = ROW(line), .fallback = "", .help = "line of the chart"},

@@ -7,7 +7,8 @@
  *     rows:
  *       - {row: deephebb-ghl-cifar10, network: DeepHebb, method: GHL, data: CIFAR-10, paper: 86.41}
  *
- * A row's recipe is RECIPES/NAME-ROW.yaml unless it says otherwise.
+ * A row's recipe is RECIPES/NAME-ROW.yaml unless it says otherwise. Rows of the same recipe and settings share their runs: so each may
+ * print another phase of them.
  */
 #ifndef GHL_TRAIN_TABLE_FILE_H
 #define GHL_TRAIN_TABLE_FILE_H
@@ -19,6 +20,7 @@ typedef struct ghl_table_row {
     double paper;      /* per cent; 0: no number is printed */
     char *recipe;      /* name of a file of RECIPES, without .yaml; "": NAME-ROW */
     char *settings;    /* of the recipe, with spaces between; brackets and quotes protect spaces */
+    char *phase;       /* what is printed: the phase of this name, of several that match the best; "": the whole run */
     char *note;        /* shown below the table */
     char *chart, *line; /* a point of a line of a chart; "": none */
     double at;         /* its abscissa */

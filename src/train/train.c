@@ -131,8 +131,8 @@ static ghl_status open_metrics(ghl_training *t, int n, const ghl_sink_length *le
     if (t->recipe->n_phases > 0)
         ghl_text_add(&columns, ",phase");
     if (probes) {
-        GHL_TRY(GHL_NEW(t->probes, ghl_probing_count(t->setup.net) + 1));
-        ghl_probing_columns(t->setup.net, &columns);
+        GHL_TRY(GHL_NEW(t->probes, ghl_probing_count(t->nets[0]) + 1));
+        ghl_probing_columns(t->nets[0], &columns);
     }
     ghl_status status = ghl_text_end(&columns);
     if (status == GHL_OK)
@@ -153,7 +153,7 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     if (options->fresh)
         GHL_TRY(ghl_run_remove(t->folder));
     GHL_TRY(ghl_training_find(t, state, &found));
-    GHL_TRY(ghl_phases_check(t->recipe));
+    GHL_TRY(ghl_phases_check(t));
     GHL_TRY(ghl_phase_open(t));
     ghl_recipe_tell(t->recipe, t->host);
     if (found) {
@@ -199,7 +199,11 @@ static void release(ghl_training *t)
     ghl_metrics_close(t->metrics);
     if (t->lock >= 0)
         ghl_folder_unlock(t->lock);
+    for (int i = 0; t->nets != NULL && i < ghl_recipe_phases(t->recipe); i++)
+        ghl_net_free(t->nets[i]);
+    free(t->nets);
     free(t->best);
+    free(t->trunk);
     free(t->probes);
     free(t->text);
     free(t->fingerprint);

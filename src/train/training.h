@@ -73,7 +73,9 @@ typedef struct ghl_training {
     double *probes; /* of the last epoch, [ghl_probing_count]; NULL: none are asked for */
     int64_t counts[GHL_COUNTS];
     double sums[GHL_SUMS];
-    void *best; /* snapshot of the best epoch; NULL: none */
+    ghl_net **nets; /* of each phase; those that are no branches have the same weights as the first */
+    void *best;     /* snapshot of the best epoch, of its phase's net; NULL: none */
+    void *trunk;    /* snapshot of the first net, which waits while a branch is under way; else NULL */
     ghl_flight flights[GHL_FLIGHTS];
     int64_t launched; /* steps, finished and queued */
     int64_t taken;    /* images of the epoch, finished and queued */
@@ -88,8 +90,8 @@ ghl_status ghl_training_drain(ghl_training *t);  /* waits for all queued steps. 
 void ghl_training_progress(const ghl_training *t, ghl_progress *progress);
 const char *ghl_training_phase(const ghl_training *t); /* its name; NULL where the recipe has no phases */
 
-/* phase.c. Before the first step: every phase of the recipe compiles, to the same net, and fits the machine. */
-ghl_status ghl_phases_check(const ghl_recipe *recipe);
+/* phase.c. Before the first step: every phase of the recipe compiles, to the same net or a branch of it, and fits the machine. */
+ghl_status ghl_phases_check(ghl_training *t);
 /* The setup of the phase that the counters name, with fresh state. */
 ghl_status ghl_phase_open(ghl_training *t);
 /* Once its weights are there: what describes the run, and the loader at the place where the counters are. */
