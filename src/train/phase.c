@@ -61,7 +61,7 @@ ghl_status ghl_phases_check(const ghl_recipe *recipe)
 ghl_status ghl_phase_open(ghl_training *t)
 {
     t->phase = ghl_recipe_phase_at(t->recipe, (int)t->counts[GHL_COUNT_PHASE]);
-    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder}, &t->setup));
+    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder, .choices = t->choices}, &t->setup));
     GHL_TRY(ghl_setup_programs(&t->setup, true));
     for (int i = 0; i < GHL_FLIGHTS; i++)
         GHL_TRY(GHL_NEW(t->flights[i].rates, t->setup.learnings.n_groups + 1));
@@ -105,6 +105,8 @@ ghl_status ghl_phase_next(ghl_training *t)
     GHL_TRY(ghl_features_remove(&t->setup));
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &weights));
     ghl_phase_close(t);
+    free(t->choices); /* those of the last phase */
+    t->choices = NULL;
     t->counts[GHL_COUNT_PHASE]++;
     t->counts[GHL_COUNT_PHASE_STEP] = t->counts[GHL_COUNT_STEP];
     t->counts[GHL_COUNT_PHASE_EPOCH] = t->counts[GHL_COUNT_EPOCH];
