@@ -122,12 +122,13 @@ static ghl_status add_recipe(bench *b, const struct net *net, const char *dtype)
 
 static ghl_status repeat(const ghl_device *device, void *self, const ghl_job *job, double seconds, double *best)
 {
-    for (double spent = 0, last = 0; spent < seconds * 1e3; spent += last) {
+    bool first = true; /* the first run takes memory: it does not count */
+    for (double spent = 0, last = 0; spent < seconds * 1e3; spent += first ? 0 : last, first = false) {
         int64_t ticket = 0;
         GHL_TRY(device->run(self, job, &ticket));
         GHL_TRY(device->wait(self, ticket));
         last = *job->milliseconds;
-        *best = *best == 0 || last < *best ? last : *best;
+        *best = !first && (*best == 0 || last < *best) ? last : *best;
     }
     return GHL_OK;
 }
@@ -318,7 +319,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
                                             {"check", no_argument, NULL, 'c'}, {"write", required_argument, NULL, 'w'}, {0}};
-    bench b = {.threads = ghl_cpu_processors(), .seconds = 0.1, .net = ""};
+    bench b = {.threads = ghl_cpu_processors(), .seconds = 0.06, .net = ""};
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (c) {
         case 't': b.threads = atoi(optarg); break;

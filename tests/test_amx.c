@@ -231,7 +231,8 @@ static void check_gather(const conv_case *c, int direction, int form, int64_t na
     free(s.sum), free(s.size), free(got);
 }
 
-static void run_gradient(const ghl_conv_problem *p, int form, int threads, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw)
+static void run_gradient(const ghl_conv_problem *p, int form, int threads, const uint16_t *x, int n, const uint16_t *const *e,
+                         float *const *dw)
 {
     ghl_amx plan;
     assert_true(plan_of(p, form, threads, &plan));
