@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ghl_bench_conv.c - every way in which device cpu can do a convolution, shape by shape: the measurement behind the choice in
- * src/device/cpu/conv.c.
+ * ghl_bench_conv.c - every way in which device cpu can do a convolution, shape by shape: the measurement behind the rules in
+ * src/device/cpu/conv_choice.c (bench/ghl_choose times what programs do by these, and writes the table of exceptions).
  *
  *     build/bench/ghl_bench_conv [THREADS [MILLISECONDS [NAME [WAY]]]]
  *

@@ -215,6 +215,9 @@ typedef struct ghl_job {
 typedef struct ghl_device_options {
     int index;   /* of several devices of a kind */
     int threads; /* 0: all cores */
+    /* What choices() said at another time: those choices win over the device's own, where it knows them and can do them. Only the device
+     * knows what the words mean; what it does not know, it passes over. NULL: none. Read by open() alone. */
+    const char *choices;
 } ghl_device_options;
 
 /* run() queues a job and returns at once, or waits while 4 are queued; jobs run in order. wait() returns when the job with that
@@ -239,6 +242,9 @@ typedef struct ghl_device {
      * then, but for outputs in place. NULL: never. And the kernels [n] of such calls. */
     bool (*chain)(void *self, const ghl_call *calls, int n);
     ghl_status (*prepare_chain)(void *self, const ghl_call *calls, int n, ghl_kernel *kernels);
+    /* Which kernels it has chosen for the calls prepared so far, where it had a choice, and what was given to open() for others: text of
+     * lines that do not depend on the order of the calls; *text is freed by the caller. NULL: it never has a choice. */
+    ghl_status (*choices)(void *self, char **text);
     size_t (*working_bytes)(void *self); /* what it holds for its own use once a step has run, by the calls prepared; NULL: nothing */
 } ghl_device;
 

@@ -177,12 +177,20 @@ static void compare(const char *what, const sums *s, const float *got, int64_t n
     }
 }
 
+enum { CHEAPEST = -1 };
+
+/* In a form, or the one that is chosen. */
+static bool plan_of(const ghl_conv_problem *p, int form, int threads, ghl_amx *plan)
+{
+    return form == CHEAPEST ? ghl_amx_plan(p, threads, plan) : ghl_amx_plan_in(p, (ghl_amx_form)form, threads, plan);
+}
+
 /* Forward (with a bias) or backward data. */
-static uint16_t *run_gather(const ghl_conv_problem *p, int threads, const uint16_t *in, const float *w, const float *bias)
+static uint16_t *run_gather(const ghl_conv_problem *p, int form, int threads, const uint16_t *in, const float *w, const float *bias)
 {
     ghl_amx plan;
     bool forward = p->direction == GHL_CONV_FORWARD;
-    assert_true(ghl_amx_plan(p, threads, &plan));
+    assert_true(plan_of(p, form, threads, &plan));
     char *scratch = working_memory(plan.scratch_bytes), *packed = working_memory(plan.weights_bytes);
     uint16_t *out = memory((size_t)ghl_shape_elements(forward ? p->y : p->x) * 2);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
@@ -196,7 +204,7 @@ static uint16_t *run_gather(const ghl_conv_problem *p, int threads, const uint16
     return out;
 }
 
-static void check_gather(const conv_case *c, int direction, int64_t nan_at)
+static void check_gather(const conv_case *c, int direction, int form, int64_t nan_at)
 {
     ghl_conv_problem p = problem_of(c, direction);
     bool forward = direction == GHL_CONV_FORWARD;
@@ -212,7 +220,8 @@ static void check_gather(const conv_case *c, int direction, int64_t nan_at)
     all_products(&p, add, &s);
     for (int64_t i = 0; forward && i < n; i++)
         s.sum[i] += (double)bias[i % c->k], s.size[i] += 1;
-    uint16_t *one = run_gather(&p, 1, from, w, forward ? bias : NULL), *two = run_gather(&p, 2, from, w, forward ? bias : NULL);
+    uint16_t *one = run_gather(&p, form, 1, from, w, forward ? bias : NULL);
+    uint16_t *two = run_gather(&p, form, 2, from, w, forward ? bias : NULL);
     name_case(c, forward ? "forward" : "data", text);
     if (memcmp(one, two, (size_t)n * 2) != 0)
         fail_msg("%s: one thread and two differ", text);
@@ -222,17 +231,18 @@ static void check_gather(const conv_case *c, int direction, int64_t nan_at)
     free(s.sum), free(s.size), free(got);
 }
 
-static void run_gradient(const ghl_conv_problem *p, int threads, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw)
+static void run_gradient(const ghl_conv_problem *p, int form, int threads, const uint16_t *x, int n, const uint16_t *const *e,
+                         float *const *dw)
 {
     ghl_amx plan;
-    assert_true(ghl_amx_plan(p, threads, &plan));
+    assert_true(plan_of(p, form, threads, &plan));
     char *scratch = working_memory(plan.scratch_bytes);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->backward_weights(&plan, x, n, e, dw, scratch);
     release(scratch, plan.scratch_bytes);
 }
 
-static void check_gradient(const conv_case *c)
+static void check_gradient(const conv_case *c, int form)
 {
     ghl_conv_problem p = problem_of(c, GHL_CONV_BACKWARD_WEIGHTS);
     int64_t n = ghl_shape_elements(p.w);
@@ -243,10 +253,10 @@ static void check_gradient(const conv_case *c)
     name_case(c, "weights", text);
     for (int i = 0; i < 5; i++)
         dw[i] = memory((size_t)n * 4);
-    run_gradient(&p, 1, x, 1, both, dw);
-    run_gradient(&p, 2, x, 1, both, dw + 1);
-    run_gradient(&p, 1, x, 1, both + 1, dw + 2);
-    run_gradient(&p, 2, x, 2, both, dw + 3);
+    run_gradient(&p, form, 1, x, 1, both, dw);
+    run_gradient(&p, form, 2, x, 1, both, dw + 1);
+    run_gradient(&p, form, 1, x, 1, both + 1, dw + 2);
+    run_gradient(&p, form, 2, x, 2, both, dw + 3);
     if (memcmp(dw[0], dw[1], (size_t)n * 4) != 0)
         fail_msg("%s: one thread and two differ", text);
     if (memcmp(dw[0], dw[3], (size_t)n * 4) != 0 || memcmp(dw[2], dw[4], (size_t)n * 4) != 0)
@@ -263,7 +273,7 @@ static void forward_agrees(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check_gather(&cases[i], GHL_CONV_FORWARD, -1);
+        check_gather(&cases[i], GHL_CONV_FORWARD, CHEAPEST, -1);
 }
 
 static void data_agrees(void **state)
@@ -273,7 +283,7 @@ static void data_agrees(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ghl_conv_problem p = problem_of(&cases[i], GHL_CONV_BACKWARD_DATA);
         if (ghl_amx_plan(&p, 1, &plan))
-            check_gather(&cases[i], GHL_CONV_BACKWARD_DATA, -1);
+            check_gather(&cases[i], GHL_CONV_BACKWARD_DATA, CHEAPEST, -1);
         else
             assert_true(cases[i].stride > 2);
     }
@@ -283,14 +293,37 @@ static void weights_agree(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check_gradient(&cases[i]);
+        check_gradient(&cases[i], CHEAPEST);
     for (size_t i = 0; i < sizeof long_sums / sizeof *long_sums; i++) {
         ghl_conv_problem p = problem_of(&long_sums[i], GHL_CONV_BACKWARD_WEIGHTS);
         ghl_amx plan;
         assert_true(ghl_amx_plan(&p, 2, &plan));
         assert_true(i == 0 ? plan.gradient.groups > 1 : i < 3 ? plan.gradient.bands > 1 : plan.gradient.chunks > 1);
-        check_gradient(&long_sums[i]);
+        check_gradient(&long_sums[i], CHEAPEST);
     }
+}
+
+/* What the cost does not choose, a table or a record may. */
+static void other_forms_agree(void **state)
+{
+    int found[GHL_AMX_FORMS][3] = {{0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int direction = 0; direction < 3; direction++)
+            for (int form = 0; form < GHL_AMX_FORMS; form++) {
+                const ghl_conv_problem p = problem_of(&cases[i], direction);
+                ghl_amx chosen, plan;
+                if (!ghl_amx_plan(&p, 1, &chosen) || !ghl_amx_plan_in(&p, (ghl_amx_form)form, 1, &plan) || plan.form == chosen.form)
+                    continue;
+                found[form][direction]++;
+                assert_int_equal(plan.form, form);
+                if (direction == GHL_CONV_BACKWARD_WEIGHTS)
+                    check_gradient(&cases[i], form);
+                else
+                    check_gather(&cases[i], direction, form, -1);
+            }
+    for (int direction = 0; direction < 3; direction++)
+        assert_true(found[GHL_AMX_SHIFTED][direction] > 0 && found[GHL_AMX_COLUMNS][direction] > 0);
 }
 
 /* A step of sgd that writes the copies gives the weights of the plain one, and the copies that are packed from them. */
@@ -334,7 +367,7 @@ static void nan_stays_in_its_window(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int direction = 0; direction < 2; direction++)
             if (cases[i].stride <= 2 && cases[i].n * cases[i].h * cases[i].w * cases[i].c < 50000)
-                check_gather(&cases[i], direction, (int64_t)(i * 7919 + 13));
+                check_gather(&cases[i], direction, CHEAPEST, (int64_t)(i * 7919 + 13));
 }
 
 static void refuses_what_it_cannot(void **state)
@@ -358,7 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_agrees), cmocka_unit_test(data_agrees),           cmocka_unit_test(weights_agree),
         cmocka_unit_test(nan_stays_in_its_window), cmocka_unit_test(refuses_what_it_cannot),
-        cmocka_unit_test(step_writes_copies),
+        cmocka_unit_test(step_writes_copies), cmocka_unit_test(other_forms_agree),
     };
     if (way == NULL) {
         printf("skipped: this processor has no bf16 tiles (AMX)\n");

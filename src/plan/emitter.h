@@ -132,6 +132,7 @@ struct ghl_plan {
     ghl_learning *learning;
     bool *frozen_norm;
     float *affine;
+    char *choices; /* NULL: none are given */
     ghl_plan_settings settings;
     const ghl_device *device;
     void *self;

@@ -44,7 +44,8 @@ static ghl_status open_device(ghl_plan *plan)
         return ghl_fail(GHL_DEVICE, "train.device=auto takes the fastest there is", "device %s is not in this build", wanted);
     GHL_TRY(status);
     plan->device = (const ghl_device *)found;
-    GHL_TRY(plan->device->open(&(ghl_device_options){.index = index, .threads = plan->settings.threads}, &plan->self));
+    const ghl_device_options options = {.index = index, .threads = plan->settings.threads, .choices = plan->choices};
+    GHL_TRY(plan->device->open(&options, &plan->self));
     if (plan->settings.dtype == GHL_F32)
         return GHL_OK;
     if (plan->device->takes == NULL)
@@ -63,6 +64,7 @@ static ghl_status plan_open(ghl_plan *plan, const ghl_net *net, const ghl_plan_s
     if (settings->frozen_norm != NULL)
         GHL_TRY(copy_block(settings->frozen_norm, (size_t)net->count, sizeof *settings->frozen_norm, (void **)&plan->frozen_norm));
     GHL_TRY(copy_block(settings->affine, 2 * (size_t)net->nodes[0]->shape.c, sizeof *settings->affine, (void **)&plan->affine));
+    GHL_TRY(ghl_copy_text(settings->choices, &plan->choices));
     for (int i = 0; i < net->weights; i++) {
         const ghl_weight *w = net->all[i];
         ghl_state wanted = {.name = (char *)(uintptr_t)w->name, .dtype = w->dtype, .shape = w->shape, .weight = w};
@@ -143,6 +145,7 @@ void ghl_plan_free(ghl_plan *plan)
     free(plan->learning);
     free(plan->frozen_norm);
     free(plan->affine);
+    free(plan->choices);
     ghl_node_free(plan->loss);
     ghl_net_free(plan->net);
     free(plan);
@@ -170,6 +173,12 @@ const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self)
     return plan->device;
 }
 
+ghl_status ghl_plan_choices(const ghl_plan *plan, char **text)
+{
+    *text = NULL;
+    return plan->device->choices == NULL ? GHL_OK : plan->device->choices(plan->self, text);
+}
+
 size_t ghl_plan_bytes(const ghl_plan *plan)
 {
     return plan->arena_bytes;
@@ -188,6 +197,7 @@ ghl_status ghl_plan_measure(const ghl_plan *plan, const ghl_program_settings *se
     same.learning = plan->learning;
     same.frozen_norm = plan->frozen_norm;
     same.affine = plan->affine;
+    same.choices = plan->choices;
     GHL_TRY(ghl_plan_create(plan->net, &same, &other));
     ghl_status status = ghl_plan_compile(other, settings, &program);
     if (status == GHL_OK)

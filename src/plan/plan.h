@@ -37,6 +37,7 @@ typedef struct ghl_plan_settings {
     int frozen_to;                /* nodes up to it are in evaluation mode, always; 0: none */
     int root;                     /* the last node that is emitted, without a loss; 0: all of them and the loss */
     const float *affine;          /* [2 * channels]: scale then shift of a pixel; copied */
+    const char *choices;          /* of kernels, for the device to make again (ghl_device_options); NULL: its own; copied */
 } ghl_plan_settings;
 
 typedef enum ghl_purpose { GHL_TRAIN, GHL_EVALUATE } ghl_purpose;
@@ -97,6 +98,8 @@ ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values);
 const ghl_net *ghl_plan_net(const ghl_plan *plan);
 ghl_dtype ghl_plan_dtype(const ghl_plan *plan); /* of activations and errors */
 const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
+/* Choices of kernels that the device has made for it; NULL: it makes none. *text is freed by the caller. */
+ghl_status ghl_plan_choices(const ghl_plan *plan, char **text);
 size_t ghl_plan_bytes(const ghl_plan *plan);                          /* arena: state and the largest program's transients */
 size_t ghl_plan_working_bytes(const ghl_plan *plan);                  /* what the device holds beside it once steps run */
 /* Both together of a plan of the same net and settings with this one program; none of it is taken. */

@@ -90,7 +90,7 @@ ghl_status ghl_phases_check(ghl_training *t)
 ghl_status ghl_phase_open(ghl_training *t)
 {
     t->phase = ghl_recipe_phase_at(t->recipe, (int)t->counts[GHL_COUNT_PHASE]);
-    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder}, &t->setup));
+    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder, .choices = t->choices}, &t->setup));
     GHL_TRY(ghl_setup_programs(&t->setup, true));
     if (t->recipe->n_phases == 0)
         t->nets[0] = ghl_net_share(t->setup.net);
@@ -153,6 +153,8 @@ ghl_status ghl_phase_next(ghl_training *t)
     if (!t->phase->phase.branch)
         GHL_TRY(ghl_snapshot_take(t->setup.plan, &t->trunk));
     ghl_phase_close(t);
+    free(t->choices); /* those of the last phase */
+    t->choices = NULL;
     t->counts[GHL_COUNT_PHASE]++;
     t->counts[GHL_COUNT_PHASE_STEP] = t->counts[GHL_COUNT_STEP];
     t->counts[GHL_COUNT_PHASE_EPOCH] = t->counts[GHL_COUNT_EPOCH];

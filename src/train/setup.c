@@ -137,6 +137,7 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
         .affine = setup->affine,
         .frozen_to = setup->learnings.frozen_to,
         .root = setup->learnings.root,
+        .choices = options->choices,
     };
     return ghl_plan_create(setup->net, &settings, &setup->plan);
 }

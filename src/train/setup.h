@@ -25,6 +25,7 @@ typedef struct ghl_setup_options {
     const char *device;  /* NULL: the recipe's */
     int64_t batch;       /* 0: the recipe's */
     const char *folder;  /* of the run, for what it keeps beside its state; borrowed; NULL: none */
+    const char *choices; /* of kernels, to be made again; NULL: the device's own */
 } ghl_setup_options;
 
 typedef struct ghl_setup {

@@ -6,7 +6,8 @@
  *
  *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, [n,h,w,c]
  *     trunk/NAME                of the net, in a branch
- *     train/counts, train/sums  see training.h                  metadata: recipe, fingerprint, lengths of the sinks' files
+ *     train/counts, train/sums  see training.h                  metadata: recipe, fingerprint, choices of kernels,
+ *                                                           lengths of the sinks' files
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "train/training.h"
 
 enum { SINKS = 16 };
-static const char length_key[] = "ghl.length.";
+static const char length_key[] = "ghl.length.", choices_key[] = "ghl.choices";
 
 static size_t state_bytes(ghl_state_info info)
 {
@@ -25,10 +26,21 @@ static size_t state_bytes(ghl_state_info info)
 
 /* ---- Saving ---- */
 
+static ghl_status add_choices(const ghl_training *t, ghl_tensors *out)
+{
+    char *text = NULL;
+    ghl_status status = ghl_plan_choices(t->setup.plan, &text);
+    if (status == GHL_OK && text != NULL)
+        status = ghl_tensors_note(out, choices_key, text);
+    free(text);
+    return status;
+}
+
 static ghl_status add_notes(const ghl_training *t, ghl_tensors *out)
 {
     GHL_TRY(ghl_tensors_note(out, "ghl.fingerprint", t->fingerprint));
     GHL_TRY(ghl_checkpoint_note(&t->setup, t->text, out));
+    GHL_TRY(add_choices(t, out));
     ghl_sink_length lengths[SINKS];
     int n = ghl_metrics_lengths(t->metrics, SINKS, lengths);
     for (int i = 0; i < n && i < SINKS; i++) {
@@ -206,6 +218,7 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
     if (theirs == NULL)
         return ghl_fail(GHL_RUN, "start over with --fresh", "%s: no recipe in its metadata", path);
     GHL_TRY(ghl_run_compare(t->folder, theirs, t->text));
+    GHL_TRY(ghl_copy_text(ghl_tensors_note_of(state, choices_key), &t->choices));
     GHL_TRY(read_figures(t, state, "train/counts", GHL_I64, GHL_COUNTS, t->counts));
     GHL_TRY(read_figures(t, state, "train/sums", GHL_F64, GHL_SUMS, t->sums));
     t->launched = t->counts[GHL_COUNT_STEP];

@@ -99,6 +99,33 @@ static ghl_status steps(ghl_training *t)
     return t->save_failed ? ghl_failure_raise(&t->failure) : ghl_features_remove(&t->setup);
 }
 
+/* Is that line, of so many characters, one of the text? */
+static bool has_line(const char *text, const char *line, size_t length)
+{
+    for (const char *at = text; at != NULL; at = strchr(at, '\n'), at += at != NULL)
+        if (strncmp(at, line, length) == 0 && (at[length] == '\n' || at[length] == 0))
+            return true;
+    return false;
+}
+
+/* A note where the device has not made the choices of kernels that the state has recorded. */
+static ghl_status compare_choices(ghl_training *t)
+{
+    char *ours = NULL, note[512];
+    bool others = false;
+    size_t length = 0;
+    GHL_TRY(ghl_plan_choices(t->setup.plan, &ours));
+    for (const char *line = ours; !others && line != NULL && *line != 0 && t->choices != NULL; line += length + (line[length] != 0)) {
+        length = strcspn(line, "\n");
+        others = !has_line(t->choices, line, length);
+        if (others)
+            snprintf(note, sizeof note, "continued with other kernels than %.200s/state says, so not to the last bit: now \"%.*s\"",
+                     t->folder, length < 200 ? (int)length : 200, line);
+    }
+    free(ours);
+    return others ? ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note) : GHL_OK;
+}
+
 static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found)
 {
     void *self = NULL;
@@ -113,9 +140,10 @@ static ghl_status announce(ghl_training *t, const ghl_tensors *state, bool found
     ghl_tell(t->host, GHL_LEVEL_INFO, "continues %s after step %lld of %lld", t->folder, (long long)t->counts[GHL_COUNT_STEP],
              (long long)(t->counts[GHL_COUNT_PHASE_STEP] + t->phase->train.epochs * s->steps_per_epoch));
     const char *before = ghl_tensors_note_of(state, "ghl.fingerprint");
+    char note[1024];
+    GHL_TRY(compare_choices(t));
     if (before != NULL && strcmp(before, t->fingerprint) == 0)
         return GHL_OK;
-    char note[1024];
     snprintf(note, sizeof note, "continued on another machine or build, so not to the last bit: before \"%.400s\", now \"%.400s\"",
              before != NULL ? before : "", t->fingerprint);
     return ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
@@ -207,6 +235,7 @@ static void release(ghl_training *t)
     free(t->probes);
     free(t->text);
     free(t->fingerprint);
+    free(t->choices);
     free(t);
 }
 

@@ -67,6 +67,7 @@ typedef struct ghl_training {
     int lock;          /* descriptor; -1: none */
     char *text;        /* the resolved recipe */
     char *fingerprint; /* what byte-exactness depends on beside the recipe */
+    char *choices;     /* of kernels, as the state that is continued has them; NULL: it has none */
     ghl_setup setup;
     ghl_loader *loader;
     ghl_metrics *metrics;

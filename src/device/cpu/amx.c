@@ -225,7 +225,8 @@ static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
     g->parts = most(1, least(over(2 * threads, tasks), g->filters / 2));
 }
 
-static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
+/* The cheapest of the forms from first to last; false: none takes the problem. */
+static bool plan_gather(const ghl_conv_problem *p, int first, int last, ghl_amx *out)
 {
     bool back = p->direction == GHL_CONV_BACKWARD_DATA;
     ghl_shape from = back ? p->y : p->x, to = back ? p->x : p->y;
@@ -238,9 +239,11 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
         base.out_stride[i] = back ? p->window.stride[i] : 1;
         axis_reach(p, &base, i);
     }
-    for (int form = 0; form < GHL_AMX_FORMS; form++)
-        if (gather_in_form(p, &base, (ghl_amx_form)form, &g) && (form == 0 || gather_cost(&g) < gather_cost(best)))
+    for (int form = first; form <= last; form++)
+        if (gather_in_form(p, &base, (ghl_amx_form)form, &g) && (best->phases == 0 || gather_cost(&g) < gather_cost(best)))
             *best = g;
+    if (best->phases == 0)
+        return false;
     cut_work(best, area, out->threads);
     best->phases = 0;
     add_phases(p, best);
@@ -250,6 +253,7 @@ static void plan_gather(const ghl_conv_problem *p, ghl_amx *out)
     best->copy_bytes = (size_t)up((best->group * best->image + 2 * ROWS * best->step + 4 * DEPTH) * 2, 4096);
     out->weights_bytes = (size_t)(best->filters * best->filter) * 2;
     out->own_bytes = best->copy_bytes + ghl_scratch_round((size_t)positions * sizeof(int32_t));
+    return true;
 }
 
 /* ---- Weight gradient ---- */
@@ -380,7 +384,7 @@ static int64_t bands_of(ghl_shape y)
     return best;
 }
 
-static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
+static bool plan_gradient(const ghl_conv_problem *p, int first, int last, ghl_amx *out)
 {
     const ghl_window *v = &p->window;
     ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
@@ -389,8 +393,9 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
     base.x.n *= base.bands;
     base.y.n *= base.bands;
     base.y.h /= base.bands;
-    for (int form = GHL_AMX_SHIFTED; form <= GHL_AMX_COLUMNS; form++) {
-        if (form == GHL_AMX_COLUMNS && p->w.h > 1 && p->w.w * p->w.c % ROWS != 0)
+    for (int form = first; form <= last; form++) {
+        const bool columns = form == GHL_AMX_COLUMNS && (p->w.h == 1 || p->w.w * p->w.c % ROWS == 0);
+        if (!columns && form != GHL_AMX_SHIFTED)
             continue;
         g = base;
         g.form = (ghl_amx_form)form;
@@ -399,7 +404,10 @@ static void plan_gradient(const ghl_conv_problem *p, ghl_amx *out)
         if (best->tiles == 0 || gradient_cost(&g) < gradient_cost(best))
             *best = g;
     }
+    if (best->tiles == 0)
+        return false;
     place_gradient(best, out);
+    return true;
 }
 
 /* ---- Both ---- */
@@ -428,7 +436,7 @@ static void simplify(ghl_conv_problem *p)
     }
 }
 
-bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out)
+static bool plan_forms(const ghl_conv_problem *problem, int first, int last, int threads, ghl_amx *out)
 {
     ghl_conv_problem p = *problem;
     bool back = p.direction == GHL_CONV_BACKWARD_DATA;
@@ -442,12 +450,22 @@ bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out)
     }
     memset(out, 0, sizeof *out);
     out->threads = threads;
-    if (p.direction == GHL_CONV_BACKWARD_WEIGHTS)
-        plan_gradient(&p, out);
-    else
-        plan_gather(&p, out);
+    const bool weights = p.direction == GHL_CONV_BACKWARD_WEIGHTS;
+    if (!(weights ? plan_gradient(&p, first, last, out) : plan_gather(&p, first, last, out)))
+        return false;
+    out->form = weights ? out->gradient.form : out->gather.form;
     out->own_bytes = (out->own_bytes + 4095) / 4096 * 4096 + 4096;
     out->shared_bytes = (out->shared_bytes + 4095) / 4096 * 4096;
     out->scratch_bytes = out->shared_bytes + (size_t)threads * out->own_bytes;
     return true;
+}
+
+bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out)
+{
+    return plan_forms(problem, 0, GHL_AMX_FORMS - 1, threads, out);
+}
+
+bool ghl_amx_plan_in(const ghl_conv_problem *problem, ghl_amx_form form, int threads, ghl_amx *out)
+{
+    return plan_forms(problem, (int)form, (int)form, threads, out);
 }

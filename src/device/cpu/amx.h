@@ -116,6 +116,7 @@ typedef struct ghl_amx_gradient {
 } ghl_amx_gradient;
 
 typedef struct ghl_amx {
+    ghl_amx_form form;              /* of the one that is planned */
     ghl_amx_gather gather;
     ghl_amx_gradient gradient;
     size_t shared_bytes, own_bytes; /* of the scratch: for all, then for each thread */

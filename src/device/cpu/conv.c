@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conv.c - convolutions and linear layers, forward and backward: which kernel runs which shape.
- *
- * The choice is a table made by measurement (bench/ghl_bench_conv prints the figures), never a trial at start, so that the same recipe on
- * the same kind of processor always runs the same arithmetic.
+ * conv.c - convolutions and linear layers, forward and backward: the ways to do one, a row each. conv_choice.c says which is taken.
  */
-#include "device/cpu/conv.h"
+#include "device/cpu/conv_way.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/cpu/cpu.h"
-
-/* The operands of a convolution, whatever its direction. */
-static ghl_conv_problem problem_of(const ghl_call *call)
+ghl_conv_problem ghl_conv_problem_of(const ghl_call *call)
 {
     ghl_conv_problem p;
     memset(&p, 0, sizeof p);
@@ -74,11 +68,15 @@ static ghl_status run_onednn_pair(void *state, const ghl_call *call)
     return ghl_dnnl_run(k->conv, call->in[0].data, call->in[2].data, NULL, call->out[1].data);
 }
 
-static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, ghl_kernel *kernel)
+static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, const ghl_conv_way *way,
+                                 ghl_kernel *kernel)
 {
     onednn_conv *k = NULL;
+    ghl_conv_problem flat = *problem;
+    (void)way;
+    flatten_linear(&flat);
     GHL_TRY(GHL_NEW(k, 1));
-    ghl_status status = ghl_dnnl_prepare(cpu->dnnl, problem, &k->conv);
+    ghl_status status = ghl_dnnl_prepare(cpu->dnnl, &flat, &k->conv);
     size_t bytes = status == GHL_OK ? ghl_dnnl_weight_bytes(k->conv) : 0;
     if (bytes > 0)
         status = ghl_derived_want(cpu->derived, &call->in[1],
@@ -94,19 +92,20 @@ static ghl_status prepare_onednn(ghl_cpu *cpu, const ghl_call *call, const ghl_c
 
 /* ---- Own kernels ---- */
 
-typedef struct own_conv {
+struct ghl_own_conv {
     ghl_winograd winograd; /* one of these is the plan */
     ghl_linear linear;
     ghl_columns columns;
     const void *plan;
     const ghl_conv_kernels *kernels;
+    size_t scratch_bytes;
     ghl_scratch *scratch;
     char note[32];
-} own_conv;
+};
 
 static ghl_status run_own(void *state, const ghl_call *call)
 {
-    const own_conv *k = state;
+    const ghl_own_conv *k = state;
     const ghl_conv_kernels *run = k->kernels;
     const float *a = call->in[0].data, *b = call->in[1].data;
     float *out = call->out[0].data, *scratch = ghl_scratch_data(k->scratch);
@@ -121,7 +120,7 @@ static ghl_status run_own(void *state, const ghl_call *call)
 
 static ghl_status run_own_pair(void *state, const ghl_call *call)
 {
-    const own_conv *k = state;
+    const ghl_own_conv *k = state;
     const ghl_conv_kernels *run = k->kernels;
     const float *x = call->in[0].data, *const e[2] = {call->in[1].data, call->in[2].data};
     float *const dw[2] = {call->out[0].data, call->out[1].data}, *scratch = ghl_scratch_data(k->scratch);
@@ -132,6 +131,51 @@ static ghl_status run_own_pair(void *state, const ghl_call *call)
     return GHL_OK;
 }
 
+static bool plan_linear(const ghl_cpu *cpu, const ghl_conv_problem *problem, ghl_own_conv *k)
+{
+    bool takes = ghl_linear_plan(problem, cpu->threads, &k->linear);
+    k->plan = &k->linear, k->kernels = cpu->kernels->linear, k->scratch_bytes = k->linear.scratch_bytes;
+    return takes;
+}
+
+static bool plan_winograd2(const ghl_cpu *cpu, const ghl_conv_problem *problem, ghl_own_conv *k)
+{
+    bool takes = ghl_winograd_plan(problem, 2, &k->winograd);
+    k->plan = &k->winograd, k->kernels = cpu->kernels->winograd2, k->scratch_bytes = k->winograd.scratch_bytes;
+    return takes;
+}
+
+static bool plan_winograd4(const ghl_cpu *cpu, const ghl_conv_problem *problem, ghl_own_conv *k)
+{
+    bool takes = ghl_winograd_plan(problem, 4, &k->winograd);
+    k->plan = &k->winograd, k->kernels = cpu->kernels->winograd4, k->scratch_bytes = k->winograd.scratch_bytes;
+    return takes;
+}
+
+static bool plan_columns(const ghl_cpu *cpu, const ghl_conv_problem *problem, ghl_own_conv *k)
+{
+    bool takes = ghl_columns_plan(problem, cpu->threads, &k->columns);
+    k->plan = &k->columns, k->kernels = cpu->kernels->columns, k->scratch_bytes = k->columns.scratch_bytes;
+    return takes;
+}
+
+static ghl_status prepare_own(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, const ghl_conv_way *way,
+                              ghl_kernel *kernel)
+{
+    ghl_own_conv *k = NULL;
+    GHL_TRY(GHL_NEW(k, 1));
+    ghl_status status = way->plan(cpu, problem, k) ? ghl_scratch_reserve(cpu->scratch, k->scratch_bytes) : GHL_DEVICE;
+    if (status != GHL_OK) {
+        free(k);
+        return status;
+    }
+    k->scratch = cpu->scratch;
+    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, way->name);
+    bool pair = call->op == GHL_OP_conv_backward_weights_pair;
+    *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
+    return GHL_OK;
+}
+
 /* ---- Own kernels on bf16 tiles ---- */
 
 typedef struct tile_conv {
@@ -139,6 +183,7 @@ typedef struct tile_conv {
     const ghl_conv16_kernels *kernels;
     ghl_derived *weights; /* forward and backward data */
     ghl_scratch *scratch;
+    char note[32];
 } tile_conv;
 
 static ghl_status pack_tiles(const void *plan, const float *w, void *copy)
@@ -189,109 +234,50 @@ static ghl_amx packing_of(const ghl_amx *plan)
     return out;
 }
 
-static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, tile_conv *k, ghl_kernel *kernel)
+static ghl_status want_packed(ghl_cpu *cpu, const ghl_call *call, tile_conv *k)
 {
-    k->kernels = cpu->kernels->amx;
-    k->scratch = cpu->scratch;
-    GHL_TRY(ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes));
-    if (call->op == GHL_OP_conv || call->op == GHL_OP_conv_backward_data) {
-        const tile_conv packing = {.plan = packing_of(&k->plan), .kernels = k->kernels};
-        GHL_TRY(ghl_derived_want(cpu->derived, &call->in[1],
-                                 &(ghl_derived_format){pack_tiles, &packing, sizeof packing, sizeof packing.plan, k->plan.weights_bytes,
-                                                       k->plan.gather.by_rows != 0},
-                                 &k->weights));
-    }
-    *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = "amx tiles"};
-    return GHL_OK;
+    const tile_conv packing = {.plan = packing_of(&k->plan), .kernels = k->kernels};
+    const ghl_derived_format format = {pack_tiles, &packing, sizeof packing, sizeof packing.plan, k->plan.weights_bytes,
+                                       k->plan.gather.by_rows != 0};
+    return ghl_derived_want(cpu->derived, &call->in[1], &format, &k->weights);
 }
 
-/* ---- The choice ---- */
-
-/* F(MxM, 3x3) is used from so many channels on both sides and from so large a saving of multiplications on. Of two tiles the larger
- * must save so much more, because it loses a bit or two and its transforms cost more. */
-static const struct {
-    int64_t channels;
-    double saving, larger;
-} winograd_from = {32, 1.2, 1.3};
-
-/* Columns are written out for inputs of at most so many channels and outputs of at least so many. */
-static const struct {
-    int64_t inputs, outputs;
-} columns_for = {4, 48};
-
-/* Multiplications of the convolution over those of F(tile x tile, 3x3), whose tiles may stand out over the map's edge. Backward data
- * may cut either map. */
-static double saving(const ghl_conv_problem *p, int64_t tile)
-{
-    int64_t of_x = ghl_winograd_tiles(p->x, tile), of_y = ghl_winograd_tiles(p->y, tile);
-    int64_t tiles = p->direction == GHL_CONV_BACKWARD_DATA && of_x < of_y ? of_x : of_y;
-    return 9.0 * (double)(p->y.n * p->y.h * p->y.w) / (double)((tile + 2) * (tile + 2) * tiles);
-}
-
-/* The tile to use, 2 or 4, or 0. */
-static int64_t winograd_tile(const ghl_conv_problem *p)
-{
-    int64_t channels = p->x.c < p->y.c ? p->x.c : p->y.c, tile = saving(p, 4) > saving(p, 2) * winograd_from.larger ? 4 : 2;
-    return channels >= winograd_from.channels && saving(p, tile) >= winograd_from.saving ? tile : 0;
-}
-
-static bool columns_pay(const ghl_conv_problem *p)
-{
-    return p->x.c <= columns_for.inputs && p->y.c >= columns_for.outputs;
-}
-
-/* Fills the plan of the first way that takes the problem, its name and the scratch it needs; false: none does. */
-static bool choose_own(const ghl_cpu *cpu, const ghl_conv_problem *problem, own_conv *k, const char **name, size_t *bytes)
-{
-    int64_t tile = winograd_tile(problem);
-    if (ghl_linear_plan(problem, cpu->threads, &k->linear)) {
-        *name = "linear", *bytes = k->linear.scratch_bytes;
-        k->plan = &k->linear, k->kernels = cpu->kernels->linear;
-    } else if (tile > 0 && ghl_winograd_plan(problem, tile, &k->winograd)) {
-        *name = tile == 2 ? "F(2x2,3x3)" : "F(4x4,3x3)", *bytes = k->winograd.scratch_bytes;
-        k->plan = &k->winograd, k->kernels = tile == 2 ? cpu->kernels->winograd2 : cpu->kernels->winograd4;
-    } else if (columns_pay(problem) && ghl_columns_plan(problem, cpu->threads, &k->columns)) {
-        *name = "columns", *bytes = k->columns.scratch_bytes;
-        k->plan = &k->columns, k->kernels = cpu->kernels->columns;
-    } else
-        return false;
-    return true;
-}
-
-static ghl_status prepare_half(ghl_cpu *cpu, const ghl_call *call, ghl_conv_problem *problem, ghl_kernel *kernel)
+static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, const ghl_conv_way *way,
+                                ghl_kernel *kernel)
 {
     tile_conv *k = NULL;
-    if (cpu->kernels->amx != NULL) {
-        GHL_TRY(GHL_NEW(k, 1));
-        if (ghl_amx_plan(problem, cpu->threads, &k->plan) && prepare_tiles(cpu, call, k, kernel) == GHL_OK)
-            return GHL_OK;
-        free(k);
-    }
-    flatten_linear(problem);
-    return prepare_onednn(cpu, call, problem, kernel);
-}
-
-static ghl_status prepare_single(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, ghl_kernel *kernel)
-{
-    own_conv *k = NULL;
-    const char *name = NULL;
-    size_t bytes = 0;
+    if (cpu->kernels->amx == NULL)
+        return GHL_DEVICE;
     GHL_TRY(GHL_NEW(k, 1));
-    if (!choose_own(cpu, problem, k, &name, &bytes)) {
-        free(k);
-        return prepare_onednn(cpu, call, problem, kernel);
-    }
-    ghl_status status = ghl_scratch_reserve(cpu->scratch, bytes);
+    k->kernels = cpu->kernels->amx;
+    k->scratch = cpu->scratch;
+    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, way->name);
+    bool takes = ghl_amx_plan_in(problem, way->form, cpu->threads, &k->plan);
+    ghl_status status = takes ? ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes) : GHL_DEVICE;
+    if (status == GHL_OK && problem->direction != GHL_CONV_BACKWARD_WEIGHTS)
+        status = want_packed(cpu, call, k);
     if (status != GHL_OK) {
         free(k);
         return status;
     }
-    k->scratch = cpu->scratch;
-    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, name);
-    bool pair = call->op == GHL_OP_conv_backward_weights_pair;
-    *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
+    *kernel = (ghl_kernel){.run = run_tiles, .state = k, .release = free, .note = k->note};
     return GHL_OK;
 }
+
+/* ---- The table of ways ---- */
+
+const ghl_conv_way ghl_conv_ways[] = {
+    {"linear", .single = true, .prepare = prepare_own, .plan = plan_linear},
+    {"F(2x2,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd2},
+    {"F(4x4,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd4},
+    {"columns", .single = true, .prepare = prepare_own, .plan = plan_columns},
+    {"tiles padded", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_PADDED},
+    {"tiles shifted", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_SHIFTED},
+    {"tiles columns", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_COLUMNS},
+    {"tiles direct", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_DIRECT},
+    {"onednn", .single = true, .half = true, .prepare = prepare_onednn},
+    {NULL},
+};
 
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
 {
@@ -302,10 +288,4 @@ ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
     else if (kernel->run == run_onednn)
         weights = ((const onednn_conv *)kernel->state)->weights;
     return weights == NULL ? GHL_OK : ghl_derived_read(weights, call->in[1].data, &copy);
-}
-
-ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
-{
-    ghl_conv_problem problem = problem_of(call);
-    return problem.half ? prepare_half(cpu, call, &problem, kernel) : prepare_single(cpu, call, &problem, kernel);
 }

@@ -20,7 +20,9 @@ void ghl_winograd_place(ghl_conv_direction direction, ghl_winograd *g);
 bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
 /* The same for convolutions of few inputs a position; not backward data. */
 bool ghl_columns_plan(const ghl_conv_problem *problem, int threads, ghl_columns *out);
-/* The same for convolutions on bf16 tiles (kernels->amx). */
+/* The same for convolutions on bf16 tiles (kernels->amx), in the form that costs least, or in a given one. The form does not depend on the
+ * number of threads. */
 bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out);
+bool ghl_amx_plan_in(const ghl_conv_problem *problem, ghl_amx_form form, int threads, ghl_amx *out);
 
 #endif

@@ -136,6 +136,7 @@ static void close(void *self)
     ghl_dnnl_free(cpu->dnnl);
     ghl_dnnl_free(cpu->dnnl_lanes);
     ghl_derived_set_free(cpu->derived);
+    ghl_choices_free(cpu->choices);
     ghl_scratch_free(cpu->scratch);
     ghl_scratch_free(cpu->lanes);
     ghl_scratch_free(cpu->open);
@@ -156,6 +157,7 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
     GHL_TRY(ghl_host_queue_create(&hooks, &cpu->queue));
     GHL_TRY(ghl_scratch_create(1, &cpu->scratch));
     GHL_TRY(ghl_derived_set_create(&cpu->derived));
+    GHL_TRY(ghl_choices_create(options->choices, &cpu->choices));
     GHL_TRY(ghl_scratch_create(cpu->threads, &cpu->lanes));
     GHL_TRY(ghl_scratch_create(1, &cpu->open));
     GHL_TRY(ghl_dnnl_create(cpu->lanes, 1, &cpu->dnnl_lanes));
@@ -355,6 +357,11 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
     return ghl_host_queue_copy(((ghl_cpu *)self)->queue, host, device_memory, bytes);
 }
 
+static ghl_status choices(void *self, char **text)
+{
+    return ghl_choices_text(((ghl_cpu *)self)->choices, text);
+}
+
 static size_t working_bytes(void *self)
 {
     const ghl_cpu *cpu = self;
@@ -380,4 +387,5 @@ const ghl_device ghl_device_cpu = {
     .copy_in = copy_in,
     .copy_out = copy_out,
     .working_bytes = working_bytes,
+    .choices = choices,
 };

@@ -5,6 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CPU_H
 #define GHL_DEVICE_CPU_CPU_H
 
+#include "device/cpu/choices.h"
 #include "device/cpu/derived.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/isa.h"
@@ -17,6 +18,7 @@ typedef struct ghl_cpu {
     ghl_scratch *lanes, *open; /* of chains: what a thread of the team works with; tables and sums of all calls */
     ghl_dnnl *dnnl, *dnnl_lanes;
     ghl_derived_set *derived;
+    ghl_choices *choices; /* of kernels: recorded, and made */
     const ghl_cpu_kernels *kernels; /* of the best instruction set that this processor has */
     int threads;
     char description[160];
