@@ -162,7 +162,8 @@ static ghl_status run_tiles(void *state, const ghl_call *call)
     }
     GHL_TRY(ghl_derived_read(k->weights, call->in[1].data, &w));
     if (call->op == GHL_OP_conv)
-        run->forward(&k->plan, call->in[0].data, w, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
+        run->forward(&k->plan, call->in[0].data, w,
+                     &(ghl_conv_tail){call->n_in > 2 ? call->in[2].data : NULL, call->n_in > 3 ? call->in[3].data : NULL}, out, scratch);
     else
         run->backward_data(&k->plan, call->in[0].data, w, out, scratch);
     return GHL_OK;
@@ -291,6 +292,11 @@ static ghl_status prepare_single(ghl_cpu *cpu, const ghl_call *call, const ghl_c
     bool pair = call->op == GHL_OP_conv_backward_weights_pair;
     *kernel = (ghl_kernel){.run = pair ? run_own_pair : run_own, .state = k, .release = free, .note = k->note};
     return GHL_OK;
+}
+
+bool ghl_cpu_conv_multiplies(const ghl_kernel *kernel)
+{
+    return kernel->run == run_tiles;
 }
 
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
