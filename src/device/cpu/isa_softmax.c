@@ -221,10 +221,27 @@ static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin
 
 enum { SOME = 16 };   /* rows at a time where losers are told from winners */
 
-/* The first of the largest, which is looked for sixteen at a time; n where that is NaN. */
+/* The first of the largest, which is looked for sixteen at a time; n where all are NaN. */
+#if defined(__AVX512F__)
 static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
 {
-    float highest = ghl_get(u, 0, half);
+    __m512 most = _mm512_set1_ps(-INFINITY), more = most;
+    for (int64_t k = 0; k < n; k += 32) {
+        most = _mm512_max_ps(load_some(u, k, n, half), most); /* NaN is dropped */
+        more = _mm512_max_ps(k + 16 < n ? load_some(u, k + 16, n, half) : more, more);
+    }
+    most = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most, more)));
+    for (int64_t k = 0; k < n; k += 16) {
+        const __mmask16 found = _mm512_mask_cmp_ps_mask(present(n, k), load_some(u, k, n, half), most, _CMP_EQ_OQ);
+        if (found != 0)
+            return k + __builtin_ctz(found);
+    }
+    return n;
+}
+#else
+static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
+{
+    float highest = -INFINITY;
 #pragma omp simd reduction(max : highest)
     for (int64_t k = 0; k < n; k++) {
         const float v = ghl_get(u, k, half);
@@ -242,16 +259,27 @@ static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
     }
     return n;
 }
+#endif
 
-/* `loser` times r, and the winner at 1 where losers get nothing; NaN stays. */
-static GHL_CPU_BODY void set_losers(void *r, int64_t n, int64_t winner, float loser, int half)
+/* What losers get in the place of r: -r or, where the winner gets 1, 0; NaN stays. */
+static GHL_CPU_BODY void set_losers(void *r, int64_t n, int64_t winner, int32_t losers, int half)
 {
     const float most = winner < n ? ghl_get(r, winner, half) : 0.0f;
+    if (losers == GHL_LOSERS_NONE) {
 #pragma omp simd
-    for (int64_t k = 0; k < n; k++)
-        ghl_put(r, k, loser * ghl_get(r, k, half), half);
+        for (int64_t k = 0; k < n; k++)
+            ghl_put(r, k, 0.0f * ghl_get(r, k, half), half);
+    } else if (half) {
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++)
+            ((ghl_bf16 *)r)[k] ^= 0x8000; /* the sign */
+    } else {
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++)
+            ((float *)r)[k] = -((float *)r)[k];
+    }
     if (winner < n)
-        ghl_put(r, winner, loser == 0.0f && most == most ? 1.0f : most, half);
+        ghl_put(r, winner, losers == GHL_LOSERS_NONE && most == most ? 1.0f : most, half);
 }
 
 /* The sizes of ResNets are constants. */
@@ -281,8 +309,7 @@ static GHL_CPU_BODY void softmax_channels_range(const ghl_call *call, void *scra
             winner[row - begin] = winner_of(ghl_at(call->in[0].data, row * n, half), n, half);
         rows_of(call, own, begin, next, half);
         for (int64_t row = begin; row < next && call->attr.softmax.losers; row++)
-            set_losers(ghl_at(call->out[0].data, row * n, half), n, winner[row - begin],
-                       call->attr.softmax.losers == GHL_LOSERS_NONE ? 0.0f : -1.0f, half);
+            set_losers(ghl_at(call->out[0].data, row * n, half), n, winner[row - begin], call->attr.softmax.losers, half);
     }
 }
 GHL_CPU_RANGES(softmax_channels, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, 4 * call->in[0].shape.c)
