@@ -110,7 +110,9 @@ static ghl_status run_own(void *state, const ghl_call *call)
     const ghl_conv_kernels *run = k->kernels;
     const float *a = call->in[0].data, *b = call->in[1].data;
     float *out = call->out[0].data, *scratch = ghl_scratch_data(k->scratch);
-    if (call->op == GHL_OP_conv)
+    if (call->n_out > 1)
+        run->forward_squares(k->plan, a, b, out, call->out[1].data);
+    else if (call->op == GHL_OP_conv)
         run->forward(k->plan, a, b, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
     else if (call->op == GHL_OP_conv_backward_data)
         run->backward_data(k->plan, a, b, out, scratch);
@@ -297,6 +299,11 @@ static ghl_status prepare_single(ghl_cpu *cpu, const ghl_call *call, const ghl_c
 bool ghl_cpu_conv_multiplies(const ghl_kernel *kernel)
 {
     return kernel->run == run_tiles;
+}
+
+bool ghl_cpu_conv_squares(const ghl_kernel *kernel)
+{
+    return kernel->run == run_own && ((const own_conv *)kernel->state)->kernels->forward_squares != NULL;
 }
 
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)

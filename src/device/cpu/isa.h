@@ -47,6 +47,8 @@ typedef struct ghl_by_images {
 /* A convolution in one way; `plan` is the sizes that the way was prepared with. */
 typedef struct ghl_conv_kernels {
     void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
+    /* And squares [K] = |w_k|^2, without another pass over w; linear layers, else NULL. */
+    void (*forward_squares)(const void *plan, const float *x, const float *w, float *y, double *squares);
     void (*backward_data)(const void *plan, const float *e, const float *w, float *dx, float *scratch);
     void (*backward_weights)(const void *plan, const float *x, const float *e, float *dw, float *scratch);
     /* Two errors, x read once; NULL: do the one above twice. Equal bits either way. */
@@ -75,8 +77,8 @@ typedef struct ghl_conv16_kernels {
 
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
-    /* Of conv_unit_norm: factor [K] = 1 / |w_k|, and the norms that are outputs; u = u factor + bias. */
-    void (*filter_norms)(const ghl_call *call, float *factor);
+    /* Of conv_unit_norm: factor [K] = 1 / |w_k|, and the norms that are outputs, from |w_k|^2 or, without, from w; u = u factor + bias. */
+    void (*filter_norms)(const ghl_call *call, const double *squares, float *factor);
     void (*multiply_filters)(const ghl_call *call, const float *factor);
     ghl_cpu_op *op[GHL_OP_COUNT];
     const ghl_by_images *by_images[GHL_OP_COUNT];
@@ -129,7 +131,7 @@ GHL_CPU_OPS(GHL_CPU_DECLARE)
 #define GHL_CPU_DECLARE(op) extern const ghl_by_images GHL_ISA_NAME(ghl_cpu_##op##_by_images);
 GHL_CPU_BY_IMAGES(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
-void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, float *factor);
+void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, const double *squares, float *factor);
 void GHL_ISA_NAME(ghl_cpu_multiply_filters)(const ghl_call *call, const float *factor);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);

@@ -62,14 +62,14 @@ static double squares_of(const float *w, int64_t n)
     return sum;
 }
 
-void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, float *factor)
+void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, const double *squares, float *factor)
 {
     const int64_t filters = call->in[1].shape.n, fan_in = ghl_shape_elements(call->in[1].shape) / filters;
     const float *w = call->in[1].data;
     float *norm = call->n_out > 1 ? call->out[1].data : NULL, *unit = call->n_out > 2 ? call->out[2].data : NULL;
-#pragma omp parallel for schedule(static) if (filters * fan_in > GHL_CPU_SMALL)
+#pragma omp parallel for schedule(static) if (squares == NULL && filters * fan_in > GHL_CPU_SMALL)
     for (int64_t k = 0; k < filters; k++) {
-        const double own = sqrt(squares_of(w + k * fan_in, fan_in)), counted = own <= 1e-12 ? 1.0 : own;
+        const double own = sqrt(squares != NULL ? squares[k] : squares_of(w + k * fan_in, fan_in)), counted = own <= 1e-12 ? 1.0 : own;
         factor[k] = (float)(1.0 / counted);
         if (norm != NULL)
             norm[k] = (float)own;
