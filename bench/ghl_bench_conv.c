@@ -78,7 +78,7 @@ static ghl_status run16(const bench *b, const way *v, ghl_conv_direction directi
     const uint16_t *const e[2] = {b->y16, b->y16};
     float *const dw[2] = {b->out, b->w};
     if (direction == GHL_CONV_FORWARD)
-        v->kernels16->forward(v->plan, b->x16, b->packed, NULL, (uint16_t *)b->out, scratch);
+        v->kernels16->forward(v->plan, b->x16, b->packed, &(ghl_conv_tail){0}, (uint16_t *)b->out, scratch);
     else if (direction == GHL_CONV_BACKWARD_DATA)
         v->kernels16->backward_data(v->plan, b->y16, b->packed, (uint16_t *)b->out, scratch);
     else

@@ -30,6 +30,7 @@
 #define CONVS(...)                             \
     CONV(conv, __VA_ARGS__)                    \
     CONV(conv, __VA_ARGS__, .without = "bias") \
+    CONV(conv_unit_norm, __VA_ARGS__)          \
     CONV(conv_backward_data, __VA_ARGS__)      \
     CONV(conv_backward_weights, __VA_ARGS__)   \
     CONV(conv_backward_weights_pair, __VA_ARGS__)
@@ -157,7 +158,7 @@
 #define LOSERS(t, kind, ...) \
     {.op = GHL_OP_softmax_channels, .attr = {.softmax = {t, GHL_LOSERS_##kind}}, .tolerance = 2e-6, .note = "losers", .n = __VA_ARGS__},
 #define SIMILARITY(kind, winners, strength, ...)                                                                               \
-    {.op = GHL_OP_similarity_response, .attr = {.similarity = {GHL_SIMILARITY_##kind, winners, strength}}, .tolerance = 5e-6, \
+    {.op = GHL_OP_similarity_response, .attr = {.similarity = {GHL_SIMILARITY_##kind, winners, strength}}, .tolerance = 1e-5, \
      .note = "similarity " #kind, .n = __VA_ARGS__},
 /* Units by the norms of their columns, against their neighbours, and against each other. */
 #define COMPETITION(...)                                                            \
@@ -220,12 +221,19 @@
 /* N, H, W, C, K */
 #define SGD_PRODUCT(...) CLOSE(sgd_product, 1e-5, __VA_ARGS__)
 #define SGD_PRODUCTS(...)                                                                                                  \
-    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}}, .without = "buffer")                    \
-    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .momentum = 0.9f, .nesterov = 1, .decoupled = 1}})    \
+    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}}, .without = "buffer decay divisor")      \
+    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .momentum = 0.9f, .nesterov = 1, .decoupled = 1}},    \
+                .without = "decay divisor")                                                                                \
+    SGD_PRODUCT(__VA_ARGS__, .without = "buffer")                                                                          \
+    SGD_PRODUCT(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .momentum = 0.9f}}, .without = "divisor")             \
+    SGD_PRODUCT(__VA_ARGS__, .without = "buffer", ZERO("divisor"))                                                         \
     SGD_PRODUCT(__VA_ARGS__, .without = "buffer", NOT_OK)                                                                  \
     CASE(finite_product, __VA_ARGS__)                                                                                      \
+    CASE(finite_product, __VA_ARGS__, .without = "decay divisor norm")                                                     \
     CASE(finite_product, __VA_ARGS__, IS_NAN("x"))                                                                         \
-    CASE(finite_product, __VA_ARGS__, IS_NAN("e"))                                                                         \
+    CASE(finite_product, __VA_ARGS__, IS_NAN("decay divisor"))                                                             \
+    CASE(finite_product, __VA_ARGS__, IS_NAN("norm"))                                                                      \
+    CASE(finite_product, __VA_ARGS__, IS_NAN("e"), .without = "decay divisor norm")                                        \
     CASE(finite_product, __VA_ARGS__, INFINITE("e"))
 #define ADAM(decay, apart, ...)                                                                                                    \
     {.op = GHL_OP_adam, .tolerance = 2e-6,                                                                                         \
@@ -320,6 +328,8 @@ const ghl_case ghl_cases[] = {
     CONVS(2, 5, 5, 40, 56, 3, 3, 1, 1)
     CONVS(2, 8, 8, 96, 384, 3, 3, 1, 1)
     CONV(conv, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
+    CONV(conv_unit_norm, 5, 4, 4, 3, 12, 4, 4, 1, 0, ZERO("w"), .without = "bias")
+    CONV(conv_unit_norm, 5, 4, 4, 3, 12, 4, 4, 1, 0, IS_NAN("w"), .without = "norm unit")
     CONV(conv_backward_data, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("e"))
     CONV(conv_backward_weights, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("x"))
     CONV(conv_backward_weights_pair, 2, 6, 6, 3, 4, 3, 3, 1, 0, IS_NAN("r"))

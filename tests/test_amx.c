@@ -196,7 +196,7 @@ static uint16_t *run_gather(const ghl_conv_problem *p, int form, int threads, co
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
     way->pack_weights(&plan, w, packed);
     if (forward)
-        way->forward(&plan, in, packed, bias, out, scratch);
+        way->forward(&plan, in, packed, &(ghl_conv_tail){.bias = bias}, out, scratch);
     else
         way->backward_data(&plan, in, packed, out, scratch);
     release(scratch, plan.scratch_bytes);

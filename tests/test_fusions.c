@@ -197,11 +197,9 @@ static void test_what_is_left(void **state)
 
 /* 256 inputs, `features` outputs, from 1 MiB of weights on fused; no relu, so that its error is the head's weights times the loss's.
  * `below`: another layer that wants the error at its inputs. */
-static ghl_status open_linear(rig *r, int features, bool below, const rig_settings *settings, ghl_program **train)
+static ghl_status open_linear_with(rig *r, const char *options, bool below, const rig_settings *settings, ghl_program **train)
 {
-    char options[32];
     rig_settings s = *settings;
-    snprintf(options, sizeof options, "features: %d", features);
     ghl_net *net = rig_net(4, 4, 16, NULL);
     const int first = below ? rig_add(net, "below", "linear", 0, -1, "features: 256") : 0;
     rig_add(net, "head", "linear", rig_add(net, "fc", "linear", first, -1, options), -1, "features: 5");
@@ -214,6 +212,13 @@ static ghl_status open_linear(rig *r, int features, bool below, const rig_settin
         status = ghl_plan_seal(r->plan);
     rig_random(r, 5);
     return status;
+}
+
+static ghl_status open_linear(rig *r, int features, bool below, const rig_settings *settings, ghl_program **train)
+{
+    char options[32];
+    snprintf(options, sizeof options, "features: %d", features);
+    return open_linear_with(r, options, below, settings, train);
 }
 
 /* Steps of the trace, which names and so stores the gradient, against those of the program that trains. */
@@ -262,6 +267,48 @@ static void test_linear_step(void **state)
             linear_agrees(1088, &s, 1e-5);
             linear_agrees(1103, &s, 1e-5);
         }
+    }
+}
+
+/* Rule swta: the filters of a layer that divides by their norms are not written, and where they are known no product is. */
+static void swta_agrees(const char *options, const rig_settings *s, double tolerance)
+{
+    rig fused, plain;
+    ghl_program *train = NULL, *unused = NULL;
+    const bool divided = strstr(options, "unit_norm") != NULL;
+    if (open_linear_with(&fused, options, false, s, &train) != GHL_OK || open_linear_with(&plain, options, false, s, &unused) != GHL_OK)
+        fail_msg("%s", ghl_error_message());
+    assert_int_equal(count(train, "conv_unit_norm"), divided);
+    assert_int_equal(count(train, "sgd_product") * count(train, "finite_product"), 1);
+    assert_int_equal(count(train, "normalise_weight") + count(train, "instar_decay"), 0);
+    assert_int_equal(count(plain.step, "normalise_weight"), divided);
+    assert_int_equal(count(plain.step, "instar_decay"), 1);
+    for (int step = 0; step < 3; step++)
+        assert_true(fabs(rig_run(&fused, train) - rig_run(&plain, plain.step)) <= tolerance);
+    states_agree(&fused, &plain, tolerance);
+    fused.images[7] = NAN;
+    rig_run(&fused, train);
+    assert_true(fused.result[GHL_RESULT_OK] == 0.0);
+    states_agree(&fused, &plain, tolerance);
+    rig_close(&fused);
+    rig_close(&plain);
+}
+
+static void test_swta_step(void **state)
+{
+    static const char *const layers[] = {"features: 1088, response: unit_norm", "features: 1103, response: unit_norm", "features: 1088"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        rig_settings s = {.rule = "swta", .optimiser_options = i == 1 ? "momentum: 0.9" : NULL};
+        for (int device = 0; rig_device(device); device++) {
+            s.device = rig_device(device);
+            swta_agrees(layers[i], &s, 1e-5);
+        }
+        if (!takes_bf16())
+            continue;
+        s.device = "cpu";
+        s.dtype = GHL_BF16;
+        swta_agrees(layers[i], &s, 3e-2); /* one rounds w, the other w over its norm */
     }
 }
 
@@ -353,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_fused_is_unfused),
         cmocka_unit_test(test_fused_is_no_worse_in_bf16),
         cmocka_unit_test(test_linear_step),
+        cmocka_unit_test(test_swta_step),
         cmocka_unit_test(test_linear_steps_that_are_not_fused),
         cmocka_unit_test(test_linear_guard),
     };

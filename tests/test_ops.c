@@ -144,7 +144,7 @@ static bool case_agrees(const ghl_case *c, const ghl_device *ref, void *ref_self
 static bool half_case(const ghl_case *c, ghl_case *half)
 {
     ghl_op_operand known[GHL_OP_OPERANDS];
-    bool activations = false, weights = c->op == GHL_OP_conv || c->op == GHL_OP_conv_backward_data;
+    bool activations = false, weights = c->op == GHL_OP_conv || c->op == GHL_OP_conv_unit_norm || c->op == GHL_OP_conv_backward_data;
     for (int i = ghl_op_operands(c->op, known) - 1; i >= 0; i--)
         activations = activations || strcmp(known[i].dtype, "act") == 0;
     *half = *c;

@@ -354,6 +354,40 @@ static void sgd_product(void)
     }
 }
 
+/* The same step from e^T x = (7, 10): d = -(e^T x - 2 w) / 4, then w - 0.1 d. And when that is finite: all is 1 but what is named. */
+static void sgd_product_that_decays(void)
+{
+    ghl_operand x = VECTOR(1, 2, 3, 4), e = VECTOR(1, 2), w = VECTOR(2, -4), ok = flag(7);
+    x.shape = (ghl_shape){2, 1, 1, 2};
+    e.shape = (ghl_shape){2, 1, 1, 1};
+    RUN_OP(sgd_product, NULL, IN(flag(1), VECTOR(0.1), x, e, VECTOR(2), VECTOR(4)), OUT(w));
+    EXPECT(w, 1e-6, 2.075, -3.55);
+    const struct {
+        double e, decay, divisor, norm;
+        int finite;
+    } kinds[] = {{1, 1, 1, 1, 1}, {1, 2, 1, 1e38, 0}, {1, 1, 4, 3e38, 0}, {1, 1, 1e-3, 1e36, 0}, {1, 1, -1e-3, 1e36, 0},
+                 {1, 1, 0, 1e36, 1}, {1e30, 1, 1e-10, 1, 0}, {NAN, 1, 1, 1, 0}, {1, NAN, 1, 1, 0}, {1, 1, NAN, 1, 0}, {1, 1, 1, NAN, 0},
+                 {1, -1e30, 1, 1e10, 0}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        floats(e)[0] = (float)kinds[i].e;
+        RUN_OP(finite_product, NULL, IN(x, e, VECTOR(kinds[i].decay), VECTOR(kinds[i].divisor), VECTOR(kinds[i].norm)), OUT(ok));
+        assert_int_equal(*(int32_t *)ok.data, kinds[i].finite);
+    }
+}
+
+/* Filters (3, 4) and nearly 0, which is not divided. */
+static void conv_unit_norm(void)
+{
+    ghl_operand x = VECTOR(1, 2), w = VECTOR(3, 4, 3e-13, 0), u = tensor(1, 1, 1, 2), norm = tensor(1, 1, 1, 2);
+    ghl_operand unit = tensor(1, 1, 1, 2);
+    w.shape = (ghl_shape){2, 1, 1, 2};
+    const ghl_attributes attr = {.window = {{1, 1}, {1, 1}, {0, 0}}};
+    RUN_OP(conv_unit_norm, &attr, IN(x, w, VECTOR(1, 0)), OUT(u, norm, unit));
+    EXPECT(u, 1e-6, 3.2, 3e-13);
+    EXPECT(norm, 1e-6, 5, 3e-13);
+    EXPECT(unit, 1e-6, 1, 3e-13);
+}
+
 static void adam(void)
 {
     for (int decoupled = 0; decoupled < 2; decoupled++) {
@@ -504,6 +538,8 @@ TEST(scales_and_directions)
 TEST(moving_average)
 TEST(sgd)
 TEST(sgd_product)
+TEST(sgd_product_that_decays)
+TEST(conv_unit_norm)
 TEST(adam)
 TEST(votes_and_counters)
 TEST(relu_and_add)
@@ -519,6 +555,8 @@ int main(void)
         cmocka_unit_test(test_loss_and_hits), cmocka_unit_test(test_softmax_channels),     cmocka_unit_test(test_scales_and_directions),
         cmocka_unit_test(test_moving_average), cmocka_unit_test(test_sgd),                 cmocka_unit_test(test_adam),
         cmocka_unit_test(test_sgd_product),
+        cmocka_unit_test(test_sgd_product_that_decays),
+        cmocka_unit_test(test_conv_unit_norm),
         cmocka_unit_test(test_votes_and_counters), cmocka_unit_test(test_relu_and_add),
         cmocka_unit_test(test_subsample_pad), cmocka_unit_test(test_variance_keeping),
         cmocka_unit_test(test_activations), cmocka_unit_test(test_activations_of_any_size),

@@ -206,6 +206,17 @@ static ghl_status check_sgd(const checking *c)
     return check_group(c, call->attr.sgd.group);
 }
 
+/* Decays are bounded by norms, and divide nothing where there are none. */
+static ghl_status check_bound(const checking *c)
+{
+    bool given[3];
+    for (int i = 0; i < 3; i++)
+        given[i] = c->call->n_in > 2 + i && ghl_shape_elements(c->call->in[2 + i].shape) > 0;
+    if (given[0] != given[2] || (given[1] && !given[0]))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: decay and norm come together, a divisor with them", c->op);
+    return GHL_OK;
+}
+
 static ghl_status check_adam(const checking *c)
 {
     return check_group(c, c->call->attr.adam.group);
@@ -219,6 +230,7 @@ static const struct {
 } rows[] = {
     [GHL_OP_input] = {"images:u8=NHWC samples:i64=111N clock:i64=1118 affine=112C > x:act=NHWC", NULL},
     [GHL_OP_conv] = {"x:act=NHWC w=KRSC ?bias=111K > u:act=NPQK", check_conv},
+    [GHL_OP_conv_unit_norm] = {"x:act=NHWC w=KRSC ?bias=111K > u:act=NPQK ?norm=111K ?unit=111K", check_conv},
     [GHL_OP_conv_backward_data] = {"e:act=NPQK w=KRSC > dx:act=NHWC", check_conv},
     [GHL_OP_conv_backward_weights] = {"x:act=NHWC e:act=NPQK > g=KRSC", check_conv},
     [GHL_OP_conv_backward_weights_pair] = {"x:act=NHWC e:act=NPQK r:act=NPQK > g=KRSC p=KRSC", check_conv},
@@ -273,14 +285,15 @@ static const struct {
     [GHL_OP_ascent] = {"d=KRSC ?s=1111 ?norm=111K > v=KRSC", NULL},
     [GHL_OP_moving_average] = {"mean=KRSC g=KRSC started=1111 > m=KRSC", NULL},
     [GHL_OP_finite] = {"t:any=**** > flag:i32=1111", check_finite},
-    [GHL_OP_finite_product] = {"x:act=NRSC e:act=N11K > flag:i32=1111", NULL},
+    [GHL_OP_finite_product] = {"x:act=NRSC e:act=N11K ?decay=111K ?divisor=111K ?norm=111K > flag:i32=1111", check_bound},
     [GHL_OP_vote] = {"flag:i32=1111... > ok:i32=1111", NULL},
     [GHL_OP_copy] = {"x:any=**** > y:any=****", check_copy},
     [GHL_OP_commit] = {"ok:i32=1111 source:any=**** > state:any=****", check_copy},
     [GHL_OP_count] = {"ok:i32=1111 > counter:any=1111", check_count},
     [GHL_OP_running_average] = {"ok:i32=1111 statistic=111C > running=111C", NULL},
     [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC ?buffer=KRSC", check_sgd},
-    [GHL_OP_sgd_product] = {"ok:i32=1111 rates=111G x:act=NRSC e:act=N11K > w=KRSC ?buffer=KRSC", check_sgd},
+    [GHL_OP_sgd_product] = {"ok:i32=1111 rates=111G x:act=NRSC e:act=N11K ?decay=111K ?divisor=111K > w=KRSC ?buffer=KRSC",
+                            check_sgd},
     [GHL_OP_adam] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC m=KRSC v=KRSC step=1111", check_adam},
     [GHL_OP_report] = {"ok:i32=1111 ?score:f64=1114 > result:f64=1118", NULL},
 };

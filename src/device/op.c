@@ -40,6 +40,11 @@ static double conv_backward_data_flops(const ghl_call *call)
     return products(&call->in[0], &call->in[1]);
 }
 
+static double conv_unit_norm_flops(const ghl_call *call)
+{
+    return conv_flops(call) + elements(&call->out[0]) + 2.0 * elements(&call->in[1]);
+}
+
 static double conv_backward_weights_flops(const ghl_call *call)
 {
     return products(&call->in[1], &call->out[0]);
@@ -111,6 +116,7 @@ static const struct {
 } work[GHL_OP_COUNT] = {
     [GHL_OP_input] = {.each = 2, .of = 0},
     [GHL_OP_conv] = {.count = conv_flops, .products = true},
+    [GHL_OP_conv_unit_norm] = {.count = conv_unit_norm_flops, .products = true},
     [GHL_OP_conv_backward_data] = {.count = conv_backward_data_flops, .products = true},
     [GHL_OP_conv_backward_weights] = {.count = conv_backward_weights_flops, .products = true},
     [GHL_OP_conv_backward_weights_pair] = {.count = conv_backward_weights_pair_flops, .products = true},

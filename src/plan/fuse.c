@@ -52,8 +52,9 @@ static ghl_status add_read(ghl_fusing *f, int base, int call)
 static ghl_status find_reads(ghl_fusing *f)
 {
     const ghl_emitter *em = f->em;
-    GHL_TRY(GHL_NEW(f->newest, em->n_records + 1));
-    for (int i = 0; i < em->n_records; i++)
+    const int records = em->n_records + em->n_calls; /* no call is given more than one new tensor */
+    GHL_TRY(GHL_NEW(f->newest, records + 1));
+    for (int i = 0; i < records; i++)
         f->newest[i] = -1;
     for (int i = 0; i < em->n_calls; i++)
         for (int k = 0; em->calls[i].live && k < em->calls[i].n_in; k++) {

@@ -109,7 +109,9 @@ static ghl_status run_own(void *state, const ghl_call *call)
     const ghl_conv_kernels *run = k->kernels;
     const float *a = call->in[0].data, *b = call->in[1].data;
     float *out = call->out[0].data, *scratch = ghl_scratch_data(k->scratch);
-    if (call->op == GHL_OP_conv)
+    if (call->n_out > 1)
+        run->forward_squares(k->plan, a, b, out, call->out[1].data);
+    else if (call->op == GHL_OP_conv)
         run->forward(k->plan, a, b, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
     else if (call->op == GHL_OP_conv_backward_data)
         run->backward_data(k->plan, a, b, out, scratch);
@@ -207,7 +209,8 @@ static ghl_status run_tiles(void *state, const ghl_call *call)
     }
     GHL_TRY(ghl_derived_read(k->weights, call->in[1].data, &w));
     if (call->op == GHL_OP_conv)
-        run->forward(&k->plan, call->in[0].data, w, call->n_in > 2 ? call->in[2].data : NULL, out, scratch);
+        run->forward(&k->plan, call->in[0].data, w,
+                     &(ghl_conv_tail){call->n_in > 2 ? call->in[2].data : NULL, call->n_in > 3 ? call->in[3].data : NULL}, out, scratch);
     else
         run->backward_data(&k->plan, call->in[0].data, w, out, scratch);
     return GHL_OK;
@@ -278,6 +281,16 @@ const ghl_conv_way ghl_conv_ways[] = {
     {"onednn", .single = true, .half = true, .prepare = prepare_onednn},
     {NULL},
 };
+
+bool ghl_cpu_conv_multiplies(const ghl_kernel *kernel)
+{
+    return kernel->run == run_tiles;
+}
+
+bool ghl_cpu_conv_squares(const ghl_kernel *kernel)
+{
+    return kernel->run == run_own && ((const own_conv *)kernel->state)->kernels->forward_squares != NULL;
+}
 
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
 {

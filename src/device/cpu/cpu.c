@@ -52,8 +52,15 @@ static size_t cross_entropy_bytes(const ghl_call *call, int threads)
 
 static size_t norms_bytes(const ghl_call *call, int threads)
 {
-    (void)threads;
-    return column_bytes(call) + (size_t)(ghl_shape_elements(call->in[0].shape) / most_channels(call)) * sizeof(float);
+    const ghl_shape x = call->in[0].shape;
+    return (size_t)threads * ghl_norms_scratch(call->attr.window.padding[1], x.w, x.h, call->out[0].shape.w);
+}
+
+/* Sums of at most 32 chunks, four tables, and six rows a thread. */
+static size_t similarity_bytes(const ghl_call *call, int threads)
+{
+    const int64_t pitch = (call->in[0].shape.c + 15) / 16 * 16;
+    return (size_t)pitch * (64 * sizeof(double) + (size_t)(4 + 6 * threads) * sizeof(float));
 }
 
 static size_t sanger_bytes(const ghl_call *call, int threads)
@@ -75,6 +82,7 @@ static size_t (*const scratch_of[GHL_OP_COUNT])(const ghl_call *call, int thread
     [GHL_OP_average_pool_backward] = pool_backward_bytes,
     [GHL_OP_softmax_cross_entropy] = cross_entropy_bytes,
     [GHL_OP_column_norms] = norms_bytes,
+    [GHL_OP_similarity_response] = similarity_bytes,
     [GHL_OP_sanger_decay] = sanger_bytes,
     [GHL_OP_winner_product] = winners_bytes,
 };
@@ -246,6 +254,7 @@ typedef struct preparation {
 /* Ops that need more than one function: which kernel is best depends on shapes. */
 static ghl_status (*const prepare_op[GHL_OP_COUNT])(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel) = {
     [GHL_OP_conv] = ghl_cpu_conv_prepare,
+    [GHL_OP_conv_unit_norm] = ghl_cpu_unit_norm_prepare,
     [GHL_OP_conv_backward_data] = ghl_cpu_conv_prepare,
     [GHL_OP_conv_backward_weights] = ghl_cpu_conv_prepare,
     [GHL_OP_conv_backward_weights_pair] = ghl_cpu_conv_prepare,

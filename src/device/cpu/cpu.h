@@ -26,11 +26,16 @@ typedef struct ghl_cpu {
 
 /* Prepares conv, conv_backward_data, conv_backward_weights and its pair. On the device thread. */
 ghl_status ghl_cpu_conv_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+ghl_status ghl_cpu_unit_norm_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 ghl_status ghl_cpu_sgd_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
 
 /* Prepares any op. */
 ghl_status ghl_cpu_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel);
+/* Whether the kernel of a conv takes a fourth operand, factor [K], that outputs are multiplied with before the bias is added. */
+bool ghl_cpu_conv_multiplies(const ghl_kernel *kernel);
+/* Whether it gives a second output, squares [K] f64 = |w_k|^2, where that is asked for; then without bias. */
+bool ghl_cpu_conv_squares(const ghl_kernel *kernel);
 /* Makes what the kernel, of forward or backward data, reads of the call's weights: after it several threads may run the kernel. */
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call);
 /* chain.c: see ghl_device. On the device thread. */

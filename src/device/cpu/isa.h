@@ -47,6 +47,8 @@ typedef struct ghl_by_images {
 /* A convolution in one way; `plan` is the sizes that the way was prepared with. */
 typedef struct ghl_conv_kernels {
     void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
+    /* And squares [K] = |w_k|^2, without another pass over w; linear layers, else NULL. */
+    void (*forward_squares)(const void *plan, const float *x, const float *w, float *y, double *squares);
     void (*backward_data)(const void *plan, const float *e, const float *w, float *dx, float *scratch);
     void (*backward_weights)(const void *plan, const float *x, const float *e, float *dw, float *scratch);
     /* Two errors, x read once; NULL: do the one above twice. Equal bits either way. */
@@ -54,10 +56,15 @@ typedef struct ghl_conv_kernels {
     void (*sgd_product)(const void *plan, const ghl_call *call, float *scratch); /* linear layers; x and e f32 or bf16 */
 } ghl_conv_kernels;
 
+/* What becomes of sums before they are rounded, by outputs: sum * factor + bias; NULL: 1, 0. */
+typedef struct ghl_conv_tail {
+    const float *bias, *factor;
+} ghl_conv_tail;
+
 /* The same on bf16 activations: x [N,H,W,C], e and y [N,P,Q,K] dense bf16; gradients f32 [K,R,S,C]; sums in f32, outputs rounded once
  * to the nearest even. `w_packed` (64-aligned) is what pack_weights made of the master f32 [K,R,S,C] with the same plan. */
 typedef struct ghl_conv16_kernels {
-    void (*forward)(const void *plan, const uint16_t *x, const void *w_packed, const float *bias /* or NULL */, uint16_t *y, void *scratch);
+    void (*forward)(const void *plan, const uint16_t *x, const void *w_packed, const ghl_conv_tail *tail, uint16_t *y, void *scratch);
     void (*backward_data)(const void *plan, const uint16_t *e, const void *w_packed, uint16_t *dx, void *scratch);
     /* n, 1 or 2, errors and gradients; x is packed once. Equal bits for any n. */
     void (*backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
@@ -70,6 +77,9 @@ typedef struct ghl_conv16_kernels {
 
 typedef struct ghl_cpu_kernels {
     const char *name; /* "v4" */
+    /* Of conv_unit_norm: factor [K] = 1 / |w_k|, and the norms that are outputs, from |w_k|^2 or, without, from w; u = u factor + bias. */
+    void (*filter_norms)(const ghl_call *call, const double *squares, float *factor);
+    void (*multiply_filters)(const ghl_call *call, const float *factor);
     ghl_cpu_op *op[GHL_OP_COUNT];
     const ghl_by_images *by_images[GHL_OP_COUNT];
     const ghl_conv_kernels *winograd2, *winograd4; /* F(2x2,3x3), F(4x4,3x3); plan: ghl_winograd */
@@ -104,6 +114,12 @@ static inline size_t ghl_pool_scratch(int64_t kernel, int64_t columns, int64_t w
     return (size_t)(floats * (int64_t)sizeof(float) + 63) / 64 * 64;
 }
 
+/* Bytes that a thread of column_norms needs: a padded row of squares, and of each row of the image the sums along it. */
+static inline size_t ghl_norms_scratch(int64_t padding, int64_t columns, int64_t rows, int64_t windows)
+{
+    return (size_t)(columns + 2 * padding + rows * windows + 8) * sizeof(double);
+}
+
 #ifdef GHL_ISA
 #define GHL_ISA_PASTE(name, isa) name##_##isa
 #define GHL_ISA_EXPAND(name, isa) GHL_ISA_PASTE(name, isa)
@@ -115,6 +131,8 @@ GHL_CPU_OPS(GHL_CPU_DECLARE)
 #define GHL_CPU_DECLARE(op) extern const ghl_by_images GHL_ISA_NAME(ghl_cpu_##op##_by_images);
 GHL_CPU_BY_IMAGES(GHL_CPU_DECLARE)
 #undef GHL_CPU_DECLARE
+void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, const double *squares, float *factor);
+void GHL_ISA_NAME(ghl_cpu_multiply_filters)(const ghl_call *call, const float *factor);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
@@ -123,11 +141,14 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
 extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
 #endif
 
-/* SGD's step on a part of a weight: elements [begin, begin + n) with the direction d [n]. */
+/* SGD's step on a part of a weight: elements [begin, begin + n) with the direction d [n]; with a decay whole filters, and d is the product
+ * from which instar_decay makes it. */
 typedef struct ghl_sgd {
     float *w, *buffer; /* buffer: NULL without momentum */
     float rate, coupled, decoupled, momentum;
     bool nesterov;
+    const float *decay, *divisor; /* [K] or NULL */
+    int64_t fan_in;
 } ghl_sgd;
 ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call); /* sgd, sgd_product */
 void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n);

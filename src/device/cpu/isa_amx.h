@@ -109,7 +109,7 @@ static inline int amx_next(int64_t left, int most)
 void ghl_amx_pack_weights(const void *plan, const float *w, void *w_packed);
 /* Where the plan says by_rows: some rows of w [K][F], and columns [begin, end) of theirs, multiples of 32; the last with end F. */
 void ghl_amx_pack_rows(const void *plan, const float *w, int64_t first, int64_t rows, int64_t begin, int64_t end, void *w_packed);
-void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const float *bias, uint16_t *y, void *scratch);
+void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const ghl_conv_tail *tail, uint16_t *y, void *scratch);
 void ghl_amx_backward_data(const void *plan, const uint16_t *e, const void *w, uint16_t *dx, void *scratch);
 void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch);
 void ghl_amx_sgd(const ghl_call *call, int n, const ghl_derived_writing *copies);

@@ -13,7 +13,7 @@
 typedef struct work {
     const ghl_amx_gather *g;
     const uint16_t *source, *weights;
-    const float *bias;
+    const float *bias, *factor; /* of outputs: sum * factor + bias; either may be NULL */
     uint16_t *out;
 } work;
 
@@ -174,38 +174,52 @@ static inline bool is_whole(const ghl_amx_gather *g, const int32_t *to)
     return g->phases == 1 && to[0] >= 0 && to[AMX_ROWS - 1] - to[0] == AMX_ROWS - 1;
 }
 
-/* A row of 32 or 16 sums. */
-static inline void put_row(const float *sums, int pair, __mmask32 mask, __m512 low, __m512 high, uint16_t *to)
+/* What 32 outputs are multiplied with, and what is added. */
+typedef struct line {
+    __m512 factor[2], bias[2];
+    __mmask32 mask;
+} line;
+
+/* Of outputs from `first` on, where there are `n` more. */
+static inline line line_of(const work *k, int64_t first, int64_t n)
 {
+    line l = {.mask = n >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1};
+    for (int i = 0; i < 2; i++) {
+        const __mmask16 mask = (__mmask16)(l.mask >> 16 * i);
+        l.factor[i] = k->factor != NULL ? _mm512_maskz_loadu_ps(mask, k->factor + first + 16 * i) : _mm512_set1_ps(1.0f);
+        l.bias[i] = k->bias != NULL ? _mm512_maskz_loadu_ps(mask, k->bias + first + 16 * i) : _mm512_setzero_ps();
+    }
+    return l;
+}
+
+/* A row of 32 or 16 sums. */
+static inline void put_row(const float *sums, int pair, const line *l, uint16_t *to)
+{
+    const __m512 a = _mm512_fmadd_ps(_mm512_load_ps(sums), l->factor[0], l->bias[0]);
     if (pair) {
-        __m512 a = _mm512_add_ps(_mm512_load_ps(sums), low), b = _mm512_add_ps(_mm512_load_ps(sums + 16), high);
-        _mm512_mask_storeu_epi16(to, mask, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+        const __m512 b = _mm512_fmadd_ps(_mm512_load_ps(sums + 16), l->factor[1], l->bias[1]);
+        _mm512_mask_storeu_epi16(to, l->mask, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     } else
-        _mm256_mask_storeu_epi16(to, (__mmask16)mask, (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(_mm512_load_ps(sums), low)));
+        _mm256_mask_storeu_epi16(to, (__mmask16)l->mask, (__m256i)_mm512_cvtneps_pbh(a));
 }
 
 /* Rounds `tiles` tiles of rows to their places; outputs from `first` on. */
 static inline __attribute__((always_inline)) void put_tiles(const work *k, const float *sums, int64_t tiles, int pair, const int32_t *to,
                                                             uint16_t *out, int64_t first)
 {
-    int64_t pitch = k->g->outputs, n = pitch - first;
-    __mmask32 mask = n >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
-    __m512 low = _mm512_setzero_ps(), high = low;
-    if (k->bias != NULL) {
-        low = _mm512_maskz_loadu_ps((__mmask16)mask, k->bias + first);
-        high = pair ? _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), k->bias + first + 16) : high;
-    }
+    const int64_t pitch = k->g->outputs;
+    const line l = line_of(k, first, pitch - first);
     const int64_t wide = pair ? 32 : 16;
     for (int64_t tile = 0; tile < tiles; tile++, to += AMX_ROWS, sums += AMX_ROWS * wide) {
         if (is_whole(k->g, to)) {
             uint16_t *at = out + to[0] * pitch + first;
             for (int i = 0; i < AMX_ROWS; i++, at += pitch)
-                put_row(sums + i * wide, pair, mask, low, high, at);
+                put_row(sums + i * wide, pair, &l, at);
             continue;
         }
         for (int i = 0; i < AMX_ROWS; i++)
             if (to[i] >= 0)
-                put_row(sums + i * wide, pair, mask, low, high, out + to[i] * pitch + first);
+                put_row(sums + i * wide, pair, &l, out + to[i] * pitch + first);
     }
 }
 
@@ -322,15 +336,15 @@ static void gather(const ghl_amx *plan, const work *k, char *scratch)
     }
 }
 
-void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const float *bias, uint16_t *y, void *scratch)
+void ghl_amx_forward(const void *plan, const uint16_t *x, const void *w, const ghl_conv_tail *tail, uint16_t *y, void *scratch)
 {
-    const work k = {&((const ghl_amx *)plan)->gather, x, w, bias, y};
+    const work k = {&((const ghl_amx *)plan)->gather, x, w, tail->bias, tail->factor, y};
     gather(plan, &k, scratch);
 }
 
 void ghl_amx_backward_data(const void *plan, const uint16_t *e, const void *w, uint16_t *dx, void *scratch)
 {
-    ghl_amx_forward(plan, e, w, NULL, dx, scratch);
+    ghl_amx_forward(plan, e, w, &(ghl_conv_tail){0}, dx, scratch);
 }
 
 #endif

@@ -42,6 +42,70 @@ ghl_status GHL_CPU_OP(normalise_weight)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
+/* |w|^2 of what comes from memory: enough sums side by side to wait for nothing else, and the next few kilobytes asked for. */
+static double squares_of(const float *w, int64_t n)
+{
+    enum { LANES = 32, AHEAD = 2048 };
+    double lane[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __builtin_prefetch(w + i + AHEAD);
+        __builtin_prefetch(w + i + AHEAD + 16);
+#pragma omp simd
+        for (int j = 0; j < LANES; j++)
+            lane[j] += (double)w[i + j] * (double)w[i + j];
+    }
+    for (; i < n; i++)
+        lane[i % LANES] += (double)w[i] * (double)w[i];
+    for (int j = 0; j < LANES; j++)
+        sum += lane[j];
+    return sum;
+}
+
+void GHL_ISA_NAME(ghl_cpu_filter_norms)(const ghl_call *call, const double *squares, float *factor)
+{
+    const int64_t filters = call->in[1].shape.n, fan_in = ghl_shape_elements(call->in[1].shape) / filters;
+    const float *w = call->in[1].data;
+    float *norm = call->n_out > 1 ? call->out[1].data : NULL, *unit = call->n_out > 2 ? call->out[2].data : NULL;
+#pragma omp parallel for schedule(static) if (squares == NULL && filters * fan_in > GHL_CPU_SMALL)
+    for (int64_t k = 0; k < filters; k++) {
+        const double own = sqrt(squares != NULL ? squares[k] : squares_of(w + k * fan_in, fan_in)), counted = own <= 1e-12 ? 1.0 : own;
+        factor[k] = (float)(1.0 / counted);
+        if (norm != NULL)
+            norm[k] = (float)own;
+        if (unit != NULL)
+            unit[k] = (float)(own / counted);
+    }
+}
+
+static GHL_CPU_BODY void multiply_rows(const ghl_call *call, const float *factor, int64_t m, int half)
+{
+    const int64_t filters = call->out[0].shape.c;
+    const float *bias = call->n_in > 2 ? call->in[2].data : NULL;
+    void *u = ghl_at(call->out[0].data, m * filters, half);
+    if (bias == NULL) {
+#pragma omp simd
+        for (int64_t k = 0; k < filters; k++)
+            ghl_put(u, k, ghl_get(u, k, half) * factor[k], half);
+    } else {
+#pragma omp simd
+        for (int64_t k = 0; k < filters; k++)
+            ghl_put(u, k, ghl_get(u, k, half) * factor[k] + bias[k], half);
+    }
+}
+
+void GHL_ISA_NAME(ghl_cpu_multiply_filters)(const ghl_call *call, const float *factor)
+{
+    const int64_t filters = call->out[0].shape.c, columns = ghl_shape_elements(call->out[0].shape) / filters;
+#pragma omp parallel for schedule(static) if (filters * columns > GHL_CPU_SMALL)
+    for (int64_t m = 0; m < columns; m++) {
+        if (call->out[0].dtype == GHL_BF16)
+            multiply_rows(call, factor, m, 1);
+        else
+            multiply_rows(call, factor, m, 0);
+    }
+}
+
 ghl_status GHL_CPU_OP(normalise_weight_backward)(const ghl_call *call, void *scratch)
 {
     const float *g = call->in[0].data, *w = call->in[1].data;

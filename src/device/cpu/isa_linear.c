@@ -71,6 +71,7 @@ typedef struct dot_part {
     const ghl_linear *l;
     const float *x, *w, *bias;
     float *y;
+    double *squares; /* [K] or NULL */
 } dot_part;
 
 static void dot_finish(const dot_part *p, const ghl_vec *partial, int64_t n, int64_t k)
@@ -85,36 +86,63 @@ static void dot_finish(const dot_part *p, const ghl_vec *partial, int64_t n, int
         }
 }
 
+/* |w_k|^2 over inputs [begin, end), a multiple of GHL_WIDTH, which the rows have just met. */
+static double dot_squares(const float *w, int64_t begin, int64_t end)
+{
+    ghl_vec sum[2] = {{0}};
+    for (int64_t f = begin; f < end; f += GHL_WIDTH)
+        sum[f / GHL_WIDTH % 2] += GHL_LOAD(w + f) * GHL_LOAD(w + f);
+    return (double)lanes_sum(&sum[0]) + (double)lanes_sum(&sum[1]);
+}
+
 /* Rows [begin, end), at most DOT_CHUNK, of DOT_FILTERS filters from k on. Past the last row or filter the last one stands in. */
 static void dot_rows(const dot_part *p, int64_t begin, int64_t end, int64_t k)
 {
     ghl_vec partial[DOT_CHUNK / DOT_ROWS][DOT_ROWS * DOT_FILTERS];
     const float *w[DOT_FILTERS];
     int64_t inputs = p->l->inputs, whole = inputs / GHL_WIDTH * GHL_WIDTH;
+    const int64_t own = p->squares != NULL && begin == 0 ? ghl_cpu_min(DOT_FILTERS, p->l->outputs - k) : 0; /* have squares here */
     memset(partial, 0, sizeof partial);
     for (int64_t j = 0; j < DOT_FILTERS; j++)
         w[j] = p->w + ghl_cpu_min(k + j, p->l->outputs - 1) * inputs;
-    for (int64_t f = 0; f < whole; f += DOT_BLOCK)
+    for (int64_t j = 0; j < own; j++) {
+        p->squares[k + j] = 0;
+        for (int64_t f = whole; f < inputs; f++)
+            p->squares[k + j] += (double)w[j][f] * (double)w[j][f];
+    }
+    for (int64_t f = 0; f < whole; f += DOT_BLOCK) {
         for (int64_t n = begin; n < end; n += DOT_ROWS) {
             const float *x[DOT_ROWS];
             for (int64_t i = 0; i < DOT_ROWS; i++)
                 x[i] = p->x + ghl_cpu_min(n + i, p->l->rows - 1) * inputs;
             dot_tile(x, w, f, ghl_cpu_min(f + DOT_BLOCK, whole), partial[(n - begin) / DOT_ROWS]);
         }
+        for (int64_t j = 0; j < own; j++)
+            p->squares[k + j] += dot_squares(w[j], f, ghl_cpu_min(f + DOT_BLOCK, whole));
+    }
     for (int64_t n = begin; n < end; n += DOT_ROWS)
         dot_finish(p, partial[(n - begin) / DOT_ROWS], n, k);
 }
 
-static void forward(const void *plan, const float *x, const float *w, const float *bias, float *y, float *scratch)
+static void dot_all(const dot_part *p)
 {
-    const ghl_linear *l = plan;
-    const dot_part p = {l, x, w, bias, y};
+    const ghl_linear *l = p->l;
     int64_t groups = (l->outputs + DOT_FILTERS - 1) / DOT_FILTERS, chunk = groups < 64 ? DOT_CHUNK / 4 : DOT_CHUNK;
     int64_t chunks = (l->rows + chunk - 1) / chunk;
-    (void)scratch;
 #pragma omp parallel for schedule(static) if (l->rows * l->inputs * l->outputs > GHL_CPU_SMALL)
     for (int64_t i = 0; i < groups * chunks; i++)
-        dot_rows(&p, i % chunks * chunk, ghl_cpu_min(l->rows, (i % chunks + 1) * chunk), i / chunks * DOT_FILTERS);
+        dot_rows(p, i % chunks * chunk, ghl_cpu_min(l->rows, (i % chunks + 1) * chunk), i / chunks * DOT_FILTERS);
+}
+
+static void forward(const void *plan, const float *x, const float *w, const float *bias, float *y, float *scratch)
+{
+    (void)scratch;
+    dot_all(&(dot_part){plan, x, w, bias, y, NULL});
+}
+
+static void forward_squares(const void *plan, const float *x, const float *w, float *y, double *squares)
+{
+    dot_all(&(dot_part){plan, x, w, NULL, y, squares});
 }
 
 /* ---- Backward data ---- */
@@ -325,6 +353,7 @@ static void sgd_product(const void *plan, const ghl_call *call, float *scratch)
 
 const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear) = {
     .forward = forward,
+    .forward_squares = forward_squares,
     .backward_data = backward_data,
     .backward_weights = backward_weights,
     .sgd_product = sgd_product,

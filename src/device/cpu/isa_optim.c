@@ -6,6 +6,8 @@
 
 #include "device/cpu/isa.h"
 
+enum { BLOCK = 512 }; /* of a filter, whose direction is in the first-level cache between two loops */
+
 ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call)
 {
     float decay = call->attr.sgd.weight_decay;
@@ -18,6 +20,9 @@ ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call)
         .decoupled = decoupled ? decay : 0.0f,
         .momentum = call->attr.sgd.momentum,
         .nesterov = call->attr.sgd.nesterov != 0,
+        .decay = call->op == GHL_OP_sgd_product && call->n_in > 4 ? call->in[4].data : NULL,
+        .divisor = call->op == GHL_OP_sgd_product && call->n_in > 5 ? call->in[5].data : NULL,
+        .fan_in = ghl_shape_elements(call->out[0].shape) / call->out[0].shape.n,
     };
 }
 
@@ -39,12 +44,34 @@ static void with_momentum(const ghl_sgd *s, const float *d, float *w, float *buf
     }
 }
 
-void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
+static void some(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
 {
     if (s->buffer == NULL)
         plain(s, d, s->w + begin, n);
     else
         with_momentum(s, d, s->w + begin, s->buffer + begin, n);
+}
+
+/* Within filter k: d = -(p - decay w) / divisor, as instar_decay rounds it. */
+static void instar(const ghl_sgd *s, const float *p, int64_t k, int64_t begin, int64_t n)
+{
+    float d[BLOCK];
+    const float by = s->divisor != NULL && s->divisor[k] != 0.0f ? s->divisor[k] : 1.0f, decay = s->decay[k], *w = s->w + begin;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        d[i] = (decay * w[i] - p[i]) / by;
+    some(s, d, begin, n);
+}
+
+void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
+{
+    if (s->decay == NULL)
+        some(s, d, begin, n);
+    for (int64_t i = 0, count; s->decay != NULL && i < n; i += count) {
+        const int64_t k = (begin + i) / s->fan_in, end = ghl_cpu_min((k + 1) * s->fan_in - begin, n);
+        count = ghl_cpu_min(BLOCK, end - i);
+        instar(s, d + i, k, begin + i, count);
+    }
 }
 
 static void sgd_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end)

@@ -117,8 +117,15 @@ ghl_status GHL_CPU_OP(finite)(const ghl_call *call, void *scratch)
 /* Every sum of products is at most N max|x| max|e| before rounding; half of FLT_MAX leaves room for that. */
 ghl_status GHL_CPU_OP(finite_product)(const ghl_call *call, void *scratch)
 {
-    ghl_float_bits x = {.bits = largest(&call->in[0], scratch)}, e = {.bits = largest(&call->in[1], scratch)};
-    *(int32_t *)call->out[0].data = 2.0 * (double)call->in[0].shape.n * (double)x.value * (double)e.value <= (double)FLT_MAX;
+    const ghl_float_bits x = {.bits = largest(&call->in[0], scratch)}, e = {.bits = largest(&call->in[1], scratch)};
+    const double bound = 2.0 * (double)call->in[0].shape.n * (double)x.value * (double)e.value;
+    const float *decay = call->n_in > 2 ? call->in[2].data : NULL, *divisor = call->n_in > 3 ? call->in[3].data : NULL;
+    int32_t fits = bound <= (double)FLT_MAX;
+    for (int64_t k = 0; decay != NULL && k < call->in[1].shape.c; k++) {
+        const double by = divisor != NULL && divisor[k] != 0.0f ? fabs((double)divisor[k]) : 1.0, more = by > 1.0 ? 1.0 : by;
+        fits &= (bound + 2.0 * fabs((double)decay[k]) * (double)((const float *)call->in[4].data)[k]) / more <= (double)FLT_MAX;
+    }
+    *(int32_t *)call->out[0].data = fits;
     return GHL_OK;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * isa_softmax.c - the response of GHL's and SoftHebb's units: r = softmax over channels of t u, a row (a column of the product, in the
- * rules' words) at a time; and of SWTA's, which compare a column and filters by their cosine. Exponentials wait in f32 until their sum is
- * known, so that bf16 is rounded once. NaN passes the maximum by and meets it in the sum.
+ * rules' words) at a time. Exponentials wait in f32 until their sum is known, so that bf16 is rounded once. NaN passes the maximum by and
+ * meets it in the sum.
  *
  * The maximum is subtracted so that nothing overflows, and no other digit depends on it. With AVX-512 it is left out: where a row's sum of
  * exp(t u) comes out neither very large nor very small, which a comparison tells, it is right, and one pass is saved; else, as where
@@ -176,12 +176,6 @@ static GHL_CPU_BODY void any_row(const void *u, __m512 s, int64_t n, void *r, fl
         store_vector(r, i, present(n, i), _mm512_mul_ps(_mm512_loadu_ps(e + i), factor), half);
 }
 
-/* In its own place, which has room for n rounded up to 16. */
-static void row_softmax(float *row, int64_t n, float t)
-{
-    any_row(row, _mm512_set1_ps((float)((double)t * 1.4426950408889634)), n, row, row, 0);
-}
-
 /* Rows [begin, end) of n channels. */
 static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin, int64_t end, int64_t n, int half)
 {
@@ -226,11 +220,6 @@ static GHL_CPU_BODY void any_row(const void *u, int64_t n, float t, void *r, flo
         ghl_put(r, i, exponentials[i] * factor, half);
 }
 
-static void row_softmax(float *row, int64_t n, float t)
-{
-    any_row(row, n, t, row, row, 0);
-}
-
 static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin, int64_t end, int64_t n, int half)
 {
     const float t = call->attr.softmax.inverse_temperature;
@@ -240,14 +229,29 @@ static GHL_CPU_BODY void some_rows(const ghl_call *call, float *e, int64_t begin
 
 #endif
 
-enum { CHUNKS = 32, BLOCK = 128 }; /* chunks of columns, each with sums of its own; columns summed up in f32 */
-#define LEAST 1e-18f   /* of z: its square is a normal number; others cost a hundred cycles each */
 enum { SOME = 16 };   /* rows at a time where losers are told from winners */
 
-/* The first of the largest, which is looked for sixteen at a time; n where that is NaN. */
+/* The first of the largest, which is looked for sixteen at a time; n where all are NaN. */
+#if defined(__AVX512F__)
 static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
 {
-    float highest = ghl_get(u, 0, half);
+    __m512 most = _mm512_set1_ps(-INFINITY), more = most;
+    for (int64_t k = 0; k < n; k += 32) {
+        most = _mm512_max_ps(load_some(u, k, n, half), most); /* NaN is dropped */
+        more = _mm512_max_ps(k + 16 < n ? load_some(u, k + 16, n, half) : more, more);
+    }
+    most = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most, more)));
+    for (int64_t k = 0; k < n; k += 16) {
+        const __mmask16 found = _mm512_mask_cmp_ps_mask(present(n, k), load_some(u, k, n, half), most, _CMP_EQ_OQ);
+        if (found != 0)
+            return k + __builtin_ctz(found);
+    }
+    return n;
+}
+#else
+static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
+{
+    float highest = -INFINITY;
 #pragma omp simd reduction(max : highest)
     for (int64_t k = 0; k < n; k++) {
         const float v = ghl_get(u, k, half);
@@ -265,16 +269,27 @@ static GHL_CPU_BODY int64_t winner_of(const void *u, int64_t n, int half)
     }
     return n;
 }
+#endif
 
-/* `loser` times r, and the winner at 1 where losers get nothing; NaN stays. */
-static GHL_CPU_BODY void set_losers(void *r, int64_t n, int64_t winner, float loser, int half)
+/* What losers get in the place of r: -r or, where the winner gets 1, 0; NaN stays. */
+static GHL_CPU_BODY void set_losers(void *r, int64_t n, int64_t winner, int32_t losers, int half)
 {
     const float most = winner < n ? ghl_get(r, winner, half) : 0.0f;
+    if (losers == GHL_LOSERS_NONE) {
 #pragma omp simd
-    for (int64_t k = 0; k < n; k++)
-        ghl_put(r, k, loser * ghl_get(r, k, half), half);
+        for (int64_t k = 0; k < n; k++)
+            ghl_put(r, k, 0.0f * ghl_get(r, k, half), half);
+    } else if (half) {
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++)
+            ((ghl_bf16 *)r)[k] ^= 0x8000; /* the sign */
+    } else {
+#pragma omp simd
+        for (int64_t k = 0; k < n; k++)
+            ((float *)r)[k] = -((float *)r)[k];
+    }
     if (winner < n)
-        ghl_put(r, winner, loser == 0.0f && most == most ? 1.0f : most, half);
+        ghl_put(r, winner, losers == GHL_LOSERS_NONE && most == most ? 1.0f : most, half);
 }
 
 /* The sizes of ResNets are constants. */
@@ -304,114 +319,7 @@ static GHL_CPU_BODY void softmax_channels_range(const ghl_call *call, void *scra
             winner[row - begin] = winner_of(ghl_at(call->in[0].data, row * n, half), n, half);
         rows_of(call, own, begin, next, half);
         for (int64_t row = begin; row < next && call->attr.softmax.losers; row++)
-            set_losers(ghl_at(call->out[0].data, row * n, half), n, winner[row - begin],
-                       call->attr.softmax.losers == GHL_LOSERS_NONE ? 0.0f : -1.0f, half);
+            set_losers(ghl_at(call->out[0].data, row * n, half), n, winner[row - begin], call->attr.softmax.losers, half);
     }
 }
 GHL_CPU_RANGES(softmax_channels, call->in[0], ghl_shape_elements(call->in[0].shape) / call->in[0].shape.c, 4 * call->in[0].shape.c)
-
-/* ---- Competition by similarity ---- */
-
-/* s = ((c + 1) / 2)^2, or its logarithm; by: 1 / |w_k|, and the bias [2][n]. */
-static GHL_CPU_BODY void similarity_row(const void *u, int64_t n, float of_x, const float *by, int logarithm, float *s, int half)
-{
-#pragma omp simd
-    for (int64_t k = 0; k < n; k++) {
-        const float root = ((ghl_get(u, k, half) - by[n + k]) * of_x * by[k] + 1.0f) * 0.5f;
-        s[k] = root * root;
-    }
-    for (int64_t k = 0; logarithm && k < n; k++)
-        s[k] = logf(s[k] < 1e-30f ? 1e-30f : s[k]);
-}
-
-/* s -> 1 for so many of the largest and their equals, else 0; down the values, from the largest. */
-static void hard_row(float *s, int64_t n, int64_t winners)
-{
-    float last = 0.0f;
-    int odd = 0;
-    for (int64_t k = 0; k < n; k++)
-        odd |= s[k] != s[k];
-    for (int64_t won = 0; won < winners && !odd;) {
-        float next = -1.0f; /* s is a square */
-        for (int64_t k = 0; k < n; k++)
-            next = (won == 0 || s[k] < last) && s[k] > next ? s[k] : next;
-        last = next;
-        for (int64_t k = 0; k < n; k++)
-            won += s[k] == last;
-    }
-    for (int64_t k = 0; k < n; k++)
-        s[k] = odd ? NAN : (float)(s[k] >= last);
-}
-
-/* What the rows of a chunk have for themselves: a row, its length rounded up to 16, and sums of z and r [2][n]: in f32 over some rows, in
- * f64 over all. */
-typedef struct similarity_sums {
-    float *row, *some;
-    double *all;
-} similarity_sums;
-
-static GHL_CPU_BODY void similarity_rows(const ghl_call *call, int64_t begin, int64_t end, const similarity_sums *own, const float *by,
-                                         int half)
-{
-    const int64_t n = call->in[0].shape.c;
-    const int32_t variant = call->attr.similarity.variant;
-    const float *x_norm = call->in[1].data;
-    float *row = own->row, *sum_z = own->some, *sum_r = own->some + n;
-    memset(sum_z, 0, (size_t)(2 * n) * sizeof *sum_z);
-    for (int64_t m = begin; m < end; m++) {
-        const float of_x = x_norm[m] != 0.0f ? 1.0f / x_norm[m] : 1.0f;
-        void *r = ghl_at(call->out[2].data, m * n, half);
-        similarity_row(ghl_at(call->in[0].data, m * n, half), n, of_x, by, variant == GHL_SIMILARITY_POWER, row, half);
-        if (variant == GHL_SIMILARITY_HARD)
-            hard_row(row, n, call->attr.similarity.winners);
-        else
-            row_softmax(row, n, call->attr.similarity.strength);
-#pragma omp simd
-        for (int64_t k = 0; k < n; k++) {
-            const float z = row[k] <= LEAST ? 0.0f : row[k];
-            sum_z[k] += z;
-            sum_r[k] += z * z;
-            ghl_put(r, k, z * z, half);
-        }
-    }
-    for (int64_t k = 0; k < 2 * n; k++)
-        own->all[k] += (double)sum_z[k];
-}
-
-/* Columns [begin, end), some at a time. */
-static void similarity_chunk(const ghl_call *call, int64_t begin, int64_t end, const similarity_sums *own, const float *by)
-{
-    for (int64_t m = begin; m < end; m += BLOCK) {
-        if (call->in[0].dtype == GHL_BF16)
-            similarity_rows(call, m, ghl_cpu_min(m + BLOCK, end), own, by, 1);
-        else
-            similarity_rows(call, m, ghl_cpu_min(m + BLOCK, end), own, by, 0);
-    }
-}
-
-/* scratch: 1 / |w_k| and bias, then what each chunk has. Chunks are added up in order. */
-ghl_status GHL_CPU_OP(similarity_response)(const ghl_call *call, void *scratch)
-{
-    const int64_t n = call->in[0].shape.c, columns = ghl_shape_elements(call->in[0].shape) / n, chunks = ghl_cpu_min(columns, CHUNKS);
-    const int64_t pitch = (n + 15) / 16 * 16;
-    const float *w_norm = call->in[2].data, *bias = call->n_in > 3 ? call->in[3].data : NULL;
-    double *sums = scratch;
-    float *by = (float *)(sums + 2 * chunks * n), *rows = by + 2 * n;
-    for (int64_t k = 0; k < n; k++) {
-        by[k] = w_norm[k] != 0.0f ? 1.0f / w_norm[k] : 1.0f;
-        by[n + k] = bias != NULL ? bias[k] : 0.0f;
-    }
-    memset(sums, 0, (size_t)(2 * chunks * n) * sizeof *sums);
-#pragma omp parallel for schedule(static) if (columns * n > GHL_CPU_SMALL)
-    for (int64_t i = 0; i < chunks; i++) {
-        const similarity_sums own = {.row = rows + 3 * i * pitch, .some = rows + (3 * i + 1) * pitch, .all = sums + 2 * i * n};
-        similarity_chunk(call, ghl_cpu_part(columns, chunks, i), ghl_cpu_part(columns, chunks, i + 1), &own, by);
-    }
-    for (int64_t k = 0; k < 2 * n; k++) {
-        double sum = 0;
-        for (int64_t i = 0; i < chunks; i++)
-            sum += sums[2 * i * n + k];
-        ((float *)call->out[k / n].data)[k % n] = (float)sum;
-    }
-    return GHL_OK;
-}

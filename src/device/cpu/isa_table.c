@@ -11,6 +11,8 @@
 
 const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .name = ISA_TEXT(GHL_ISA),
+    .filter_norms = GHL_ISA_NAME(ghl_cpu_filter_norms),
+    .multiply_filters = GHL_ISA_NAME(ghl_cpu_multiply_filters),
     .op = {GHL_CPU_OPS(ISA_ROW)},
     .by_images = {GHL_CPU_BY_IMAGES(ISA_BY_IMAGES)},
     .winograd2 = &GHL_ISA_NAME(ghl_cpu_winograd2),

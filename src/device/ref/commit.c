@@ -65,12 +65,16 @@ ghl_status ghl_ref_sgd(const ghl_call *call)
 ghl_status ghl_ref_sgd_product(const ghl_call *call)
 {
     const ghl_shape ws = call->out[0].shape;
-    const float *x = ghl_ref_in(call, 2), *e = ghl_ref_in(call, 3);
+    const float *x = ghl_ref_in(call, 2), *e = ghl_ref_in(call, 3), *decay = ghl_ref_in(call, 4), *divisor = ghl_ref_in(call, 5);
+    const float *w = ghl_ref_out(call, 0);
     const int64_t inputs = ws.h * ws.w * ws.c;
     for (int64_t i = 0; ok(call) && i < ws.n * inputs; i++) {
+        const int64_t k = i / inputs;
         double d = 0.0;
         for (int64_t n = 0; n < call->in[2].shape.n; n++)
-            d += (double)e[n * ws.n + i / inputs] * x[n * inputs + i % inputs];
+            d += (double)e[n * ws.n + k] * x[n * inputs + i % inputs];
+        if (decay)
+            d = ((double)decay[k] * w[i] - d) / (divisor && divisor[k] != 0.0f ? divisor[k] : 1.0);
         sgd_step(call, i, (float)d);
     }
     return GHL_OK;

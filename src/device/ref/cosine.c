@@ -3,6 +3,7 @@
  * cosine.c - layers whose weight, or whose columns too, count by their direction alone, and the adjoints:
  *
  *     v = w / |w|,   dL/dw = (g - v <v,g>) / |w|        by filter or by tap (the C-vector of one place of the kernel)
+ *     u = x v' + b = x w' / |w| + b                     by filter: a layer's in one call
  *     u = v / n,     n_m = sqrt(|x_m|^2 + 1e-8),   dL/dx_i = x_i sum over columns m that see i of -(sum_k e_mk v_mk) / n_m^3
  */
 #include <math.h>
@@ -33,6 +34,30 @@ ghl_status ghl_ref_normalise_weight(const ghl_call *call)
         const double norm = counted_norm(w + at, each);
         for (int64_t i = at; i < at + each; i++)
             ghl_ref_out(call, 0)[i] = (float)(w[i] / norm);
+    }
+    return GHL_OK;
+}
+
+/* u = conv(x, w) / |w_k| + bias. */
+ghl_status ghl_ref_conv_unit_norm(const ghl_call *call)
+{
+    const float *w = ghl_ref_in(call, 1), *bias = ghl_ref_in(call, 2);
+    const int64_t filters = call->in[1].shape.n, fan_in = ghl_shape_elements(call->in[1].shape) / filters;
+    float *u = ghl_ref_out(call, 0), *norms = ghl_ref_out(call, 1), *units = ghl_ref_out(call, 2);
+    ghl_call product = *call;
+    product.n_in = 2;
+    GHL_TRY(ghl_ref_conv(&product));
+    for (int64_t k = 0; k < filters; k++) {
+        const double by = counted_norm(w + k * fan_in, fan_in);
+        double squares = 0.0;
+        for (int64_t i = k * fan_in; i < (k + 1) * fan_in; i++)
+            squares += (double)w[i] * w[i];
+        for (int64_t i = k; i < ghl_shape_elements(call->out[0].shape); i += filters)
+            u[i] = (float)(u[i] / by + (bias ? (double)bias[k] : 0.0));
+        if (norms)
+            norms[k] = (float)sqrt(squares);
+        if (units)
+            units[k] = (float)(sqrt(squares) / by);
     }
     return GHL_OK;
 }

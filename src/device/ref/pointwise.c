@@ -92,7 +92,13 @@ static double largest(const ghl_operand *t)
 ghl_status ghl_ref_finite_product(const ghl_call *call)
 {
     const double bound = 2.0 * (double)call->in[0].shape.n * largest(&call->in[0]) * largest(&call->in[1]);
-    *(int32_t *)call->out[0].data = bound <= FLT_MAX;
+    const float *decay = ghl_ref_in(call, 2), *divisor = ghl_ref_in(call, 3), *norm = ghl_ref_in(call, 4);
+    int32_t fits = bound <= FLT_MAX;
+    for (int64_t k = 0; decay && k < call->in[1].shape.c; k++) {
+        const double by = divisor && divisor[k] != 0.0f ? fmin(fabs((double)divisor[k]), 1.0) : 1.0;
+        fits &= (bound + 2.0 * fabs((double)decay[k]) * norm[k]) / by <= FLT_MAX && !(divisor && isnan(divisor[k]));
+    }
+    *(int32_t *)call->out[0].data = fits;
     return GHL_OK;
 }
 
