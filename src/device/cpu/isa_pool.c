@@ -11,7 +11,7 @@
 
 #include "device/cpu/isa_half.h"
 
-enum { NOTHING = 255, MOST_ROWS = 255 /* an index is a byte */, MOST_UNITS = 4 };
+enum { AHEAD_BYTES = 4096, NOTHING = 255, MOST_ROWS = 255 /* an index is a byte */, MOST_UNITS = 4 };
 
 typedef int16_t short_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
 typedef int32_t long_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
@@ -161,6 +161,7 @@ static GHL_CPU_BODY ghl_bits load_keys(const strip *s, const void *from, int64_t
         memcpy(&some, from, (size_t)left * (half ? 2 : 4));
     else
         some = (ghl_bits)*(const ghl_bits_loose *)from;
+    __builtin_prefetch((const char *)from + AHEAD_BYTES);
     return keys(some, half);
 }
 
@@ -427,10 +428,16 @@ static GHL_CPU_BODY void gather_units(const geometry *g, const errors *k, const 
         }
         if (u != NULL) {
             ghl_unit_load_some(ghl_at(u, c, half), k->n - c, z, half);
+            __builtin_prefetch((char *)ghl_at(u, c, half) + AHEAD_BYTES);
+            if (!half)
+                __builtin_prefetch((char *)ghl_at(u, c, half) + AHEAD_BYTES + 64);
             out[0] = ghl_vec_masked(out[0], z[0]);
             out[1] = ghl_vec_masked(out[1], z[1]);
         }
         ghl_unit_store_some(ghl_at(dx, c, half), k->n - c, out, half);
+        __builtin_prefetch((char *)ghl_at(dx, c, half) + AHEAD_BYTES, 1);
+        if (!half)
+            __builtin_prefetch((char *)ghl_at(dx, c, half) + AHEAD_BYTES + 64, 1);
     }
 }
 
@@ -507,6 +514,7 @@ static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, sp
         for (int64_t r = rows.begin; r < rows.end; r++)
             for (int64_t s = columns.begin; s < columns.end; s++) {
                 ghl_unit_load_some(ghl_at(x, (r * g->x.w + s) * g->x.c + c, half), g->x.c - c, v, half);
+                __builtin_prefetch((const char *)ghl_at(x, (r * g->x.w + s) * g->x.c + c, half) + AHEAD_BYTES);
                 sum[0] += relu ? ghl_vec_masked(v[0], v[0]) : v[0];
                 sum[1] += relu ? ghl_vec_masked(v[1], v[1]) : v[1];
             }
