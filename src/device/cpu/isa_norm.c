@@ -22,7 +22,8 @@
 
 #include "device/cpu/isa_half.h"
 
-enum { BLOCK_ROWS = 64, PIECE_ELEMENTS = 2 * GHL_CPU_PIECE, PIECES = 16 /* of an image at most */, LANES = 256, INPUTS = 4 };
+enum { BLOCK_ROWS = 64, PIECE_ELEMENTS = 2 * GHL_CPU_PIECE, PIECE_ROWS = 256 /* at least */, PIECES = 16 /* of an image at most */ };
+enum { NARROW = 256, LANES = 1024, STEP_BYTES = 4096, INPUTS = 4 };
 enum { CENTER, SLOPE, GAIN, SHIFT, PUSH, MEAN, TABLES }; /* of columns: xhat = (x - center) slope, z = (x - center) gain + shift */
 
 /* [M, C] seen as `rows` rows of `width` columns, and `tail` elements over. `pitch`: of tables and sums of columns. */
@@ -40,17 +41,18 @@ static int64_t over(int64_t a, int64_t b)
 static matrix_view view(ghl_shape s)
 {
     int64_t image = s.h * s.w, positions = s.n * image, group = 1, some = 1;
-    while (group * s.c % GHL_UNIT != 0 && (group + 1) * s.c <= LANES) /* rows of whole units, where few positions make one */
+    while (group * s.c % GHL_UNIT != 0 && (group + 1) * s.c <= NARROW) /* rows of whole units, where few positions make one */
         group++;
     while (some * image % group != 0)
         some++;
-    if (some * image * s.c < PIECE_ELEMENTS)
-        some *= PIECE_ELEMENTS / (some * image * s.c);
+    const int64_t least = PIECE_ROWS * group * s.c > PIECE_ELEMENTS ? PIECE_ROWS * group * s.c : PIECE_ELEMENTS;
+    if (some * image * s.c < least)
+        some *= least / (some * image * s.c);
     matrix_view v = {.rows = positions / group, .width = group * s.c, .channels = s.c, .images = s.n, .some = some};
     v.tail = (positions - v.rows * group) * s.c;
     v.pitch = over(v.width, GHL_UNIT) * GHL_UNIT;
     v.some_rows = some * image / group;
-    v.cuts = ghl_cpu_min(over(v.some_rows * v.width, PIECE_ELEMENTS), ghl_cpu_min(v.some_rows, PIECES));
+    v.cuts = ghl_cpu_min(over(v.some_rows * v.width, least), ghl_cpu_min(v.some_rows, PIECES));
     v.pieces = v.rows / v.some_rows * v.cuts + over(v.rows % v.some_rows * v.cuts, v.some_rows);
     return v;
 }
@@ -84,9 +86,32 @@ struct pass {
 /* GHL_UNIT columns: what a body needs in registers for all rows. Sums are not added up in a pass that has none. */
 typedef struct lanes {
     ghl_vec table[TABLES][2], first[2], second[2];
+    int64_t ahead; /* elements from one that is loaded or stored to one that is asked for */
 } lanes;
 /* Treats the GHL_UNIT elements at `at` of each matrix. */
 typedef void unit_body(const pass *p, lanes *l, int64_t at, int half);
+
+/* Asks for what the body comes to next. The processor's own look-ahead ends with a page and does half of what a core can take. */
+static GHL_CPU_BODY void fetch(const void *matrix, const lanes *l, int64_t at, int half, int to_write)
+{
+    for (int64_t line = 0; line < GHL_UNIT * (half ? 2 : 4); line += 64)
+        if (to_write)
+            __builtin_prefetch((const char *)ghl_at(matrix, at + l->ahead, half) + line, 1);
+        else
+            __builtin_prefetch((const char *)ghl_at(matrix, at + l->ahead, half) + line);
+}
+
+static GHL_CPU_BODY void load(const pass *p, const lanes *l, int i, int64_t at, ghl_vec out[2], int half)
+{
+    fetch(p->in[i], l, at, half, 0);
+    ghl_unit_load(ghl_at(p->in[i], at, half), out, half);
+}
+
+static GHL_CPU_BODY void store(const pass *p, const lanes *l, int64_t at, const ghl_vec v[2], int half)
+{
+    fetch(p->out, l, at, half, 1);
+    ghl_unit_store(ghl_at(p->out, at, half), v, half);
+}
 
 /* The n last elements of each row, fewer than a unit: on copies, filled up with zeros. */
 static GHL_CPU_BODY void partial_rows(const pass *p, unit_body *body, lanes *l, int64_t begin, int64_t end, int64_t column, int64_t n,
@@ -134,10 +159,10 @@ static GHL_CPU_BODY void unit_rows(const pass *p, unit_body *body, lanes *l, int
 static GHL_CPU_BODY void block(const pass *p, unit_body *body, int64_t begin, int64_t end, int64_t column, int64_t n, float *first,
                                float *second, int half)
 {
-    const int64_t most = 2048 / p->v.width, step = most < 4 ? 4 : ghl_cpu_min(most, BLOCK_ROWS);
+    const int64_t most = STEP_BYTES / (half ? 2 : 4) / p->v.width, step = most < 4 ? 4 : ghl_cpu_min(most, BLOCK_ROWS);
     for (int64_t row = begin; row < end; row += step)
         for (int64_t c = 0; c < n; c += GHL_UNIT) {
-            lanes l;
+            lanes l = {.ahead = c + GHL_UNIT <= n ? step * p->v.width : 0};
             for (int k = 0; k < 2; k++) {
                 for (int t = 0; t < TABLES; t++)
                     l.table[t][k] = GHL_LOAD(p->table[t] + column - p->table_column + c + k * GHL_WIDTH);
@@ -155,6 +180,15 @@ static GHL_CPU_BODY void block(const pass *p, unit_body *body, int64_t begin, in
         }
 }
 
+static GHL_CPU_BODY void add_sums(const float *block, int64_t n, int fresh, double *sums)
+{
+    if (fresh)
+        memset(sums, 0, (size_t)n * sizeof *sums);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        sums[i] += (double)block[i];
+}
+
 /* Rows [begin, end) of a piece, columns [column, last). */
 static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, int64_t end, int64_t column, int64_t last, double *sums,
                                int half)
@@ -163,13 +197,13 @@ static GHL_CPU_BODY void sweep(const pass *p, unit_body *body, int64_t begin, in
     float first[LANES], second[LANES];
     for (int64_t row = begin; row < end; row += BLOCK_ROWS)
         for (int64_t c = column; c < last; c += LANES) {
-            int64_t n = ghl_cpu_min(LANES, own.v.pitch - c);
+            const int64_t n = ghl_cpu_min(LANES, over(last - c, GHL_UNIT) * GHL_UNIT);
             memset(first, 0, (size_t)n * sizeof *first);
             memset(second, 0, (size_t)n * sizeof *second);
             block(&own, body, row, ghl_cpu_min(row + BLOCK_ROWS, end), c, ghl_cpu_min(LANES, last - c), first, second, half);
-            for (int64_t i = 0; sums != NULL && i < n; i++) {
-                sums[c + i] = (row > begin ? sums[c + i] : 0.0) + (double)first[i];
-                sums[own.v.pitch + c + i] = (row > begin ? sums[own.v.pitch + c + i] : 0.0) + (double)second[i];
+            if (sums != NULL) {
+                add_sums(first, n, row == begin, sums + c);
+                add_sums(second, n, row == begin, sums + own.v.pitch + c);
             }
         }
 }
@@ -197,8 +231,8 @@ static double *piece_sums(const pass *p, int64_t piece)
 static void run_task(const pass *p, sweep_function *function, int64_t first, int64_t strips, int64_t task)
 {
     const matrix_view *v = &p->v;
-    const int64_t piece = first + task / strips, column = task % strips * LANES;
-    const int64_t last = strips == 1 ? v->width : ghl_cpu_min(column + LANES, v->width);
+    const int64_t piece = first + task / strips, column = task % strips * NARROW;
+    const int64_t last = strips == 1 ? v->width : ghl_cpu_min(column + NARROW, v->width);
     function(p, piece_begin(v, piece), piece_begin(v, piece + 1), column, last, piece_sums(p, piece));
 }
 
@@ -207,7 +241,7 @@ static void run(const pass *p, sweep_function *const function[2], int64_t begin,
 {
     const matrix_view *v = &p->v;
     const int64_t first = pieces_until(v, begin), pieces = pieces_until(v, end) - first;
-    const int64_t strips = pieces >= 8 ? 1 : over(v->width, LANES), tasks = pieces * strips;
+    const int64_t strips = pieces >= 8 ? 1 : over(v->width, NARROW), tasks = pieces * strips;
     if (v->rows * v->width <= GHL_CPU_SMALL || omp_in_parallel())
         for (int64_t task = 0; task < tasks; task++)
             run_task(p, function[p->half], first, strips, task);
@@ -215,8 +249,11 @@ static void run(const pass *p, sweep_function *const function[2], int64_t begin,
 #pragma omp parallel for schedule(static)
         for (int64_t task = 0; task < tasks; task++)
             run_task(p, function[p->half], first, strips, task);
-    if (end == v->images && v->tail > 0)
-        function[p->half](p, v->rows, v->rows + 1, 0, v->tail, piece_sums(p, v->pieces));
+    if (end != v->images || v->tail == 0)
+        return;
+    if (p->sums != NULL)
+        memset(piece_sums(p, v->pieces), 0, (size_t)(2 * v->pitch) * sizeof(double));
+    function[p->half](p, v->rows, v->rows + 1, 0, v->tail, piece_sums(p, v->pieces));
 }
 
 /* Tables and sums of a call lie in its scratch from opening to closing. */
@@ -288,7 +325,7 @@ static double channel_sum(const pass *p, const double *columns, int64_t c)
 static GHL_CPU_BODY void statistics_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec x[2];
-    ghl_unit_load(ghl_at(p->in[0], at, half), x, half);
+    load(p, l, 0, at, x, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         ghl_vec v = x[k] - l->table[CENTER][k];
@@ -302,8 +339,9 @@ static GHL_CPU_BODY void statistics_piece(const pass *p, int64_t begin, int64_t 
 {
     pass own = *p;
     for (int64_t c = column; c < last; c += LANES) {
-        const int64_t n = ghl_cpu_min(LANES, last - c), padded = ghl_cpu_min(LANES, p->v.pitch - c);
-        float origin[LANES] = {0};
+        const int64_t n = ghl_cpu_min(LANES, last - c), padded = over(n, GHL_UNIT) * GHL_UNIT;
+        float origin[LANES];
+        memset(origin, 0, (size_t)padded * sizeof *origin);
         for (int64_t i = 0; i < n; i++)
             origin[ghl_slot(i, half)] = ghl_get(p->in[0], begin * p->v.width + c + i, half);
         for (int t = 0; t < TABLES; t++)
@@ -412,9 +450,9 @@ static GHL_CPU_BODY ghl_vec output(const lanes *l, ghl_vec centred, int k)
 static GHL_CPU_BODY void forward_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec x[2], addend[2] = {{0}, {0}};
-    ghl_unit_load(ghl_at(p->in[0], at, half), x, half);
+    load(p, l, 0, at, x, half);
     if (p->in[1] != NULL)
-        ghl_unit_load(ghl_at(p->in[1], at, half), addend, half);
+        load(p, l, 1, at, addend, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         x[k] = output(l, x[k] - l->table[CENTER][k], k);
@@ -423,7 +461,7 @@ static GHL_CPU_BODY void forward_unit(const pass *p, lanes *l, int64_t at, int h
         if (p->relu)
             x[k] = ghl_vec_masked(x[k], x[k]);
     }
-    ghl_unit_store(ghl_at(p->out, at, half), x, half);
+    store(p, l, at, x, half);
 }
 SWEEPS(forward, sweep(p, forward_unit, begin, end, column, last, sums, half))
 
@@ -451,15 +489,15 @@ BY_IMAGES(batch_norm, open_norm, close_nothing)
 static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2], x[2], other[2];
-    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
-    ghl_unit_load(ghl_at(p->in[1], at, half), x, half);
+    load(p, l, 0, at, e, half);
+    load(p, l, 1, at, x, half);
     if (p->in[2] != NULL) {
-        ghl_unit_load(ghl_at(p->in[2], at, half), other, half);
+        load(p, l, 2, at, other, half);
         e[0] += other[0];
         e[1] += other[1];
     }
     if (p->in[3] != NULL) {
-        ghl_unit_load(ghl_at(p->in[3], at, half), other, half);
+        load(p, l, 3, at, other, half);
         e[0] = ghl_vec_masked(e[0], other[0]);
         e[1] = ghl_vec_masked(e[1], other[1]);
     }
@@ -472,7 +510,7 @@ static GHL_CPU_BODY void sums_unit(const pass *p, lanes *l, int64_t at, int half
         l->second[k] += e[k] * (centred * l->table[SLOPE][k]);
     }
     if (p->out != NULL)
-        ghl_unit_store(ghl_at(p->out, at, half), e, half);
+        store(p, l, at, e, half);
 }
 SWEEPS(sums, sweep(p, sums_unit, begin, end, column, last, sums, half))
 
@@ -506,9 +544,9 @@ BY_IMAGES(batch_norm_sums, open_sums, close_sums)
 static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2], x[2] = {{0}, {0}};
-    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
+    load(p, l, 0, at, e, half);
     if (p->in[1] != NULL)
-        ghl_unit_load(ghl_at(p->in[1], at, half), x, half);
+        load(p, l, 1, at, x, half);
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         ghl_vec centred = x[k] - l->table[CENTER][k];
@@ -518,7 +556,7 @@ static GHL_CPU_BODY void backward_unit(const pass *p, lanes *l, int64_t at, int 
         if (p->pull)
             e[k] -= centred * l->table[SLOPE][k] * l->table[PUSH][k] + l->table[MEAN][k];
     }
-    ghl_unit_store(ghl_at(p->out, at, half), e, half);
+    store(p, l, at, e, half);
 }
 SWEEPS(backward, sweep(p, backward_unit, begin, end, column, last, sums, half))
 
@@ -554,9 +592,9 @@ BY_IMAGES(batch_norm_backward, open_backward, close_nothing)
 static GHL_CPU_BODY void total_unit(const pass *p, lanes *l, int64_t at, int half)
 {
     ghl_vec e[2], u[2];
-    ghl_unit_load(ghl_at(p->in[0], at, half), e, half);
+    load(p, l, 0, at, e, half);
     if (p->in[1] != NULL) {
-        ghl_unit_load(ghl_at(p->in[1], at, half), u, half);
+        load(p, l, 1, at, u, half);
         e[0] *= u[0];
         e[1] *= u[1];
     }

@@ -11,7 +11,7 @@
 
 #include "device/cpu/isa_half.h"
 
-enum { NOTHING = 255, MOST_ROWS = 255 /* an index is a byte */, MOST_UNITS = 4 };
+enum { AHEAD_BYTES = 4096, NOTHING = 255, MOST_ROWS = 255 /* an index is a byte */, MOST_UNITS = 4 };
 
 typedef int16_t short_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
 typedef int32_t long_keys __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
@@ -67,7 +67,8 @@ static span columns_inside(const geometry *g, int64_t q)
 /* ---- Maximum ---- */
 
 /* Integers in the order of the numbers: sign and magnitude become two's complement, so that both zeros are 0; then all move down, past
- * the end of the range, until NaN of either sign are the largest, and those become one. `smaller`, `take`: by lanes. */
+ * the end of the range, until NaN of either sign are the largest, and those become one. `smaller`, `take`: by lanes; take_further:
+ * the number of the tap that is taken is so much higher. */
 enum { SHORT_SHIFT = 0x80, SHORT_NAN = 0x7FC0 - SHORT_SHIFT, LONG_SHIFT = 0x800000, LONG_NAN = 0x7FC00000 - LONG_SHIFT };
 
 #if defined(__AVX512F__)
@@ -82,6 +83,14 @@ static GHL_CPU_BODY void take(ghl_bits *best, ghl_bits *winner, ghl_bits key, gh
     *best = (ghl_bits)(half ? _mm512_max_epi16(k, b) : _mm512_max_epi32(k, b));
     *winner = (ghl_bits)(half ? _mm512_mask_mov_epi16(w, _mm512_cmpgt_epi16_mask(k, b), t)
                               : _mm512_mask_mov_epi32(w, _mm512_cmpgt_epi32_mask(k, b), t));
+}
+
+static GHL_CPU_BODY void take_further(ghl_bits *best, ghl_bits *winner, ghl_bits key, ghl_bits tap, int further, int half)
+{
+    const __m512i k = (__m512i)key, b = (__m512i)*best, w = (__m512i)*winner, t = (__m512i)tap;
+    *best = (ghl_bits)(half ? _mm512_max_epi16(k, b) : _mm512_max_epi32(k, b));
+    *winner = (ghl_bits)(half ? _mm512_mask_add_epi16(w, _mm512_cmpgt_epi16_mask(k, b), t, _mm512_set1_epi16((short)further))
+                              : _mm512_mask_add_epi32(w, _mm512_cmpgt_epi32_mask(k, b), t, _mm512_set1_epi32(further)));
 }
 #else
 static GHL_CPU_BODY ghl_bits larger(ghl_bits a, ghl_bits b, int half)
@@ -100,6 +109,11 @@ static GHL_CPU_BODY void take(ghl_bits *best, ghl_bits *winner, ghl_bits key, gh
     const ghl_bits mask = larger(key, *best, half);
     *best = (key & mask) | (*best & ~mask);
     *winner = (tap & mask) | (*winner & ~mask);
+}
+
+static GHL_CPU_BODY void take_further(ghl_bits *best, ghl_bits *winner, ghl_bits key, ghl_bits tap, int further, int half)
+{
+    take(best, winner, key, half ? (ghl_bits)((short_keys)tap + (int16_t)further) : (ghl_bits)(tap + (uint32_t)further), half);
 }
 #endif
 
@@ -148,6 +162,7 @@ static GHL_CPU_BODY void store_indices(uint8_t *to, ghl_bits winner, int half)
 /* A strip of channels [at, at + n), seen as vectors of `lanes`; what a thread keeps of it. */
 typedef struct strip {
     int64_t at, n, lanes, vectors;
+    int64_t ahead;     /* bytes from what is loaded to what is asked for */
     span *columns;     /* of each place of a row that is written */
     ghl_bits *row;     /* [W][vectors]: keys of one row of x */
     ghl_bits *ring;    /* [kernel][Q][vectors][2]: the largest key along a row and its column in the window */
@@ -161,6 +176,7 @@ static GHL_CPU_BODY ghl_bits load_keys(const strip *s, const void *from, int64_t
         memcpy(&some, from, (size_t)left * (half ? 2 : 4));
     else
         some = (ghl_bits)*(const ghl_bits_loose *)from;
+    __builtin_prefetch((const char *)from + s->ahead);
     return keys(some, half);
 }
 
@@ -296,6 +312,94 @@ static GHL_CPU_BODY void apart(const geometry *g, const strip *s, const void *im
     }
 }
 
+/* ---- Windows of 4 x 4 taps, 2 apart, with one row and column around: two neighbours share a pair of columns or of rows ---- */
+
+static int paired(const geometry *g)
+{
+    int all = g->x.w >= 4;
+    for (int i = 0; i < 2; i++)
+        all = all && g->kernel[i] == 4 && g->stride[i] == 2 && g->padding[i] == 1;
+    return all && g->x.h == 2 * g->y.h && g->x.w == 2 * g->y.w;
+}
+
+/* Columns 2j - 1, where `left`, and 2j, where `right`, of the rows [begin, end) among two: their largest is kept for the next j, and
+ * makes, with what was kept of the last, the largest of window j - 1. */
+static GHL_CPU_BODY void largest_of_pairs(const geometry *g, const strip *s, const void *rows, int begin, int end, int64_t j, int left,
+                                          int right, ghl_bits *to, int half)
+{
+    for (int64_t v = 0; v < s->vectors; v++) {
+        ghl_bits *kept = s->row + 4 * v, best[2] = {{0}}, winner[2] = {{0}};
+        const int64_t n = s->n - v * s->lanes;
+#pragma GCC unroll 2
+        for (int r = begin; r < end; r++) {
+            const void *from = ghl_at(rows, (r * g->x.w + 2 * j - 1) * g->x.c + s->at + v * s->lanes, half);
+            ghl_bits pair = {0}, tap = all_lanes(!left, half);
+            if (left)
+                pair = load_keys(s, from, n, half);
+            if (left && right)
+                take(&pair, &tap, load_keys(s, ghl_at(from, g->x.c, half), n, half), all_lanes(1, half), half);
+            else if (right)
+                pair = load_keys(s, ghl_at(from, g->x.c, half), n, half);
+            if (left) {
+                best[r] = kept[2 * r];
+                winner[r] = kept[2 * r + 1];
+                take_further(&best[r], &winner[r], pair, tap, 2, half);
+            }
+            kept[2 * r] = pair;
+            kept[2 * r + 1] = tap;
+        }
+        if (begin == 0 && end == 2)
+            take_further(&best[0], &winner[0], best[1], winner[1], 4, half);
+        if (left) {
+            ghl_bits *window = to + ((j - 1) * s->vectors + v) * 2;
+            window[0] = best[begin];
+            window[1] = begin == 0 ? winner[begin] : plus(winner[begin], all_lanes(4, half), half);
+        }
+    }
+}
+
+/* Rows 2i - 1 and 2i of x, those that there are: for each window the largest of its columns. */
+static GHL_CPU_BODY void along_pair(const geometry *g, const strip *s, const void *image, int64_t i, ghl_bits *to, int half)
+{
+    const int begin = i == 0, end = 2 * i < g->x.h ? 2 : 1, both = begin == 0 && end == 2;
+    const void *rows = ghl_at(image, (2 * i - 1) * g->x.w * g->x.c, half);
+    largest_of_pairs(g, s, rows, begin, end, 0, 0, 1, to, half);
+    for (int64_t j = 1; j < g->y.w; j++)
+        if (both)
+            largest_of_pairs(g, s, rows, 0, 2, j, 1, 1, to, half);
+        else
+            largest_of_pairs(g, s, rows, begin, end, j, 1, 1, to, half);
+    largest_of_pairs(g, s, rows, begin, end, g->y.w, 1, 0, to, half);
+}
+
+/* Rows [begin, end) of y and their indices. */
+static GHL_CPU_BODY void max_pool_pairs(const ghl_call *call, const geometry *g, const strip *s, int64_t begin, int64_t end, int half)
+{
+    const int64_t each = g->y.w * s->vectors * 2; /* of the ring, which holds two pairs of rows */
+    for (int64_t row = begin, ready = 0; row < end; row++) {
+        const int64_t p = row % g->y.h;
+        const void *image = ghl_at(call->in[0].data, row / g->y.h * g->x.h * g->x.w * g->x.c, half);
+        const ghl_bits *upper = s->ring + p % 2 * each, *lower = s->ring + (p + 1) % 2 * each;
+        ready = row == begin || p == 0 ? p : ready;
+        for (; ready < p + 2; ready++)
+            along_pair(g, s, image, ready, s->ring + ready % 2 * each, half);
+        for (int64_t q = 0; q < g->y.w; q++)
+            for (int64_t v = 0; v < s->vectors; v++, upper += 2, lower += 2) {
+                const int64_t at = (row * g->y.w + q) * g->y.c + s->at + v * s->lanes;
+                ghl_bits best = upper[0], winner = upper[1];
+                ghl_bits some = all_lanes(half ? -SHORT_SHIFT : -LONG_SHIFT, half), none = all_lanes(NOTHING, half);
+                take_further(&best, &winner, lower[0], lower[1], 8, half);
+                if (call->attr.pool.relu != 0) {
+                    take(&some, &none, best, winner, half);
+                    best = some;
+                    winner = none;
+                }
+                store_largest(s, best, winner, s->n - v * s->lanes, ghl_at(call->out[0].data, at, half),
+                              (uint8_t *)call->out[1].data + at, half);
+            }
+    }
+}
+
 /* A thread's share of the scratch. */
 static void *own_scratch(const geometry *g, void *scratch)
 {
@@ -327,6 +431,7 @@ static GHL_CPU_BODY void max_pool_range(const ghl_call *call, void *scratch, int
 {
     const geometry g = geometry_of(call, call->in[0].shape, call->out[0].shape);
     strip s = {.lanes = half ? GHL_UNIT : GHL_WIDTH, .row = own_scratch(&g, scratch)};
+    s.ahead = g.stride[0] * g.x.w * g.x.c * (half ? 2 : 4);
     const int64_t widest = ghl_pool_strip(g.kernel[0], g.y.w, g.x.c);
     for (s.at = 0; s.at < g.x.c; s.at += widest) {
         s.n = ghl_cpu_min(widest, g.x.c - s.at);
@@ -335,7 +440,10 @@ static GHL_CPU_BODY void max_pool_range(const ghl_call *call, void *scratch, int
         s.columns = (span *)(s.ring + g.kernel[0] * g.y.w * s.vectors * 2);
         for (int64_t q = 0; q < g.y.w; q++)
             s.columns[q] = columns_inside(&g, q);
-        max_pool_strip(call, &g, &s, begin, end, half);
+        if (paired(&g))
+            max_pool_pairs(call, &g, &s, begin, end, half);
+        else
+            max_pool_strip(call, &g, &s, begin, end, half);
     }
 }
 GHL_CPU_RANGES(max_pool, call->in[0], call->out[0].shape.n * call->out[0].shape.h, 8 * call->out[0].shape.w * call->out[0].shape.c)
@@ -427,10 +535,16 @@ static GHL_CPU_BODY void gather_units(const geometry *g, const errors *k, const 
         }
         if (u != NULL) {
             ghl_unit_load_some(ghl_at(u, c, half), k->n - c, z, half);
+            __builtin_prefetch((char *)ghl_at(u, c, half) + AHEAD_BYTES);
+            if (!half)
+                __builtin_prefetch((char *)ghl_at(u, c, half) + AHEAD_BYTES + 64);
             out[0] = ghl_vec_masked(out[0], z[0]);
             out[1] = ghl_vec_masked(out[1], z[1]);
         }
         ghl_unit_store_some(ghl_at(dx, c, half), k->n - c, out, half);
+        __builtin_prefetch((char *)ghl_at(dx, c, half) + AHEAD_BYTES, 1);
+        if (!half)
+            __builtin_prefetch((char *)ghl_at(dx, c, half) + AHEAD_BYTES + 64, 1);
     }
 }
 
@@ -507,6 +621,7 @@ static GHL_CPU_BODY void average_pool_place(const geometry *g, const void *x, sp
         for (int64_t r = rows.begin; r < rows.end; r++)
             for (int64_t s = columns.begin; s < columns.end; s++) {
                 ghl_unit_load_some(ghl_at(x, (r * g->x.w + s) * g->x.c + c, half), g->x.c - c, v, half);
+                __builtin_prefetch((const char *)ghl_at(x, (r * g->x.w + s) * g->x.c + c, half) + AHEAD_BYTES);
                 sum[0] += relu ? ghl_vec_masked(v[0], v[0]) : v[0];
                 sum[1] += relu ? ghl_vec_masked(v[1], v[1]) : v[1];
             }
