@@ -289,7 +289,7 @@ bool ghl_cpu_conv_multiplies(const ghl_kernel *kernel)
 
 bool ghl_cpu_conv_squares(const ghl_kernel *kernel)
 {
-    return kernel->run == run_own && ((const own_conv *)kernel->state)->kernels->forward_squares != NULL;
+    return kernel->run == run_own && ((const ghl_own_conv *)kernel->state)->kernels->forward_squares != NULL;
 }
 
 ghl_status ghl_cpu_conv_ready(const ghl_kernel *kernel, const ghl_call *call)
