@@ -165,7 +165,7 @@ static ghl_status emitter_open(ghl_emitter *em)
             em->keeps[i][k] = GHL_NONE;
     }
     for (int i = 0; i < weights; i++)
-        em->activities[i] = (ghl_activity){.x = GHL_NONE, .u = GHL_NONE, .e = GHL_NONE, .gradient = GHL_NONE};
+        em->activities[i] = (ghl_activity){.x = GHL_NONE, .u = GHL_NONE, .e = GHL_NONE, .gradient = GHL_NONE, .product = -1};
     for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
         em->externals[i] = GHL_NONE;
     em->ok.id = ghl_emitter_tensor(em, GHL_I32, (ghl_shape){1, 1, 1, 1});

@@ -69,9 +69,12 @@ ghl_tensor ghl_emit_kept(const ghl_emitter *em, const ghl_node *node, int slot)
 
 void ghl_emit_use(ghl_emitter *em, const ghl_weight *w, ghl_tensor x, ghl_tensor u, ghl_window window)
 {
-    em->activities[w->index].x = x;
-    em->activities[w->index].u = u;
-    em->activities[w->index].window = window;
+    ghl_activity *a = &em->activities[w->index];
+    const int producer = u.id < 0 ? -1 : em->records[u.id].producer;
+    a->x = x;
+    a->u = u;
+    a->window = window;
+    a->product = producer >= 0 && em->calls[producer].op == GHL_OP_conv && em->calls[producer].in[0] == x.id ? producer : -1;
 }
 
 void ghl_emit_use_error(ghl_emitter *em, const ghl_weight *w, ghl_tensor e)
@@ -125,25 +128,16 @@ ghl_tensor ghl_emit_preactivation(ghl_emitter *em, const ghl_weight *w)
     return em->activities[w->index].u;
 }
 
-/* The call that made u, where that is a product of the columns with filters; else NULL. */
-static const ghl_emitted *product_call(const ghl_emitter *em, const ghl_weight *w)
-{
-    const ghl_activity *a = &em->activities[w->index];
-    const int producer = a->u.id < 0 ? -1 : em->records[a->u.id].producer;
-    const ghl_emitted *call = producer < 0 ? NULL : &em->calls[producer];
-    return call != NULL && call->op == GHL_OP_conv && call->in[0] == a->x.id ? call : NULL;
-}
-
 bool ghl_emit_dot(const ghl_emitter *em, const ghl_weight *w)
 {
-    const ghl_emitted *call = product_call(em, w);
-    return call != NULL && em->records[call->in[1]].state == w->index;
+    const int product = em->activities[w->index].product;
+    return product >= 0 && em->records[em->calls[product].in[1]].state == w->index;
 }
 
 ghl_tensor ghl_emit_dots(ghl_emitter *em, const ghl_weight *w, ghl_tensor filters[2])
 {
     const ghl_activity *a = &em->activities[w->index];
-    const ghl_emitted *call = product_call(em, w);
+    const ghl_emitted *call = a->product < 0 ? NULL : &em->calls[a->product];
     filters[0] = ghl_emit_weight(em, w);
     filters[1] = GHL_NONE;
     if (call == NULL)

@@ -62,6 +62,7 @@ typedef struct ghl_activity {
     ghl_tensor x, u, e, gradient;
     ghl_window window;
     bool effective; /* x meets a tensor made of w: gradients go back to w by `adjoint` */
+    int product;    /* the call that made u, where that is a product of the columns with filters, when the layer told; else -1 */
     ghl_op adjoint;
     ghl_attributes adjoint_attr;
 } ghl_activity;
