@@ -104,7 +104,7 @@ static void test_chart_styles(void **state)
     (void)state;
     ghl_chart chart = {.name = "c", .title = "t", .note = "small print", .x_label = "x", .y_label = "y"};
     for (int i = 0; i < 10; i++) {
-        char name[8];
+        char name[16];
         ghl_series *series;
         snprintf(name, sizeof name, "s%d", i);
         assert_int_equal(ghl_chart_series(&chart, name, &series), GHL_OK);
