@@ -55,7 +55,7 @@ static ghl_status time_case(ghl_case_run *run, double seconds, timing *out)
 static void print_row(const settings *s, const ghl_case_run *run, const timing *t, const ghl_peak *peak, bool first)
 {
     char name[160], limit[48];
-    const ghl_bound bound = ghl_peak_bound(peak, &run->call, t->least);
+    const ghl_bound bound = ghl_peak_bound(peak, &run->call, NULL, t->least);
     ghl_bound_print(&bound, limit);
     ghl_case_print(run->c, name);
     if (s->json)

@@ -78,7 +78,7 @@ def convolutions_share(lab) -> float:
 
 
 def own_kernels_share(lab) -> float:
-    """Per cent of the copy bandwidth of the level that each call's bytes fit in, weighted by time."""
+    """Per cent of the copy bandwidth of the levels that each call's bytes lie in, weighted by time."""
     rows = [row for net, rule in PROFILES for row in lab.profile(net, rule, "bf16" if lab.half else "f32")["profile"]
             if row["op"].startswith(OWN_KERNELS)]
     return 100 * sum(row["ms"] * row["share_of_copy"] for row in rows) / sum(row["ms"] for row in rows)
@@ -206,8 +206,10 @@ def report(measured: list[tuple[Row, float | None]], facts: dict[str, str], turn
         lines += modes_grid(scouted)
     if profiles:
         lines += ["## What limits it", "",
-                  "Rows of `ghl bench --profile`. A call is limited by arithmetic (of the type of its products) or by copying at the",
-                  "speed of the level of caches that its bytes fit in, whichever would take longer; the share is of that limit.", ""]
+                  "Rows of `ghl bench --profile`. A call is limited by arithmetic (of the type of its products) or by copying, whichever",
+                  "would take longer; the share is of that limit. Each byte is copied at the speed of the level of caches that it lies in:",
+                  "of the smallest that holds all that the program touched since that byte, or since what lay in its place, where the call",
+                  "writes (`src/plan/reuse.c`). Named is the level that takes the most of the time.", ""]
         for (net, rule, _), profile in profiles.items():
             lines += profile_section(net, rule, profile)
     return "\n".join(lines)

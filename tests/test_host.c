@@ -305,12 +305,12 @@ static void calls_are_limited_by_the_nearer_bound(void **state)
     char text[48];
     ghl_operand x = {.dtype = GHL_F32, .shape = {1, 100, 100, 64}}, w = {.dtype = GHL_F32, .shape = {64, 1, 1, 64}}, y = x, in[] = {x, w};
     ghl_call conv = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = &y}; /* 81.92 MFLOP; 5.136 MB */
-    ghl_bound b = ghl_peak_bound(&round_machine, &conv, 1.6384);
+    ghl_bound b = ghl_peak_bound(&round_machine, &conv, NULL, 1.6384);
     assert_true(fabs(b.gflops_s - 50) < 1e-3 && fabs(b.share_of_peak - 0.5) < 1e-5 && fabs(b.share_of_copy - 0.3135) < 1e-3);
     ghl_bound_print(&b, text);
     assert_string_equal(text, "50 % of fp32 peak");
     in[0].dtype = y.dtype = GHL_BF16; /* 2.576 MB */
-    b = ghl_peak_bound(&round_machine, &conv, 0.16384);
+    b = ghl_peak_bound(&round_machine, &conv, NULL, 0.16384);
     assert_true(fabs(b.share_of_peak - 0.5) < 1e-5);
     ghl_bound_print(&b, text);
     assert_string_equal(text, "157 % of L3 copy");
@@ -323,10 +323,13 @@ static void calls_are_limited_by_the_nearer_bound(void **state)
     } sizes[] = {{2500, 0.1, "10 % of L2 copy"}, {25000, 10, "10 % of L3 copy"}, {250000, 1000, "10 % of memory copy"}};
     for (int i = 0; i < 3; i++) {
         in[0].shape = y.shape = (ghl_shape){1, 1, sizes[i].width, 100};
-        b = ghl_peak_bound(&round_machine, &relu, sizes[i].ms);
+        b = ghl_peak_bound(&round_machine, &relu, NULL, sizes[i].ms);
         ghl_bound_print(&b, text);
         assert_string_equal(text, sizes[i].limit);
     }
+    b = ghl_peak_bound(&round_machine, &relu, (const double[]){2e8, 3e7, 2e6}, 14); /* 2 + 3 + 2 ms */
+    ghl_bound_print(&b, text);
+    assert_string_equal(text, "50 % of L3 copy");
 }
 
 static void devices_are_found(void **state)

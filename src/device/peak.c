@@ -305,16 +305,22 @@ ghl_status ghl_peak_measure(int threads, int milliseconds, ghl_peak *out)
 
 /* ---- A call beside it ---- */
 
-ghl_bound ghl_peak_bound(const ghl_peak *peak, const ghl_call *call, double milliseconds)
+ghl_bound ghl_peak_bound(const ghl_peak *peak, const ghl_call *call, const double bytes[GHL_PEAK_LEVELS], double milliseconds)
 {
-    const double each = 1.0 / (milliseconds * 1e6 + 1e-9), bytes = ghl_call_bytes(call);
+    const double each = 1.0 / (milliseconds * 1e6 + 1e-9), all = ghl_call_bytes(call);
     const bool half = ghl_call_arithmetic(call) == GHL_BF16 && peak->bf16_gflops > 0;
-    const ghl_peak_level *level = peak->level;
-    while (bytes > level->bytes)
-        level++;
-    ghl_bound b = {.gflops_s = ghl_call_flops(call) * each, .gbytes_s = bytes * each, .peak = half ? "bf16" : "fp32", .level = level->name};
+    ghl_bound b = {.gflops_s = ghl_call_flops(call) * each, .gbytes_s = all * each, .peak = half ? "bf16" : "fp32"};
+    double longest = -1.0;
+    int fit = 0;
+    while (all > peak->level[fit].bytes)
+        fit++;
+    for (int i = 0; i < GHL_PEAK_LEVELS; i++) {
+        const double share = (bytes != NULL ? bytes[i] : i == fit ? all : 0) * each / peak->level[i].copy_gbytes_s;
+        b.level = share > longest ? peak->level[i].name : b.level;
+        longest = share > longest ? share : longest;
+        b.share_of_copy += share;
+    }
     b.share_of_peak = b.gflops_s / (half ? peak->bf16_gflops : peak->gflops);
-    b.share_of_copy = b.gbytes_s / level->copy_gbytes_s;
     return b;
 }
 

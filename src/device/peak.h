@@ -7,7 +7,7 @@
 
 #include "device/device.h"
 
-/* Where the bytes of a call can lie when the call before has just touched them. */
+/* Where the bytes of a call can lie when it begins. */
 typedef enum ghl_peak_place { GHL_PEAK_L2, GHL_PEAK_L3, GHL_PEAK_MEMORY, GHL_PEAK_LEVELS } ghl_peak_place;
 typedef struct ghl_peak_level {
     const char *name;     /* "L2" */
@@ -29,14 +29,15 @@ typedef struct ghl_peak {
  * 256 MiB, or 16 MiB a thread where that is more, while it runs. GHL_MEMORY, GHL_DEVICE when it cannot have them. */
 ghl_status ghl_peak_measure(int threads, int milliseconds, ghl_peak *out);
 
-/* A call's time beside the two bounds of the roofline: the arithmetic of the type that its products are in, and copying at the speed of
- * the level that its bytes fit in. The bound it is nearer to, the larger share, is what limits it. */
+/* A call's time beside the two bounds of the roofline: the arithmetic of the type that its products are in, and copying, each byte at the
+ * speed of the level that it lies in. The bound it is nearer to, the larger share, is what limits it. */
 typedef struct ghl_bound {
     double gflops_s, gbytes_s; /* of the call */
     double share_of_peak, share_of_copy;
-    const char *peak, *level;  /* "fp32" or "bf16"; "L2", "L3", "memory" */
+    const char *peak, *level;  /* "fp32" or "bf16"; "L2", "L3", "memory": the one that takes the most of the copying */
 } ghl_bound;
-ghl_bound ghl_peak_bound(const ghl_peak *peak, const ghl_call *call, double milliseconds);
+/* bytes: of the call, by the level that they lie in when it begins; NULL: it is done over and over, and all lie where they fit. */
+ghl_bound ghl_peak_bound(const ghl_peak *peak, const ghl_call *call, const double bytes[GHL_PEAK_LEVELS], double milliseconds);
 double ghl_bound_share(const ghl_bound *bound); /* the larger */
 /* "72 % of L3 copy", "41 % of bf16 peak": the larger share. */
 void ghl_bound_print(const ghl_bound *bound, char out[48]);

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "device/peak.h"
+#include "plan/reuse.h"
 #include "train/inspect.h"
 
 enum { WARM_UP = 2, FEWEST = 5, MOST = 200, PEAK_MILLISECONDS = 300 };
@@ -27,6 +27,7 @@ typedef struct bench {
     double *step_ms;  /* [MOST] */
     double *call_ms;  /* [calls], of one step */
     double *total_ms; /* [calls], of all */
+    double (*levels)[GHL_PEAK_LEVELS]; /* [calls] bytes by where they lie */
     int64_t steps;
     ghl_peak peak;
 } bench;
@@ -138,7 +139,7 @@ static double fill_rows(const bench *b, int calls, row *rows)
     for (int i = 0; i < calls; i++) {
         double ms = b->total_ms[i] / (double)b->steps;
         rows[i] = (row){.info = ghl_program_call(b->setup.step, i), .calls = 1, .ms = ms};
-        rows[i].bound = ghl_peak_bound(&b->peak, rows[i].info.call, ms);
+        rows[i].bound = ghl_peak_bound(&b->peak, rows[i].info.call, b->levels[i], ms);
         rows[i].ideal_ms = ms * ghl_bound_share(&rows[i].bound);
         total += ms;
     }
@@ -298,6 +299,10 @@ ghl_status ghl_bench(const ghl_recipe *recipe, const ghl_bench_options *options,
         const ghl_device *device = ghl_plan_device(b.setup.plan, &self);
         status = ghl_peak_measure(device->threads(self), PEAK_MILLISECONDS, &b.peak);
     }
+    if (status == GHL_OK)
+        status = GHL_NEW(b.levels, ghl_program_calls(b.setup.step));
+    if (status == GHL_OK)
+        status = ghl_program_levels(b.setup.step, &b.peak, b.levels);
     if (status == GHL_OK) {
         spread ms = spread_of(b.step_ms, b.steps);
         status = (options->json ? report_json : report_text)(&b, options->profile, ms, resident, host);
@@ -309,6 +314,7 @@ ghl_status ghl_bench(const ghl_recipe *recipe, const ghl_bench_options *options,
     free(b.step_ms);
     free(b.call_ms);
     free(b.total_ms);
+    free(b.levels);
     ghl_setup_release(&b.setup);
     return status;
 }

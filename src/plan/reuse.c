@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reuse.c - where the bytes of a call lie when it begins: by their reuse distance (Mattson et al. 1970), what was touched since they were.
+ * A cache keeps what was touched last, so it still has what is less far back than it is large.
+ *
+ * The program is walked as it runs, one step after another. Time is counted in bytes touched: a call, or a chain, whose calls take turns,
+ * goes through all of its operands side by side, each from its begin to its end. So the distance is an upper bound: a byte that was
+ * touched twice in between counts twice; but never more than there is. Memory is what has a time, so that an output is as far away as
+ * whatever lay in its place. What a kernel takes for its own use is not known here.
+ */
+#include "plan/reuse.h"
+
+#include <stdlib.h>
+
+#include "plan/emitter.h"
+
+enum { UNIT = 4096 }; /* bytes that have a time together */
+
+typedef struct walk {
+    const ghl_touch *touches;
+    const ghl_peak *peak;
+    double (*bytes)[GHL_PEAK_LEVELS]; /* NULL: not counted yet */
+    double *last;                     /* [units] when it was touched, or -1 */
+    double now, footprint;            /* of all that was ever touched */
+} walk;
+
+static int level_of(const walk *w, double distance)
+{
+    int level = 0;
+    while (level < GHL_PEAK_MEMORY && distance > w->peak->level[level].bytes)
+        level++;
+    return level;
+}
+
+/* The operand of a group that takes `span` from now on. */
+static void touch(walk *w, const ghl_touch *t, double span)
+{
+    const size_t first = t->offset / UNIT, n = (t->offset + t->bytes - 1) / UNIT - first + 1;
+    for (size_t i = 0; i < n; i++) {
+        const double now = w->now + span * ((double)i + 0.5) / (double)n, last = w->last[first + i];
+        const double distance = now - last < w->footprint ? now - last : w->footprint;
+        if (w->bytes != NULL)
+            w->bytes[t->call][level_of(w, distance)] += (double)t->bytes / (double)n;
+        w->footprint += last < 0 ? UNIT : 0;
+        w->last[first + i] = now;
+    }
+}
+
+static void walk_step(walk *w, int n)
+{
+    for (int i = 0, end; i < n; i = end) {
+        double span = 0;
+        for (end = i; end < n && w->touches[end].group == w->touches[i].group; end++)
+            span += (double)w->touches[end].bytes;
+        for (int k = i; k < end; k++)
+            touch(w, &w->touches[k], span);
+        w->now += span;
+    }
+}
+
+ghl_status ghl_touches_levels(const ghl_touch *touches, int n, const ghl_peak *peak, double (*bytes)[GHL_PEAK_LEVELS])
+{
+    size_t units = 0;
+    for (int i = 0; i < n; i++) {
+        const size_t end = (touches[i].offset + touches[i].bytes - 1) / UNIT + 1;
+        units = end > units ? end : units;
+        for (int level = 0; level < GHL_PEAK_LEVELS; level++)
+            bytes[touches[i].call][level] = 0;
+    }
+    walk w = {.touches = touches, .peak = peak};
+    GHL_TRY(GHL_NEW(w.last, units + 1));
+    for (size_t i = 0; i < units; i++)
+        w.last[i] = -1;
+    walk_step(&w, n);
+    w.bytes = bytes;
+    walk_step(&w, n);
+    free(w.last);
+    return GHL_OK;
+}
+
+/* ---- The touches of a program: state, then transients, then externals, one behind the other ---- */
+
+static size_t offset_of(const ghl_program *program, int tensor, size_t bytes, size_t externals[GHL_EXTERNAL_COUNT], size_t *end)
+{
+    const ghl_record *record = &program->em.records[ghl_emitter_base(&program->em, tensor)];
+    if (record->state >= 0)
+        return program->plan->states[record->state].offset;
+    if (record->storage >= 0)
+        return program->plan->state_bytes + program->offsets[record->storage];
+    size_t *offset = &externals[record->external];
+    if (*offset == 0) {
+        *offset = *end;
+        *end += bytes;
+    }
+    return *offset;
+}
+
+ghl_status ghl_program_levels(const ghl_program *program, const ghl_peak *peak, double (*bytes)[GHL_PEAK_LEVELS])
+{
+    const ghl_emitter *em = &program->em;
+    size_t externals[GHL_EXTERNAL_COUNT] = {0}, end = program->plan->state_bytes + program->bytes;
+    ghl_touch *touches = NULL;
+    int n = 0, operands = 0;
+    for (int i = 0; i < program->count; i++)
+        operands += program->calls[i].n_in + program->calls[i].n_out;
+    GHL_TRY(GHL_NEW(touches, operands + 1));
+    for (int i = 0; i < program->count; i++) {
+        const ghl_emitted *emitted = &em->calls[em->order[i]];
+        for (int k = 0; k < emitted->n_in + emitted->n_out; k++) {
+            const int tensor = k < emitted->n_in ? emitted->in[k] : emitted->out[k - emitted->n_in];
+            const ghl_operand *operand = &program->calls[i].in[k]; /* inputs, then outputs */
+            const size_t size = (size_t)ghl_shape_elements(operand->shape) * ghl_dtype_bytes(operand->dtype);
+            if (tensor >= 0)
+                touches[n++] = (ghl_touch){i, em->chain[i].first, offset_of(program, tensor, size, externals, &end), size};
+        }
+    }
+    ghl_status status = ghl_touches_levels(touches, n, peak, bytes);
+    free(touches);
+    return status;
+}
