@@ -120,11 +120,22 @@ static void programs_are_walked(void **state)
     }
 }
 
+/* What a call reads and overwrites comes from where it lay and goes back there. */
+static void in_place_is_read_and_written(void **state)
+{
+    (void)state;
+    double bytes[2][GHL_PEAK_LEVELS];
+    const ghl_touch touches[] = {{0, 0, 0, 8 * MB}, {0, 0, 0, 8 * MB}, {1, 1, 32 * MB, 32 * MB}};
+    assert_int_equal(ghl_touches_levels(touches, 3, &small_caches, bytes), GHL_OK);
+    lie(bytes[0], 0, 0, 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distances_are_bytes_touched_since), cmocka_unit_test(parts_lie_apart), cmocka_unit_test(never_more_than_there_is),
-        cmocka_unit_test(chains_hand_on_in_the_second_level), cmocka_unit_test(programs_are_walked),
+        cmocka_unit_test(chains_hand_on_in_the_second_level), cmocka_unit_test(in_place_is_read_and_written),
+        cmocka_unit_test(programs_are_walked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,9 @@
  *
  * The program is walked as it runs, one step after another. Time is counted in bytes touched: a call, or a chain, whose calls take turns,
  * goes through all of its operands side by side, each from its begin to its end. So the distance is an upper bound: a byte that was
- * touched twice in between counts twice; but never more than there is. Memory is what has a time, so that an output is as far away as
- * whatever lay in its place. What a kernel takes for its own use is not known here.
+ * touched twice in between counts twice; but never more than there is. Memory is what has a time: an output is as far away as what lay in
+ * its place, also where the call itself reads that (it comes from there and goes back there, as in a copy). What a kernel takes for its
+ * own use is not known here.
  */
 #include "plan/reuse.h"
 
@@ -19,7 +20,7 @@ enum { UNIT = 4096 }; /* bytes that have a time together */
 typedef struct walk {
     const ghl_touch *touches;
     const ghl_peak *peak;
-    double (*bytes)[GHL_PEAK_LEVELS]; /* NULL: not counted yet */
+    double (*bytes)[GHL_PEAK_LEVELS];
     double *last;                     /* [units] when it was touched, or -1 */
     double now, footprint;            /* of all that was ever touched */
 } walk;
@@ -32,28 +33,37 @@ static int level_of(const walk *w, double distance)
     return level;
 }
 
-/* The operand of a group that takes `span` from now on. */
-static void touch(walk *w, const ghl_touch *t, double span)
+/* Counts an operand where it lies, or else notes when it was touched: by a group that takes `span` from now on. */
+static void touch(walk *w, const ghl_touch *t, double span, bool count)
 {
     const size_t first = t->offset / UNIT, n = (t->offset + t->bytes - 1) / UNIT - first + 1;
     for (size_t i = 0; i < n; i++) {
-        const double now = w->now + span * ((double)i + 0.5) / (double)n, last = w->last[first + i];
-        const double distance = now - last < w->footprint ? now - last : w->footprint;
-        if (w->bytes != NULL)
-            w->bytes[t->call][level_of(w, distance)] += (double)t->bytes / (double)n;
-        w->footprint += last < 0 ? UNIT : 0;
-        w->last[first + i] = now;
+        const double now = w->now + span * ((double)i + 0.5) / (double)n;
+        double *last = &w->last[first + i];
+        if (count) {
+            w->bytes[t->call][level_of(w, now - *last < w->footprint ? now - *last : w->footprint)] += (double)t->bytes / (double)n;
+        } else {
+            w->footprint += *last < 0 ? UNIT : 0;
+            *last = now;
+        }
     }
 }
 
-static void walk_step(walk *w, int n)
+static void walk_step(walk *w, int n, bool count)
 {
-    for (int i = 0, end; i < n; i = end) {
+    const ghl_touch *t = w->touches, *end = t + n;
+    while (t < end) {
+        const int group = t->group;
         double span = 0;
-        for (end = i; end < n && w->touches[end].group == w->touches[i].group; end++)
-            span += (double)w->touches[end].bytes;
-        for (int k = i; k < end; k++)
-            touch(w, &w->touches[k], span);
+        for (const ghl_touch *member = t; member < end && member->group == group; member++)
+            span += (double)member->bytes;
+        while (t < end && t->group == group) {
+            const ghl_touch *call = t;
+            for (; count && t < end && t->call == call->call; t++)
+                touch(w, t, span, true);
+            for (t = call; t < end && t->call == call->call; t++)
+                touch(w, t, span, false);
+        }
         w->now += span;
     }
 }
@@ -67,13 +77,12 @@ ghl_status ghl_touches_levels(const ghl_touch *touches, int n, const ghl_peak *p
         for (int level = 0; level < GHL_PEAK_LEVELS; level++)
             bytes[touches[i].call][level] = 0;
     }
-    walk w = {.touches = touches, .peak = peak};
+    walk w = {.touches = touches, .peak = peak, .bytes = bytes};
     GHL_TRY(GHL_NEW(w.last, units + 1));
     for (size_t i = 0; i < units; i++)
         w.last[i] = -1;
-    walk_step(&w, n);
-    w.bytes = bytes;
-    walk_step(&w, n);
+    walk_step(&w, n, false);
+    walk_step(&w, n, true);
     free(w.last);
     return GHL_OK;
 }
