@@ -120,14 +120,15 @@ static void programs_are_walked(void **state)
     }
 }
 
-/* What a call reads and overwrites comes from where it lay and goes back there. */
+/* What a call reads and overwrites comes from where it lay and goes back there, but is not twice as much to others. */
 static void in_place_is_read_and_written(void **state)
 {
     (void)state;
-    double bytes[2][GHL_PEAK_LEVELS];
-    const ghl_touch touches[] = {{0, 0, 0, 8 * MB}, {0, 0, 0, 8 * MB}, {1, 1, 32 * MB, 32 * MB}};
-    assert_int_equal(ghl_touches_levels(touches, 3, &small_caches, bytes), GHL_OK);
-    lie(bytes[0], 0, 0, 16);
+    double bytes[3][GHL_PEAK_LEVELS];
+    const ghl_touch touches[] = {{0, 0, 0, 12 * MB}, {0, 0, 0, 12 * MB}, {1, 1, 0, 12 * MB}, {2, 2, 32 * MB, 32 * MB}};
+    assert_int_equal(ghl_touches_levels(touches, 4, &small_caches, bytes), GHL_OK);
+    lie(bytes[0], 0, 0, 24);
+    lie(bytes[1], 0, 12, 0);
 }
 
 int main(void)

@@ -4,8 +4,8 @@
  * A cache keeps what was touched last, so it still has what is less far back than it is large.
  *
  * The program is walked as it runs, one step after another. Time is counted in bytes touched: a call, or a chain, whose calls take turns,
- * goes through all of its operands side by side, each from its begin to its end. So the distance is an upper bound: a byte that was
- * touched twice in between counts twice; but never more than there is. Memory is what has a time: an output is as far away as what lay in
+ * goes through all of its operands side by side, each from its begin to its end. So the distance is an upper bound: a byte that two calls
+ * touched in between counts twice; but never more than there is. Memory is what has a time: an output is as far away as what lay in
  * its place, also where the call itself reads that (it comes from there and goes back there, as in a copy). What a kernel takes for its
  * own use is not known here.
  */
@@ -22,6 +22,7 @@ typedef struct walk {
     const ghl_peak *peak;
     double (*bytes)[GHL_PEAK_LEVELS];
     double *last;                     /* [units] when it was touched, or -1 */
+    int *group;                       /* [units] the last that touched it in this step, or -1 */
     double now, footprint;            /* of all that was ever touched */
 } walk;
 
@@ -49,14 +50,28 @@ static void touch(walk *w, const ghl_touch *t, double span, bool count)
     }
 }
 
-static void walk_step(walk *w, int n, bool count)
+/* The bytes that a group touches, each once. */
+static double span_of(const walk *w, const ghl_touch *t, const ghl_touch *end)
+{
+    double span = 0;
+    for (const int group = t->group; t < end && t->group == group; t++) {
+        const size_t first = t->offset / UNIT, n = (t->offset + t->bytes - 1) / UNIT - first + 1;
+        for (size_t i = first; i < first + n; i++) {
+            span += w->group[i] != group ? (double)t->bytes / (double)n : 0;
+            w->group[i] = group;
+        }
+    }
+    return span;
+}
+
+static void walk_step(walk *w, int n, size_t units, bool count)
 {
     const ghl_touch *t = w->touches, *end = t + n;
+    for (size_t i = 0; i < units; i++)
+        w->group[i] = -1;
     while (t < end) {
         const int group = t->group;
-        double span = 0;
-        for (const ghl_touch *member = t; member < end && member->group == group; member++)
-            span += (double)member->bytes;
+        const double span = span_of(w, t, end);
         while (t < end && t->group == group) {
             const ghl_touch *call = t;
             for (; count && t < end && t->call == call->call; t++)
@@ -79,12 +94,16 @@ ghl_status ghl_touches_levels(const ghl_touch *touches, int n, const ghl_peak *p
     }
     walk w = {.touches = touches, .peak = peak, .bytes = bytes};
     GHL_TRY(GHL_NEW(w.last, units + 1));
-    for (size_t i = 0; i < units; i++)
-        w.last[i] = -1;
-    walk_step(&w, n, false);
-    walk_step(&w, n, true);
+    ghl_status status = GHL_NEW(w.group, units + 1);
+    if (status == GHL_OK) {
+        for (size_t i = 0; i < units; i++)
+            w.last[i] = -1;
+        walk_step(&w, n, units, false);
+        walk_step(&w, n, units, true);
+    }
     free(w.last);
-    return GHL_OK;
+    free(w.group);
+    return status;
 }
 
 /* ---- The touches of a program: state, then transients, then externals, one behind the other ---- */
