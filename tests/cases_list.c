@@ -517,6 +517,10 @@ const ghl_case ghl_cases[] = {
     INPUT(GHL_AUGMENT_CROP, 4, 9, 8, 8, 3, 1)
     INPUT(BOTH, 2, 9, 9, 6, 1, 1)
     INPUT(BOTH, 4, 5, 12, 12, 3, 1)
+    INPUT(BOTH, 9, 7, 6, 7, 5, 1)
+    INPUT(BOTH, 2, 5, 3, 140, 3, 1)
+    INPUT(BOTH, 1, 5, 4, 9, 17, 1)
+    INPUT(GHL_AUGMENT_FLIP, 0, 3, 2, 3, 200, 1)
 
     /* DeepHebb, batch 64 */
     FIRST_CONVS_FAST(64, 32, 32, 3, 96, 5, 5, 1, 2)

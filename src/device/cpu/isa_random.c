@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * isa_random.c - dropout from counters, and pixels to numbers. The random words are those of ghl_random4 (Philox4x32-10), here many
- * counters side by side in vectors; a test compares the bits.
+ * counters side by side in vectors; a test compares the bits. Pixels of a row that is flipped are turned round as bytes, sixteen at a
+ * time, before they become numbers.
  */
 #include <string.h>
 
@@ -185,40 +186,74 @@ static GHL_CPU_BODY void show(const uint8_t *pixels, int64_t n, const float *fac
         ghl_put(x, at + i, factor[i] * (float)pixels[i] + shift[i], half);
 }
 
-enum { LINE = 192 }; /* values at a time, where pixels are no larger */
+enum { LINE = 192, GROUP = 16 }; /* values at a time, where pixels are no larger; bytes that are turned round at a time */
+typedef uint8_t group_bytes __attribute__((vector_size(GROUP)));
+typedef uint8_t group_loose __attribute__((vector_size(GROUP), aligned(1), may_alias));
 
 /* The affine map, for `pixels` of them side by side. */
 typedef struct mapping {
     const float *factor, *shift;
-    int64_t pixels;
+    int64_t pixels, grouped; /* grouped: pixels in a group; 0: larger than that */
+    group_bytes turned;      /* where the bytes of a group turned round are found in it */
     float table[2][LINE];
 } mapping;
 
 static void mapping_init(mapping *m, const float *affine, int64_t channels)
 {
     m->pixels = channels <= LINE ? LINE / channels : 1;
+    m->grouped = GROUP / channels;
     m->factor = channels <= LINE ? m->table[0] : affine;
     m->shift = channels <= LINE ? m->table[1] : affine + channels;
     for (int64_t i = 0; channels <= LINE && i < m->pixels * channels; i++) {
         m->table[0][i] = affine[i % channels];
         m->table[1][i] = affine[channels + i % channels];
     }
+    for (int64_t i = 0; i < GROUP; i++)
+        m->turned[i] = (uint8_t)(i < m->grouped * channels ? (m->grouped - 1 - i / channels) * channels + i % channels : 0);
 }
 
-/* Row h of x, from element `to` on: pixels that are neighbours, or one at a time where they are outside or turned round. */
+/* line [n,C]: n pixels from `last` on backwards. A group is read to its sixteenth byte, which belongs to the pixel behind it: so one at
+ * least goes before, alone. */
+static void turn_round(const uint8_t *last, int64_t n, int64_t channels, const mapping *m, uint8_t line[LINE + GROUP])
+{
+    const int64_t alone = m->grouped > 0 ? (n - 1) % m->grouped + 1 : n;
+    for (int64_t i = 0; i < alone; i++)
+        for (int64_t c = 0; c < channels; c++)
+            line[i * channels + c] = last[c - i * channels];
+    for (int64_t i = alone; i < n; i += m->grouped) {
+        const group_bytes group = *(const group_loose *)(last - (i + m->grouped - 1) * channels);
+        *(group_loose *)(line + i * channels) = __builtin_shuffle(group, m->turned);
+    }
+}
+
+/* What pixels outside become, places [begin, end) of the row from element `to` on. */
+static GHL_CPU_BODY void fill_outside(int64_t begin, int64_t end, int64_t channels, const mapping *m, void *x, int64_t to, int half)
+{
+    for (int64_t w = begin, n; w < end; w += n) {
+        n = ghl_cpu_min(m->pixels, end - w);
+        for (int64_t i = 0; i < n * channels; i++)
+            ghl_put(x, to + w * channels + i, m->shift[i], half);
+    }
+}
+
+/* Row h of x, from element `to` on. */
 static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentation a, int64_t h, const mapping *m, void *x, int64_t to,
                                    int half)
 {
-    const int64_t from = h + a.dy, end = ghl_cpu_min(s.w, s.w - a.dx); /* of neighbours that are inside */
-    for (int64_t w = 0, n; w < s.w; w += n) {
-        const int64_t column = (a.flip ? s.w - 1 - w : w) + a.dx;
-        const int inside = from >= 0 && from < s.h && column >= 0 && column < s.w;
-        n = inside && !a.flip ? ghl_cpu_min(m->pixels, end - w) : 1;
-        if (inside)
-            show(pixels + (from * s.w + column) * s.c, n * s.c, m->factor, m->shift, x, to + w * s.c, half);
-        for (int64_t c = 0; !inside && c < s.c; c++)
-            ghl_put(x, to + w * s.c + c, m->shift[c], half);
+    const int64_t from = h + a.dy, moved = a.flip ? -a.dx : a.dx, last = from >= 0 && from < s.h ? ghl_cpu_min(s.w, s.w - moved) : 0;
+    const int64_t begin = ghl_cpu_min(s.w, moved < 0 ? -moved : 0), end = last > begin ? last : begin; /* of what is inside */
+    uint8_t line[LINE + GROUP];
+    fill_outside(0, begin, s.c, m, x, to, half);
+    for (int64_t w = begin, n; w < end; w += n) {
+        const uint8_t *some = pixels + (from * s.w + (a.flip ? s.w - 1 - w : w) + a.dx) * s.c;
+        n = ghl_cpu_min(m->pixels, end - w);
+        if (a.flip && n > 1) {
+            turn_round(some, n, s.c, m, line);
+            some = line;
+        }
+        show(some, n * s.c, m->factor, m->shift, x, to + w * s.c, half);
     }
+    fill_outside(end, s.w, s.c, m, x, to, half);
 }
 
 static GHL_CPU_BODY void input_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
