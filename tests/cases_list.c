@@ -217,7 +217,10 @@
 #define DIRECTION(exponent, limit, ...) \
     {.op = GHL_OP_direction, .attr = {.direction = {.power = exponent, .clip = limit}}, .tolerance = 2e-6, .n = __VA_ARGS__},
 #define AVERAGE(...) {.op = GHL_OP_moving_average, .attr = {.average = {0.9f}}, .tolerance = 1e-6, .n = __VA_ARGS__},
-#define SGD(...) CLOSE(sgd, 1e-6, __VA_ARGS__)
+#define SGD_BY(...) CLOSE(sgd, 1e-6, __VA_ARGS__) /* a decayed product */
+#define SGD(...) SGD_BY(__VA_ARGS__, .without = "decay s rate g")
+#define SGD_PLAIN(...) SGD_BY(__VA_ARGS__, .without = "decay s rate g buffer")
+#define OJA_SCALE(...) {.op = GHL_OP_oja_scale, .attr = {.ascent = {0.5f}}, .tolerance = 1e-5, .n = __VA_ARGS__},
 /* N, H, W, C, K */
 #define SGD_PRODUCT(...) CLOSE(sgd_product, 1e-5, __VA_ARGS__)
 #define SGD_PRODUCTS(...)                                                                                                  \
@@ -260,6 +263,16 @@
     SCALE(NORM, LAYER, __VA_ARGS__, IS_NAN("d"))                                                                           \
     CLOSE(oja_decay, 1e-5, __VA_ARGS__)                                                                                    \
     CLOSE(oja_decay, 1e-5, __VA_ARGS__, IS_NAN("p"))                                                                       \
+    OJA_SCALE(__VA_ARGS__)                                                                                                 \
+    OJA_SCALE(__VA_ARGS__, .without = "rate")                                                                              \
+    OJA_SCALE(__VA_ARGS__, IS_NAN("p"))                                                                                    \
+    CASE(finite_step, __VA_ARGS__)                                                                                         \
+    CASE(finite_step, __VA_ARGS__, .without = "rate g")                                                                    \
+    CASE(finite_step, __VA_ARGS__, IS_NAN("s"))                                                                            \
+    CASE(finite_step, __VA_ARGS__, IS_NAN("rate"))                                                                         \
+    CASE(finite_step, __VA_ARGS__, INFINITE("rate"))                                                                       \
+    CASE(finite_step, __VA_ARGS__, IS_NAN("g"))                                                                            \
+    CASE(finite_step, __VA_ARGS__, INFINITE("g"))                                                                          \
     SCALE(MAX, LAYER, __VA_ARGS__, .tolerance = 0)                                                                         \
     SCALE(MAX, NEURON, __VA_ARGS__, .tolerance = 0)                                                                        \
     SCALE(RMS, LAYER, __VA_ARGS__)                                                                                         \
@@ -283,9 +296,15 @@
     DIRECTION(0.5f, 2.0f, __VA_ARGS__, IS_NAN("s"))                                                                        \
     AVERAGE(__VA_ARGS__)                                                                                                   \
     AVERAGE(__VA_ARGS__, .off = true, .note = "first")                                                                     \
-    SGD(__VA_ARGS__, .without = "buffer")                                                                                  \
-    SGD(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}}, .without = "buffer")                            \
-    SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .decoupled = 1}}, .without = "buffer")                        \
+    SGD_PLAIN(__VA_ARGS__)                                                                                                 \
+    SGD_PLAIN(__VA_ARGS__, .attr = {.sgd = {.group = 2, .weight_decay = 0.05f}})                                           \
+    SGD_PLAIN(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .decoupled = 1}})                                       \
+    SGD_BY(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f}}, .without = "rate buffer")                                \
+    SGD_BY(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f}}, .without = "g buffer")                                   \
+    SGD_BY(__VA_ARGS__, .without = "rate g buffer")                                                                        \
+    SGD_BY(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 0.05f, .momentum = 0.9f}}, .without = "rate")                     \
+    SGD_BY(__VA_ARGS__, .without = "rate buffer", TIES("g"))                                                               \
+    SGD_BY(__VA_ARGS__, .without = "rate buffer", NOT_OK)                                                                  \
     SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f}})                                           \
     SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f, .nesterov = 1}})                            \
     SGD(__VA_ARGS__, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f, .nesterov = 1, .decoupled = 1}})            \
@@ -575,7 +594,9 @@ const ghl_case ghl_cases[] = {
     DIRECTION(1.0f, 0.0f, 1, 3, 3, 384, 1536, FAST)
     DIRECTION(0.5f, 3.0f, 1, 3, 3, 384, 1536, .neuron = true, FAST)
     AVERAGE(1, 3, 3, 384, 1536, FAST)
-    SGD(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 0.05f}}, .without = "buffer", FAST)
+    OJA_SCALE(1, 3, 3, 384, 1536, FAST)
+    SGD_PLAIN(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 0.05f}}, FAST)
+    SGD_BY(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 0.05f}}, .without = "rate buffer", FAST)
     SGD(1, 3, 3, 384, 1536, .attr = {.sgd = {.weight_decay = 5e-4f, .momentum = 0.9f}}, FAST)
     ADAM(0.0f, 0, 1, 3, 3, 384, 1536, FAST)
     LOSS(64, 10, FAST)
@@ -596,7 +617,7 @@ const ghl_case ghl_cases[] = {
     SANGER(64, 3, 3, 256, 4096, 3, 3, 1, 0, FAST)
     CASE(finite_product, 64, 3, 3, 256, 4096, FAST)
     CASE(finite, 1, 1, 1, 9437184, 1, FAST)
-    SGD(1, 3, 3, 256, 4096, .without = "buffer", FAST)
+    SGD_PLAIN(1, 3, 3, 256, 4096, FAST)
     SGD_PRODUCT(64, 3, 3, 256, 4096, .without = "buffer", FAST)
     SGD_PRODUCT(64, 3, 3, 256, 4096, .without = "buffer", .half = true, FAST)
     POOL_RELU(max_pool, 64, 28, 28, 96, 1, 2, 2, 2, 0, FAST)

@@ -206,6 +206,17 @@ static ghl_status check_sgd(const checking *c)
     return check_group(c, call->attr.sgd.group);
 }
 
+/* What a decay becomes has a scale; neither a rate nor a guide makes anything of d without. */
+static ghl_status check_step(const checking *c)
+{
+    bool given[4];
+    for (int i = 0; i < 4; i++)
+        given[i] = c->call->n_in > 3 + i && ghl_shape_elements(c->call->in[3 + i].shape) > 0;
+    if (given[0] != given[1] || (!given[0] && (given[2] || given[3])))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: decay and s come together, and rate or g with them", c->op);
+    return check_sgd(c);
+}
+
 /* Decays are bounded by norms, and divide nothing where there are none. */
 static ghl_status check_bound(const checking *c)
 {
@@ -278,6 +289,7 @@ static const struct {
     [GHL_OP_bcm_threshold] = {"theta=111K squares=111K > threshold=111K", NULL},
     [GHL_OP_bcm_response] = {"v=NPQ1 winner:i32=NPQ1 theta=111K > f=NPQ1", NULL},
     [GHL_OP_oja_decay] = {"p=KRSC w=KRSC > d=KRSC", NULL},
+    [GHL_OP_oja_scale] = {"p=KRSC w=KRSC > decay=111K s=1111 ?rate=111K", NULL},
     [GHL_OP_instar_decay] = {"p=KRSC w=KRSC decay=111K ?divisor=111K > d=KRSC", NULL},
     [GHL_OP_sanger_decay] = {"y:act=NPQK p=KRSC w=KRSC > d=KRSC", NULL},
     [GHL_OP_scale] = {"d=KRSC > s=111X", check_scale},
@@ -286,12 +298,13 @@ static const struct {
     [GHL_OP_moving_average] = {"mean=KRSC g=KRSC started=1111 > m=KRSC", NULL},
     [GHL_OP_finite] = {"t:any=**** > flag:i32=1111", check_finite},
     [GHL_OP_finite_product] = {"x:act=NRSC e:act=N11K ?decay=111K ?divisor=111K ?norm=111K > flag:i32=1111", check_bound},
+    [GHL_OP_finite_step] = {"s=1111 ?rate=111K ?g=KRSC > flag:i32=1111", NULL},
     [GHL_OP_vote] = {"flag:i32=1111... > ok:i32=1111", NULL},
     [GHL_OP_copy] = {"x:any=**** > y:any=****", check_copy},
     [GHL_OP_commit] = {"ok:i32=1111 source:any=**** > state:any=****", check_copy},
     [GHL_OP_count] = {"ok:i32=1111 > counter:any=1111", check_count},
     [GHL_OP_running_average] = {"ok:i32=1111 statistic=111C > running=111C", NULL},
-    [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC ?buffer=KRSC", check_sgd},
+    [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC ?decay=111K ?s=1111 ?rate=111K ?g=KRSC > w=KRSC ?buffer=KRSC", check_step},
     [GHL_OP_sgd_product] = {"ok:i32=1111 rates=111G x:act=NRSC e:act=N11K ?decay=111K ?divisor=111K > w=KRSC ?buffer=KRSC",
                             check_sgd},
     [GHL_OP_adam] = {"ok:i32=1111 rates=111G d=KRSC > w=KRSC m=KRSC v=KRSC step=1111", check_adam},

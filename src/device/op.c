@@ -156,6 +156,7 @@ static const struct {
     [GHL_OP_bcm_threshold] = {.each = 3, .of = 0},
     [GHL_OP_bcm_response] = {.each = 2, .of = 0},
     [GHL_OP_oja_decay] = {.each = 4, .of = 0},
+    [GHL_OP_oja_scale] = {.each = 6, .of = 0},
     [GHL_OP_instar_decay] = {.each = 3, .of = 0},
     [GHL_OP_sanger_decay] = {.count = sanger_decay_flops, .of = 1},
     [GHL_OP_scale] = {.each = 2, .of = 0},

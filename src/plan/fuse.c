@@ -52,7 +52,7 @@ static ghl_status add_read(ghl_fusing *f, int base, int call)
 static ghl_status find_reads(ghl_fusing *f)
 {
     const ghl_emitter *em = f->em;
-    const int records = em->n_records + em->n_calls; /* no call is given more than one new tensor */
+    const int records = em->n_records + em->n_calls; /* a row makes no more of them than it takes calls */
     GHL_TRY(GHL_NEW(f->newest, records + 1));
     for (int i = 0; i < records; i++)
         f->newest[i] = -1;

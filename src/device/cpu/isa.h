@@ -35,7 +35,7 @@ typedef struct ghl_by_images {
     X(relu_backward) X(repu) X(repu_backward) X(tanh) X(tanh_backward) X(sigmoid) X(sigmoid_backward) X(max_pool)           \
     X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add) X(subsample_pad)                        \
     X(subsample_pad_backward) X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction)               \
-    X(moving_average) X(finite) X(copy) X(finite_product) X(commit) X(sgd) X(adam)                                          \
+    X(oja_scale) X(moving_average) X(finite) X(copy) X(finite_product) X(finite_step) X(commit) X(sgd) X(adam)              \
     X(one_hot) X(column_norms) X(similarity_response) X(instar_decay) X(sanger_decay) X(ascent)                             \
     X(pad_reflect) X(pad_reflect_backward)                                                                                  \
     X(normalise_weight) X(normalise_weight_backward) X(divide_columns) X(divide_columns_backward)                           \
@@ -142,12 +142,13 @@ extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
 #endif
 
 /* SGD's step on a part of a weight: elements [begin, begin + n) with the direction d [n]; with a decay whole filters, and d is the product
- * from which instar_decay makes it. */
+ * from which instar_decay makes it, or with a scale oja_decay and then direction or ascent. */
 typedef struct ghl_sgd {
     float *w, *buffer; /* buffer: NULL without momentum */
     float rate, coupled, decoupled, momentum;
     bool nesterov;
-    const float *decay, *divisor; /* [K] or NULL */
+    const float *decay, *divisor;         /* [K] or NULL */
+    const float *scale, *rates, *guide;   /* [1], [K], [K,fan_in] or NULL: a direction or ascent of what decays */
     int64_t fan_in;
 } ghl_sgd;
 ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call); /* sgd, sgd_product */

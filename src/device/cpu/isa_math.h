@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_math.h - an exponential, a power and a hyperbolic tangent that compilers can put into vectors.
+ * isa_math.h - a sign, an exponential, a power and a hyperbolic tangent that compilers can put into vectors.
  *
  *   exp(x) = 2^n exp(r),  n = round(x / ln 2),  |r| <= ln 2 / 2,  exp(r) by its Taylor polynomial of degree 7
  *
@@ -44,6 +44,13 @@ static inline float ghl_exp(float x)
     p = p * r + 1.0f;
     int32_t whole = (int32_t)((ghl_float_bits){.value = shifted}.bits - 0x4B400000u), half = whole >> 1;
     return p * ghl_power_of_two(half) * ghl_power_of_two(whole - half);
+}
+
+/* -1, 0 or 1; NaN stays. */
+static inline float ghl_sign(float g)
+{
+    float size = g < 0.0f ? -1.0f : g;
+    return g > 0.0f ? 1.0f : size;
 }
 
 /* For v > 0 and |power| <= 64; NaN stays. */

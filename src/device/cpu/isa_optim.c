@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_optim.c - SGD and Adam (Kingma & Ba 2015) with PyTorch's conventions, one pass over the weights.
+ * isa_optim.c - SGD and Adam (Kingma & Ba 2015) with PyTorch's conventions, one pass over the weights; SGD makes its direction of a
+ * product and a decay on the way where it is given these.
  */
 #include <math.h>
 
 #include "device/cpu/isa.h"
+#include "device/cpu/isa_math.h"
 
 enum { BLOCK = 512 }; /* of a filter, whose direction is in the first-level cache between two loops */
+
+static const float *input(const ghl_call *call, int i)
+{
+    return i < call->n_in ? call->in[i].data : NULL;
+}
 
 ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call)
 {
     float decay = call->attr.sgd.weight_decay;
-    bool decoupled = call->attr.sgd.decoupled != 0;
+    bool decoupled = call->attr.sgd.decoupled != 0, product = call->op == GHL_OP_sgd_product;
     return (ghl_sgd){
         .w = call->out[0].data,
         .buffer = call->attr.sgd.momentum != 0.0f ? call->out[1].data : NULL,
@@ -20,8 +27,11 @@ ghl_sgd GHL_ISA_NAME(ghl_sgd_of)(const ghl_call *call)
         .decoupled = decoupled ? decay : 0.0f,
         .momentum = call->attr.sgd.momentum,
         .nesterov = call->attr.sgd.nesterov != 0,
-        .decay = call->op == GHL_OP_sgd_product && call->n_in > 4 ? call->in[4].data : NULL,
-        .divisor = call->op == GHL_OP_sgd_product && call->n_in > 5 ? call->in[5].data : NULL,
+        .decay = input(call, product ? 4 : 3),
+        .divisor = product ? input(call, 5) : NULL,
+        .scale = product ? NULL : input(call, 4),
+        .rates = product ? NULL : input(call, 5),
+        .guide = product ? NULL : input(call, 6),
         .fan_in = ghl_shape_elements(call->out[0].shape) / call->out[0].shape.n,
     };
 }
@@ -53,24 +63,43 @@ static void some(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
 }
 
 /* Within filter k: d = -(p - decay w) / divisor, as instar_decay rounds it. */
-static void instar(const ghl_sgd *s, const float *p, int64_t k, int64_t begin, int64_t n)
+static void instar(const ghl_sgd *s, const float *p, int64_t k, int64_t begin, int64_t n, float *d)
 {
-    float d[BLOCK];
     const float by = s->divisor != NULL && s->divisor[k] != 0.0f ? s->divisor[k] : 1.0f, decay = s->decay[k], *w = s->w + begin;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         d[i] = (decay * w[i] - p[i]) / by;
-    some(s, d, begin, n);
+}
+
+/* d = |p - decay w| / scale sign(guide), as oja_decay and direction round it. */
+static void guided(const ghl_sgd *s, const float *p, int64_t k, int64_t begin, int64_t n, float *d)
+{
+    const float by = *s->scale + 1e-30f, decay = s->decay[k], *w = s->w + begin, *g = s->guide + begin;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        d[i] = fabsf(p[i] - decay * w[i]) / by * ghl_sign(g[i]);
+}
+
+/* d = -rate (p - decay w) / scale, as oja_decay and ascent round it. */
+static void rated(const ghl_sgd *s, const float *p, int64_t k, int64_t begin, int64_t n, float *d)
+{
+    const float by = *s->scale + 1e-30f, decay = s->decay[k], rate = s->rates != NULL ? s->rates[k] : 1.0f, *w = s->w + begin;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        d[i] = -((p[i] - decay * w[i]) / by) * rate;
 }
 
 void GHL_ISA_NAME(ghl_sgd_step)(const ghl_sgd *s, const float *d, int64_t begin, int64_t n)
 {
+    void (*const scaled)(const ghl_sgd *, const float *, int64_t, int64_t, int64_t, float *) = s->guide != NULL ? guided : rated;
+    float made[BLOCK];
     if (s->decay == NULL)
         some(s, d, begin, n);
     for (int64_t i = 0, count; s->decay != NULL && i < n; i += count) {
         const int64_t k = (begin + i) / s->fan_in, end = ghl_cpu_min((k + 1) * s->fan_in - begin, n);
         count = ghl_cpu_min(BLOCK, end - i);
-        instar(s, d + i, k, begin + i, count);
+        (s->scale != NULL ? scaled : instar)(s, d + i, k, begin + i, count, made);
+        some(s, made, begin + i, count);
     }
 }
 

@@ -114,6 +114,14 @@ ghl_status GHL_CPU_OP(finite)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
+ghl_status GHL_CPU_OP(finite_step)(const ghl_call *call, void *scratch)
+{
+    const bool rates = call->n_in < 2 || call->in[1].data == NULL || largest(&call->in[1], scratch) < NOT_FINITE;
+    const bool signs = call->n_in < 3 || call->in[2].data == NULL || largest(&call->in[2], scratch) <= NOT_FINITE; /* infinity has one */
+    *(int32_t *)call->out[0].data = rates && signs && largest(&call->in[0], scratch) < NOT_FINITE;
+    return GHL_OK;
+}
+
 /* Every sum of products is at most N max|x| max|e| before rounding; half of FLT_MAX leaves room for that. */
 ghl_status GHL_CPU_OP(finite_product)(const ghl_call *call, void *scratch)
 {

@@ -30,6 +30,42 @@ ghl_status GHL_CPU_OP(oja_decay)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
+/* As unsigned numbers the sizes of floats are in order, infinity and then NaN at the top. */
+static inline uint32_t size_bits(float d)
+{
+    return (ghl_float_bits){.value = d}.bits & 0x7FFFFFFFu;
+}
+
+static inline float rate_of(float norm, float power)
+{
+    return (float)pow(fabs((double)norm - 1.0) + 1e-10, (double)power);
+}
+
+ghl_status GHL_CPU_OP(oja_scale)(const ghl_call *call, void *scratch)
+{
+    const float *p = call->in[0].data, *w = call->in[1].data;
+    int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
+    float *decay = call->out[0].data, *rate = call->n_out > 2 ? call->out[2].data : NULL;
+    uint32_t largest = 0;
+    (void)scratch;
+#pragma omp parallel for schedule(static) reduction(max : largest) if (neurons * fan_in > GHL_CPU_SMALL)
+    for (int64_t k = 0; k < neurons; k++) {
+        const float *pk = p + k * fan_in, *wk = w + k * fan_in, product = (float)ghl_dot(pk, wk, fan_in);
+        uint32_t most = 0;
+#pragma omp simd reduction(max : most)
+        for (int64_t i = 0; i < fan_in; i++) {
+            uint32_t size = size_bits(pk[i] - product * wk[i]);
+            most = size > most ? size : most;
+        }
+        largest = most > largest ? most : largest;
+        decay[k] = product;
+        if (rate != NULL)
+            rate[k] = rate_of((float)sqrt(ghl_dot(wk, wk, fan_in)), call->attr.ascent.power);
+    }
+    *(float *)call->out[1].data = (ghl_float_bits){.bits = largest}.value;
+    return GHL_OK;
+}
+
 ghl_status GHL_CPU_OP(instar_decay)(const ghl_call *call, void *scratch)
 {
     const float *p = call->in[0].data, *w = call->in[1].data, *decay = call->in[2].data;
@@ -57,7 +93,7 @@ ghl_status GHL_CPU_OP(ascent)(const ghl_call *call, void *scratch)
     (void)scratch;
 #pragma omp parallel for schedule(static) if (neurons * fan_in > GHL_CPU_SMALL)
     for (int64_t k = 0; k < neurons; k++) {
-        float rate = norm != NULL ? (float)pow(fabs((double)norm[k] - 1.0) + 1e-10, (double)call->attr.ascent.power) : 1.0f;
+        float rate = norm != NULL ? rate_of(norm[k], call->attr.ascent.power) : 1.0f;
 #pragma omp simd
         for (int64_t i = k * fan_in; i < (k + 1) * fan_in; i++)
             v[i] = -(d[i] / by) * rate;
@@ -65,13 +101,12 @@ ghl_status GHL_CPU_OP(ascent)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
-/* As unsigned numbers the sizes of floats are in order, infinity and then NaN at the top. */
 static uint32_t largest_bits(const float *d, int64_t n)
 {
     uint32_t largest = 0;
 #pragma omp simd reduction(max : largest)
     for (int64_t i = 0; i < n; i++) {
-        uint32_t size = (ghl_float_bits){.value = d[i]}.bits & 0x7FFFFFFFu;
+        uint32_t size = size_bits(d[i]);
         largest = size > largest ? size : largest;
     }
     return largest;
@@ -115,12 +150,6 @@ ghl_status GHL_CPU_OP(scale)(const ghl_call *call, void *scratch)
     return GHL_OK;
 }
 
-static inline float sign(float g)
-{
-    float size = g < 0.0f ? -1.0f : g;
-    return g > 0.0f ? 1.0f : size;
-}
-
 /* v = |d| factor sign(g), clipped; factor = 1 / (s + 1e-30). */
 static void direction_linear(const float *g, const float *d, float s, float clip, float *v, int64_t n)
 {
@@ -129,7 +158,7 @@ static void direction_linear(const float *g, const float *d, float s, float clip
     for (int64_t i = 0; i < n; i++) {
         float h = fabsf(d[i]) / divisor;
         h = h > top ? top : h;
-        v[i] = h * sign(g[i]);
+        v[i] = h * ghl_sign(g[i]);
     }
 }
 
@@ -139,7 +168,7 @@ static void direction_power(const float *g, const float *d, float s, const ghl_a
     for (int64_t i = 0; i < n; i++) {
         float h = fabsf(d[i]) / divisor;
         h = h > top ? top : h;
-        v[i] = (h != h ? h : power == 0.0f ? 1.0f : power == 0.5f ? sqrtf(h) : powf(h, power)) * sign(g[i]);
+        v[i] = (h != h ? h : power == 0.0f ? 1.0f : power == 0.5f ? sqrtf(h) : powf(h, power)) * ghl_sign(g[i]);
     }
 }
 
@@ -158,7 +187,7 @@ ghl_status GHL_CPU_OP(direction)(const ghl_call *call, void *scratch)
         if (d == NULL) {
 #pragma omp simd
             for (int64_t j = begin; j < begin + count; j++)
-                v[j] = sign(g[j]);
+                v[j] = ghl_sign(g[j]);
         } else if (call->attr.direction.power == 1.0f)
             direction_linear(g + begin, d + begin, s[i / parts], call->attr.direction.clip, v + begin, count);
         else

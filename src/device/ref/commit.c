@@ -55,10 +55,25 @@ static void sgd_step(const ghl_call *call, int64_t i, double d)
     w[i] = (float)(w[i] - lr * a);
 }
 
+/* The direction of element i: d, or what direction or ascent makes of p - decay w. */
+static float sgd_direction(const ghl_call *call, int64_t i)
+{
+    const float *d = ghl_ref_in(call, 2), *decay = ghl_ref_in(call, 3), *s = ghl_ref_in(call, 4), *rate = ghl_ref_in(call, 5);
+    const float *g = ghl_ref_in(call, 6), *w = ghl_ref_out(call, 0);
+    const ghl_shape ws = call->out[0].shape;
+    if (!decay)
+        return d[i];
+    const int64_t k = i / (ws.h * ws.w * ws.c);
+    const double q = (float)(d[i] - (double)decay[k] * w[i]), by = *s + 1e-30;
+    if (!g)
+        return (float)(-(rate ? (double)rate[k] : 1.0) * q / by);
+    return isnan(g[i]) ? g[i] : (float)(fabs(q) / by * ((g[i] > 0.0f) - (g[i] < 0.0f)));
+}
+
 ghl_status ghl_ref_sgd(const ghl_call *call)
 {
     for (int64_t i = 0; ok(call) && i < ghl_shape_elements(call->out[0].shape); i++)
-        sgd_step(call, i, ghl_ref_in(call, 2)[i]);
+        sgd_step(call, i, sgd_direction(call, i));
     return GHL_OK;
 }
 

@@ -102,6 +102,18 @@ ghl_status ghl_ref_finite_product(const ghl_call *call)
     return GHL_OK;
 }
 
+ghl_status ghl_ref_finite_step(const ghl_call *call)
+{
+    const float *rate = ghl_ref_in(call, 1), *g = ghl_ref_in(call, 2);
+    int32_t finite = isfinite(*ghl_ref_in(call, 0));
+    for (int64_t k = 0; rate && k < ghl_shape_elements(call->in[1].shape); k++)
+        finite &= isfinite(rate[k]);
+    for (int64_t i = 0; g && i < ghl_shape_elements(call->in[2].shape); i++)
+        finite &= !isnan(g[i]);
+    *(int32_t *)call->out[0].data = finite;
+    return GHL_OK;
+}
+
 ghl_status ghl_ref_vote(const ghl_call *call)
 {
     int32_t ok = 1;

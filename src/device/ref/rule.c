@@ -37,17 +37,47 @@ ghl_status ghl_ref_softmax_channels(const ghl_call *call)
     return GHL_OK;
 }
 
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
+static float rate_of(float norm, float power)
+{
+    return (float)pow(fabs(norm - 1.0) + 1e-10, power);
+}
+
 ghl_status ghl_ref_oja_decay(const ghl_call *call)
 {
     const float *p = ghl_ref_in(call, 0), *w = ghl_ref_in(call, 1);
     const int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
     float *d = ghl_ref_out(call, 0);
     for (int64_t k = 0; k < neurons; k++) {
-        double product = 0.0;
-        for (int64_t f = 0; f < fan_in; f++)
-            product += (double)w[k * fan_in + f] * p[k * fan_in + f];
-        for (int64_t f = 0; f < fan_in; f++)
-            d[k * fan_in + f] = (float)(p[k * fan_in + f] - product * w[k * fan_in + f]);
+        const double product = (float)dot(w + k * fan_in, p + k * fan_in, fan_in); /* rounded as oja_scale's output */
+        for (int64_t i = k * fan_in; i < (k + 1) * fan_in; i++)
+            d[i] = (float)(p[i] - product * w[i]);
+    }
+    return GHL_OK;
+}
+
+ghl_status ghl_ref_oja_scale(const ghl_call *call)
+{
+    const float *p = ghl_ref_in(call, 0), *w = ghl_ref_in(call, 1);
+    const int64_t neurons = call->in[0].shape.n, fan_in = ghl_shape_elements(call->in[0].shape) / neurons;
+    float *decay = ghl_ref_out(call, 0), *s = ghl_ref_out(call, 1), *rate = ghl_ref_out(call, 2);
+    *s = 0.0f;
+    for (int64_t k = 0; k < neurons; k++) {
+        const float *wk = w + k * fan_in;
+        decay[k] = (float)dot(wk, p + k * fan_in, fan_in);
+        for (int64_t i = k * fan_in; i < (k + 1) * fan_in; i++) {
+            const float size = (float)fabs(p[i] - (double)decay[k] * w[i]);
+            *s = size <= *s || isnan(*s) ? *s : size;
+        }
+        if (rate)
+            rate[k] = rate_of((float)sqrt(dot(wk, wk, fan_in)), call->attr.ascent.power);
     }
     return GHL_OK;
 }
@@ -95,7 +125,7 @@ ghl_status ghl_ref_ascent(const ghl_call *call)
     const float *d = ghl_ref_in(call, 0), *s = ghl_ref_in(call, 1), *norm = ghl_ref_in(call, 2);
     const int64_t fan_in = ghl_shape_elements(call->in[0].shape) / call->in[0].shape.n;
     for (int64_t i = 0; i < ghl_shape_elements(call->in[0].shape); i++) {
-        const double rate = norm ? pow(fabs((double)norm[i / fan_in] - 1.0) + 1e-10, call->attr.ascent.power) : 1.0;
+        const double rate = norm ? rate_of(norm[i / fan_in], call->attr.ascent.power) : 1.0;
         ghl_ref_out(call, 0)[i] = (float)(-rate * d[i] / (s ? s[0] + 1e-30 : 1.0));
     }
     return GHL_OK;
