@@ -2,7 +2,8 @@
  *
  * test_fusions.c - batch norm, relu and residual sums: what is left of a residual net's calls, and that a fused program has the meaning
  * of the unfused one: gradients, local terms and weights of two steps, on each device, by each rule. And large linear layers, whose
- * gradient is not stored: weights, what is not fused, and that no state changes where the gradient would not be finite.
+ * gradient is not stored: weights, what is not fused, and that no state changes where the gradient would not be finite. And rules whose
+ * local update is not stored.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -312,6 +313,51 @@ static void test_swta_step(void **state)
     }
 }
 
+/* Rules whose d and v are not stored where w steps by their share of the layer's maximum; the same bits, and no state after a NaN. */
+static void local_agrees(const rig_settings *s, int expected)
+{
+    rig fused, plain;
+    ghl_program *train = NULL, *unused = NULL;
+    if (open_linear(&fused, 65, false, s, &train) != GHL_OK || open_linear(&plain, 65, false, s, &unused) != GHL_OK)
+        fail_msg("%s", ghl_error_message());
+    assert_int_equal(count(train, "oja_scale"), expected);
+    assert_int_equal(count(train, "finite_step"), expected);
+    assert_int_equal(count(train, "oja_decay") + count(train, "scale") > 0, !expected);
+    assert_int_equal(count(train, "direction") + count(train, "ascent"), !expected);
+    assert_int_equal(count(plain.step, "oja_scale"), 0);
+    for (int step = 0; step < 3; step++)
+        assert_true(rig_run(&fused, train) == rig_run(&plain, plain.step));
+    states_agree(&fused, &plain, 0.0);
+    fused.images[7] = NAN;
+    rig_run(&fused, train);
+    assert_true(fused.result[GHL_RESULT_OK] == 0.0);
+    states_agree(&fused, &plain, 0.0);
+    rig_close(&fused);
+    rig_close(&plain);
+}
+
+static void test_local_step(void **state)
+{
+    static const struct {
+        rig_settings s;
+        int fused;
+    } kinds[] = {{{.rule = "ghl"}, 1},
+                 {{.rule = "ghl", .optimiser_options = "momentum: 0.9", .weight_decay = 0.05}, 1},
+                 {{.rule = "softhebb"}, 1},
+                 {{.rule = "softhebb", .optimiser_options = "momentum: 0.9, nesterov: true"}, 1},
+                 {{.rule = "oja"}, 1},
+                 {{.rule = "ghl", .rule_options = "power: 0.5"}, 0},
+                 {{.rule = "ghl", .rule_options = "scale: neuron_max"}, 0},
+                 {{.rule = "softhebb", .optimiser = "adam"}, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int device = 0; rig_device(device); device++) {
+            rig_settings s = kinds[i].s;
+            s.device = rig_device(device);
+            local_agrees(&s, kinds[i].fused);
+        }
+}
+
 static void test_linear_steps_that_are_not_fused(void **state)
 {
     static const struct {
@@ -401,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_fused_is_no_worse_in_bf16),
         cmocka_unit_test(test_linear_step),
         cmocka_unit_test(test_swta_step),
+        cmocka_unit_test(test_local_step),
         cmocka_unit_test(test_linear_steps_that_are_not_fused),
         cmocka_unit_test(test_linear_guard),
     };
