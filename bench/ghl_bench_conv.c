@@ -146,7 +146,7 @@ static void *huge(size_t bytes)
 static ghl_status tiles(bench *b, const ghl_conv_problem *p)
 {
     const ghl_cpu_kernels *kernels;
-    ghl_amx amx;
+    ghl_conv16 plan;
     ghl_conv_problem half = *p;
     way onednn = {.half = true};
     half.half = true;
@@ -156,21 +156,22 @@ static ghl_status tiles(bench *b, const ghl_conv_problem *p)
         free(b->packed);
         GHL_TRY(status);
     }
-    if (!ghl_amx_plan(p, b->threads, &amx))
-        return GHL_OK;
-    GHL_TRY(ghl_scratch_reserve(b->scratch, amx.scratch_bytes));
     for (int isa = 0; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++) {
-        way single = {.plan = &amx, .kernels16 = kernels->amx, .n = 1}, pair = {.plan = &amx, .kernels16 = kernels->amx, .n = 2};
-        if (kernels->amx == NULL)
+        char name[64], both[72];
+        way single = {.plan = &plan, .kernels16 = kernels->conv16, .n = 1}, pair = {.plan = &plan, .kernels16 = kernels->conv16, .n = 2};
+        if (kernels->conv16 == NULL || !ghl_conv16_plan(p, kernels->conv16->cost, b->threads, &plan))
             continue;
-        b->packed = huge(amx.weights_bytes);
+        snprintf(name, sizeof name, "%s tiles16", kernels->name);
+        snprintf(both, sizeof both, "%s pair", name);
+        GHL_TRY(ghl_scratch_reserve(b->scratch, plan.scratch_bytes));
+        b->packed = huge(plan.weights_bytes);
         if (b->packed == NULL)
             return ghl_fail(GHL_MEMORY, NULL, "no memory for weights");
         if (p->direction != GHL_CONV_BACKWARD_WEIGHTS)
-            kernels->amx->pack_weights(&amx, b->w, b->packed);
-        ghl_status status = measure(b, p, "amx tiles16", &single);
+            kernels->conv16->pack_weights(&plan, b->w, b->packed);
+        ghl_status status = measure(b, p, name, &single);
         if (status == GHL_OK && p->direction == GHL_CONV_BACKWARD_WEIGHTS)
-            status = measure(b, p, "amx tiles16 pair", &pair);
+            status = measure(b, p, both, &pair);
         free(b->packed);
         GHL_TRY(status);
     }

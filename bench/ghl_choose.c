@@ -307,7 +307,7 @@ static ghl_status run(bench *b)
         if (strstr(nets[i].name, b->net) == NULL)
             continue;
         GHL_TRY(add_recipe(b, &nets[i], "train.dtype=f32"));
-        if (b->kernels->amx != NULL)
+        if (b->kernels->conv16 != NULL)
             GHL_TRY(add_recipe(b, &nets[i], "train.dtype=bf16"));
     }
     for (int i = 0; i < b->count; i++) {

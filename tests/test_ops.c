@@ -140,7 +140,7 @@ static bool case_agrees(const ghl_case *c, const ghl_device *ref, void *ref_self
 }
 
 /* The case in bf16, where its op has activations. A convolution's weights are rounded too, which ref does not do. In a weight gradient on
- * tiles a NaN meets zeros too, and so reaches the other taps of its channel: test_amx.c says which. */
+ * tiles a NaN meets zeros too, and so reaches the other taps of its channel: test_conv16.c says which. */
 static bool half_case(const ghl_case *c, ghl_case *half)
 {
     ghl_op_operand known[GHL_OP_OPERANDS];

@@ -181,7 +181,7 @@ static ghl_status prepare_own(ghl_cpu *cpu, const ghl_call *call, const ghl_conv
 /* ---- Own kernels on bf16 tiles ---- */
 
 typedef struct tile_conv {
-    ghl_amx plan; /* the first member: so are plans of copies by_rows seen elsewhere */
+    ghl_conv16 plan; /* the first member: so are plans of copies by_rows seen elsewhere */
     const ghl_conv16_kernels *kernels;
     ghl_derived *weights; /* forward and backward data */
     ghl_scratch *scratch;
@@ -217,18 +217,18 @@ static ghl_status run_tiles(void *state, const ghl_call *call)
 }
 
 /* What decides the order of packed weights: equal where only the numbers of images and of threads differ. */
-static ghl_amx packing_of(const ghl_amx *plan)
+static ghl_conv16 packing_of(const ghl_conv16 *plan)
 {
-    const ghl_amx_gather *g = &plan->gather;
-    ghl_amx out;
+    const ghl_conv16_gather *g = &plan->gather;
+    ghl_conv16 out;
     memset(&out, 0, sizeof out);
     out.gather.sources = g->sources, out.gather.outputs = g->outputs, out.gather.channels = g->channels;
     out.gather.filters = g->filters, out.gather.filter = g->filter, out.gather.by_rows = g->by_rows;
     out.gather.source_step = g->source_step, out.gather.output_step = g->output_step, out.gather.tap_step = g->tap_step;
     out.gather.phases = g->phases;
     for (int i = 0; i < g->phases; i++) {
-        const ghl_amx_phase *f = &g->phase[i];
-        ghl_amx_phase *to = &out.gather.phase[i];
+        const ghl_conv16_phase *f = &g->phase[i];
+        ghl_conv16_phase *to = &out.gather.phase[i];
         to->run = f->run, to->runs = f->runs, to->taps = f->taps, to->blocks = f->blocks, to->depth = f->depth;
         to->weights_at = f->weights_at;
         for (int r = f->run; r < f->run + f->runs; r++)
@@ -249,13 +249,13 @@ static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, const ghl_co
                                 ghl_kernel *kernel)
 {
     tile_conv *k = NULL;
-    if (cpu->kernels->amx == NULL)
+    if (cpu->kernels->conv16 == NULL)
         return GHL_DEVICE;
     GHL_TRY(GHL_NEW(k, 1));
-    k->kernels = cpu->kernels->amx;
+    k->kernels = cpu->kernels->conv16;
     k->scratch = cpu->scratch;
     snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, way->name);
-    bool takes = ghl_amx_plan_in(problem, way->form, cpu->threads, &k->plan);
+    bool takes = ghl_conv16_plan_in(problem, way->form, cpu->threads, &k->plan);
     ghl_status status = takes ? ghl_scratch_reserve(cpu->scratch, k->plan.scratch_bytes) : GHL_DEVICE;
     if (status == GHL_OK && problem->direction != GHL_CONV_BACKWARD_WEIGHTS)
         status = want_packed(cpu, call, k);
@@ -274,10 +274,10 @@ const ghl_conv_way ghl_conv_ways[] = {
     {"F(2x2,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd2},
     {"F(4x4,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd4},
     {"columns", .single = true, .prepare = prepare_own, .plan = plan_columns},
-    {"tiles padded", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_PADDED},
-    {"tiles shifted", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_SHIFTED},
-    {"tiles columns", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_COLUMNS},
-    {"tiles direct", .half = true, .prepare = prepare_tiles, .form = GHL_AMX_DIRECT},
+    {"tiles padded", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_PADDED},
+    {"tiles shifted", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_SHIFTED},
+    {"tiles columns", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_COLUMNS},
+    {"tiles direct", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_DIRECT},
     {"onednn", .single = true, .half = true, .prepare = prepare_onednn},
     {NULL},
 };

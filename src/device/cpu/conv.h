@@ -5,7 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CONV_H
 #define GHL_DEVICE_CPU_CONV_H
 
-#include "device/cpu/amx.h"
+#include "device/cpu/conv16.h"
 #include "device/cpu/columns.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/linear.h"
@@ -20,9 +20,9 @@ void ghl_winograd_place(ghl_conv_direction direction, ghl_winograd *g);
 bool ghl_linear_plan(const ghl_conv_problem *problem, int threads, ghl_linear *out);
 /* The same for convolutions of few inputs a position; not backward data. */
 bool ghl_columns_plan(const ghl_conv_problem *problem, int threads, ghl_columns *out);
-/* The same for convolutions on bf16 tiles (kernels->amx), in the form that costs least, or in a given one. The form does not depend on the
- * number of threads. */
-bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out);
-bool ghl_amx_plan_in(const ghl_conv_problem *problem, ghl_amx_form form, int threads, ghl_amx *out);
+/* The same for convolutions on bf16 tiles (kernels->conv16), in the form that costs least, or in a given one. The form does not depend on
+ * the number of threads. */
+bool ghl_conv16_plan(const ghl_conv_problem *problem, ghl_conv16_cost cost, int threads, ghl_conv16 *out);
+bool ghl_conv16_plan_in(const ghl_conv_problem *problem, ghl_conv16_form form, int threads, ghl_conv16 *out);
 
 #endif

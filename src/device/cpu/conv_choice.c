@@ -49,6 +49,9 @@ static const struct {
     int64_t inputs, outputs;
 } columns_for = {4, 48};
 
+/* A weight gradient on dot products is left to oneDNN from so many times the cycles on that its multiplications alone take. */
+static const double in_vain_from = 1.25;
+
 /* Multiplications of the convolution over those of F(tile x tile, 3x3), whose tiles may stand out over the map's edge. Backward data
  * may cut either map. */
 static double saving(const ghl_conv_problem *p, int64_t tile)
@@ -70,10 +73,23 @@ static bool columns_pay(const ghl_conv_problem *p)
     return p->x.c <= columns_for.inputs && p->y.c >= columns_for.outputs;
 }
 
+/* Where products take the time, and not the bringing in of tiles: oneDNN leaves out the zeros around a map, but is slow at weight
+ * gradients, at linear layers (a new order for many weights), and where it must fill up a block of outputs. Our plan of a weight gradient
+ * may compute much in vain too: columns filled up, padding. `products`: multiplications of the convolution; a pair of 16 rows and columns
+ * is 512 of them. */
+static bool leave_to_onednn(const ghl_conv16 *plan, ghl_conv16_cost cost, const ghl_conv_problem *p)
+{
+    const double products = (double)(p->y.n * p->y.h * p->y.w * p->y.c) * (double)(p->w.h * p->w.w * p->w.c);
+    if (cost.pair == 0 || p->y.c < GHL_CONV16_ROWS || p->y.h * p->y.w == 1)
+        return false;
+    return p->direction != GHL_CONV_BACKWARD_WEIGHTS || plan->cycles > in_vain_from * products / 512 * cost.pair;
+}
+
 static const char *rule_of_half(const ghl_cpu_kernels *kernels, const ghl_conv_problem *p)
 {
-    ghl_amx plan;
-    if (kernels->amx == NULL || !ghl_amx_plan(p, 1, &plan))
+    ghl_conv16 plan;
+    if (kernels->conv16 == NULL || !ghl_conv16_plan(p, kernels->conv16->cost, 1, &plan) ||
+        leave_to_onednn(&plan, kernels->conv16->cost, p))
         return "onednn";
     const ghl_conv_way *way = ghl_conv_ways;
     while (way->single || way->form != plan.form)

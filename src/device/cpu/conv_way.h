@@ -14,7 +14,7 @@ typedef struct ghl_conv_way ghl_conv_way;
 struct ghl_conv_way {
     const char *name;
     bool single, half; /* takes activations in f32, in bf16 */
-    ghl_amx_form form; /* prepare_tiles */
+    ghl_conv16_form form; /* prepare_tiles */
     /* GHL_DEVICE, without a message: this way is not one for the problem, or needs instructions that are not here. */
     ghl_status (*prepare)(ghl_cpu *cpu, const ghl_call *call, const ghl_conv_problem *problem, const ghl_conv_way *way, ghl_kernel *kernel);
     bool (*plan)(const ghl_cpu *cpu, const ghl_conv_problem *problem, ghl_own_conv *k); /* prepare_own: false: it does not take it */

@@ -117,8 +117,12 @@ const ghl_cpu_kernels *ghl_cpu_kernels_at(int i)
     if (i == 2 && has_v4())
         return &ghl_cpu_kernels_v4;
 #endif
+#ifdef GHL_ISA_AVX512_BF16
+    if (i == 3 && has_v4() && ghl_processor_examine().avx512_bf16)
+        return &ghl_cpu_kernels_avx512_bf16;
+#endif
 #ifdef GHL_ISA_AMX
-    if (i == 3 && has_v4() && ghl_processor_tiles())
+    if (i == 4 && has_v4() && ghl_processor_tiles())
         return &ghl_cpu_kernels_amx;
 #endif
     return i == 0 ? &ghl_cpu_kernels_base : NULL;

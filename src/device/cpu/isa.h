@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa.h - kernels that are compiled once per instruction set (base, v3, v4, amx) from the files isa_*.c.
+ * isa.h - kernels that are compiled once per instruction set (base, v3, v4, avx512_bf16, amx) from the files isa_*.c.
  *
  * Parallel loops run on the calling thread's OpenMP team. A sum over many elements is cut into chunks that depend on shapes alone, and
  * the chunks are added up in order: results do not depend on the number of threads. Every kernel lets NaN through.
@@ -8,6 +8,7 @@
 #ifndef GHL_DEVICE_CPU_ISA_H
 #define GHL_DEVICE_CPU_ISA_H
 
+#include "device/cpu/conv16.h"
 #include "device/cpu/derived.h"
 #include "device/cpu/linear.h"
 #include "device/cpu/winograd.h"
@@ -73,6 +74,7 @@ typedef struct ghl_conv16_kernels {
     /* sgd's step of w [K,..], some rows at a time; its copies, of such plans, are packed while these are in the cache. */
     void (*sgd)(const ghl_call *call, int n, const ghl_derived_writing *copies);
     void (*pack_weights)(const void *plan, const float *w, void *w_packed); /* forward or backward data, as the plan says */
+    ghl_conv16_cost cost; /* of its products: what decides a plan's form */
 } ghl_conv16_kernels;
 
 typedef struct ghl_cpu_kernels {
@@ -85,12 +87,15 @@ typedef struct ghl_cpu_kernels {
     const ghl_conv_kernels *winograd2, *winograd4; /* F(2x2,3x3), F(4x4,3x3); plan: ghl_winograd */
     const ghl_conv_kernels *linear;                /* plan: ghl_linear */
     const ghl_conv_kernels *columns;               /* plan: ghl_columns */
-    const ghl_conv16_kernels *amx;                 /* plan: ghl_amx; NULL where the instruction set has no tiles */
+    const ghl_conv16_kernels *conv16;              /* plan: ghl_conv16; NULL where the instruction set has no products of bf16 */
 } ghl_cpu_kernels;
 
 extern const ghl_cpu_kernels ghl_cpu_kernels_base;
 #ifdef GHL_ISA_X86
 extern const ghl_cpu_kernels ghl_cpu_kernels_v3, ghl_cpu_kernels_v4;
+#endif
+#ifdef GHL_ISA_AVX512_BF16
+extern const ghl_cpu_kernels ghl_cpu_kernels_avx512_bf16;
 #endif
 #ifdef GHL_ISA_AMX
 extern const ghl_cpu_kernels ghl_cpu_kernels_amx;
@@ -137,8 +142,8 @@ extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd2);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_winograd4);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_linear);
 extern const ghl_conv_kernels GHL_ISA_NAME(ghl_cpu_columns);
-#if defined(__AMX_BF16__)
-extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_amx);
+#if defined(__AVX512BF16__)
+extern const ghl_conv16_kernels GHL_ISA_NAME(ghl_cpu_conv16);
 #endif
 
 /* SGD's step on a part of a weight: elements [begin, begin + n) with the direction d [n]; with a decay whole filters, and d is the product

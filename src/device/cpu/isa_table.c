@@ -19,7 +19,7 @@ const ghl_cpu_kernels GHL_ISA_NAME(ghl_cpu_kernels) = {
     .winograd4 = &GHL_ISA_NAME(ghl_cpu_winograd4),
     .linear = &GHL_ISA_NAME(ghl_cpu_linear),
     .columns = &GHL_ISA_NAME(ghl_cpu_columns),
-#if defined(__AMX_BF16__)
-    .amx = &GHL_ISA_NAME(ghl_cpu_amx),
+#if defined(__AVX512BF16__)
+    .conv16 = &GHL_ISA_NAME(ghl_cpu_conv16),
 #endif
 };

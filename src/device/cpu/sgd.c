@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "device/cpu/amx.h"
+#include "device/cpu/conv16.h"
 #include "device/cpu/cpu.h"
 
 enum { COPIES = 2 /* forward, backward data */, ALONE = 1 << 14 /* elements that one thread does as fast as many */ };
@@ -23,7 +23,7 @@ static ghl_status run(void *state, const ghl_call *call)
     const int n = ok ? ghl_derived_take(k->written, call->out[0].data, copies, COPIES) : 0;
     if (n == 0)
         return k->kernels->op[GHL_OP_sgd](call, NULL);
-    k->kernels->amx->sgd(call, n, copies);
+    k->kernels->conv16->sgd(call, n, copies);
     return GHL_OK;
 }
 
@@ -31,9 +31,9 @@ static ghl_status run(void *state, const ghl_call *call)
 ghl_status ghl_cpu_sgd_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_kernel *kernel)
 {
     const ghl_shape w = call->out[0].shape;
-    const bool few = w.n < 2 * GHL_AMX_STEP * GHL_AMX_ROWS && ghl_shape_elements(w) > ALONE;
+    const bool few = w.n < 2 * GHL_CONV16_STEP * GHL_CONV16_ROWS && ghl_shape_elements(w) > ALONE;
     sgd *k = NULL;
-    if (cpu->kernels->amx == NULL || call->out[0].state == 0 || few)
+    if (cpu->kernels->conv16 == NULL || call->out[0].state == 0 || few)
         return GHL_DEVICE;
     GHL_TRY(GHL_NEW(k, 1));
     k->kernels = cpu->kernels;

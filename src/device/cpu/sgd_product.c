@@ -17,7 +17,7 @@ enum { COPIES = 2 }; /* forward, backward data */
 
 typedef struct sgd_product {
     ghl_linear linear;
-    ghl_amx tiles;
+    ghl_conv16 tiles;
     const ghl_cpu_kernels *kernels;
     ghl_derived_source *written; /* w, where it is state */
     ghl_scratch *scratch;
@@ -44,7 +44,7 @@ static ghl_status run_tiles(void *state, const ghl_call *call)
     if (!ok(call))
         return GHL_OK;
     const int n = k->written != NULL ? ghl_derived_take(k->written, call->out[0].data, copies, COPIES) : 0;
-    k->kernels->amx->sgd_product(&k->tiles, call, n, copies, ghl_scratch_data(k->scratch));
+    k->kernels->conv16->sgd_product(&k->tiles, call, n, copies, ghl_scratch_data(k->scratch));
     return GHL_OK;
 }
 
@@ -66,11 +66,11 @@ ghl_status ghl_cpu_sgd_product_prepare(ghl_cpu *cpu, const ghl_call *call, ghl_k
     GHL_TRY(GHL_NEW(k, 1));
     k->kernels = cpu->kernels;
     k->scratch = cpu->scratch;
-    const bool tiles = problem.half && cpu->kernels->amx != NULL && ghl_amx_plan(&problem, cpu->threads, &k->tiles) &&
-                       k->tiles.gradient.by_rows;
+    const ghl_conv16_kernels *conv16 = problem.half ? cpu->kernels->conv16 : NULL;
+    const bool tiles = conv16 != NULL && ghl_conv16_plan(&problem, conv16->cost, cpu->threads, &k->tiles) && k->tiles.gradient.by_rows;
     if (!tiles)
         ghl_linear_plan(&problem, cpu->threads, &k->linear); /* ghl_ops.def: all are linear layers */
-    snprintf(k->note, sizeof k->note, "%s %s", tiles ? "amx" : cpu->kernels->name, tiles ? "tiles" : "linear");
+    snprintf(k->note, sizeof k->note, "%s %s", cpu->kernels->name, tiles ? "tiles" : "linear");
     ghl_status status = ghl_scratch_reserve(cpu->scratch, tiles ? k->tiles.scratch_bytes : k->linear.scratch_bytes);
     if (status == GHL_OK && call->out[0].state != 0)
         status = ghl_derived_source_of(cpu->derived, call->out[0].state, &k->written);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * amx.c - which convolutions go by bf16 tiles, in which form, and the sizes of their blocks. See amx.h.
+ * conv16.c - which convolutions go by bf16 tiles, in which form, and the sizes of their blocks. See conv16.h.
  *
- * A form costs tiles times 16 cycles, and the copying. Blocks are cut for a second-level cache of 2 MiB. What decides the order of a
+ * A form costs the products of its tiles, and the copying. Blocks are cut for a second-level cache of 2 MiB. What decides the order of a
  * sum (form, groups, chunks) depends on the problem alone; what only cuts the outputs may depend on the number of threads.
  */
 #include <string.h>
 
 #include "device/cpu/conv.h"
 
-enum { ROWS = GHL_AMX_ROWS, DEPTH = GHL_AMX_DEPTH, WEIGHTS_STAY = 350000 /* elements */ };
+enum { ROWS = GHL_CONV16_ROWS, DEPTH = GHL_CONV16_DEPTH, WEIGHTS_STAY = 350000 /* elements */ };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -66,7 +66,7 @@ static axis axis_taps(const ghl_conv_problem *p, int i, int64_t phase)
     return (axis){last, -stride, last < 0 ? 0 : last / stride + 1, (phase + padding - last) / stride};
 }
 
-static void axis_reach(const ghl_conv_problem *p, ghl_amx_gather *g, int i)
+static void axis_reach(const ghl_conv_problem *p, ghl_conv16_gather *g, int i)
 {
     int64_t high = 0;
     for (int64_t phase = 0; phase < g->out_stride[i]; phase++) {
@@ -80,25 +80,25 @@ static void axis_reach(const ghl_conv_problem *p, ghl_amx_gather *g, int i)
 }
 
 /* The sizes of the copy of a band of rows of an image. */
-static void lay_out_copy(ghl_amx_gather *g, int64_t area)
+static void lay_out_copy(ghl_conv16_gather *g, int64_t area)
 {
     int64_t columns = over(g->out_columns, g->out_stride[1]), front = -g->low[1];
     int64_t beyond = (columns - 1) * g->in_stride[1] + g->reach[1] + 1 - front - g->columns; /* columns of padding at the right */
     g->plane_rows = over((g->band - 1) * g->in_stride[0] + g->reach[0] + 1, g->in_stride[0]);
     g->pitch = g->line = columns;
-    g->slabs = g->form < GHL_AMX_COLUMNS && g->channels % DEPTH == 0 ? g->channels / DEPTH : 1;
+    g->slabs = g->form < GHL_CONV16_COLUMNS && g->channels % DEPTH == 0 ? g->channels / DEPTH : 1;
     g->width = g->channels / g->slabs;
-    if (g->form == GHL_AMX_PADDED) {
+    if (g->form == GHL_CONV16_PADDED) {
         g->pitch = up(g->columns + front + most(0, beyond - front), g->in_stride[1]);
         g->line = g->pitch / g->in_stride[1];
         g->step = g->width * g->in_stride[1];
         g->plane = up((g->plane_rows * g->pitch + front) * g->width, DEPTH);
         g->slab = g->plane * g->in_stride[0];
-    } else if (g->form == GHL_AMX_SHIFTED) {
+    } else if (g->form == GHL_CONV16_SHIFTED) {
         g->step = g->width;
         g->plane = g->plane_rows * g->line * g->width;
         g->slab = g->plane * g->in_stride[0] * (g->reach[1] + 1);
-    } else if (g->form == GHL_AMX_COLUMNS && g->sources % DEPTH == 0) {
+    } else if (g->form == GHL_CONV16_COLUMNS && g->sources % DEPTH == 0) {
         g->slabs = area * g->sources / DEPTH;
         g->step = DEPTH;
         g->slab = g->group * g->band * columns * g->step;
@@ -106,23 +106,23 @@ static void lay_out_copy(ghl_amx_gather *g, int64_t area)
         return;
     } else {
         int64_t length = area * g->sources, tiles = over(length, DEPTH), even = up(over(length, tiles), 2) * tiles;
-        g->step = g->form == GHL_AMX_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
+        g->step = g->form == GHL_CONV16_DIRECT ? g->sources : even % 512 == 0 ? even + DEPTH : even;
         g->slab = g->band * columns * g->step;
     }
     g->image = g->slab * g->slabs;
 }
 
-static void add_runs(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int *used)
+static void add_runs(ghl_conv16_gather *g, ghl_conv16_phase *f, const axis *rows, const axis *columns, int64_t width, int *used)
 {
-    int64_t each = g->form == GHL_AMX_SHIFTED || g->slabs > 1 ? 1 : columns->count, length = each * g->channels;
+    int64_t each = g->form == GHL_CONV16_SHIFTED || g->slabs > 1 ? 1 : columns->count, length = each * g->channels;
     f->run = *used;
     for (int64_t i = 0; i < rows->count; i++)
         for (int64_t j = 0; j < columns->count; j += each) {
             int64_t row = rows->offset + i - g->low[0], column = columns->offset + j - g->low[1];
             int64_t plane = row % g->in_stride[0], at = row / g->in_stride[0] * g->pitch * g->width;
-            at += g->form == GHL_AMX_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->width;
-            g->run[(*used)++] = (ghl_amx_run){at, (int32_t)((rows->tap + i * rows->step) * width + columns->tap + j * columns->step),
-                                              (int32_t)columns->step};
+            at += g->form == GHL_CONV16_SHIFTED ? (plane * (g->reach[1] + 1) + column) * g->plane : plane * g->plane + column * g->width;
+            g->run[(*used)++] = (ghl_conv16_run){at, (int32_t)((rows->tap + i * rows->step) * width + columns->tap + j * columns->step),
+                                                 (int32_t)columns->step};
         }
     f->runs = *used - f->run;
     f->taps = (int32_t)each;
@@ -131,27 +131,27 @@ static void add_runs(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, cons
 }
 
 /* All taps as one run; a single phase. */
-static void one_run(ghl_amx_gather *g, ghl_amx_phase *f, const axis *rows, const axis *columns, int64_t width, int64_t area)
+static void one_run(ghl_conv16_gather *g, ghl_conv16_phase *f, const axis *rows, const axis *columns, int64_t width, int64_t area)
 {
     int64_t length = area * g->sources, tiles = over(length, DEPTH);
-    g->run[0] = (ghl_amx_run){0, (int32_t)(rows->tap * width + columns->tap), (int32_t)columns->step};
+    g->run[0] = (ghl_conv16_run){0, (int32_t)(rows->tap * width + columns->tap), (int32_t)columns->step};
     f->run = 0;
     f->runs = 1;
     f->taps = (int32_t)area;
     cut_run(up(over(length, tiles), 2) * tiles, &f->blocks, &f->depth);
 }
 
-static void add_phases(const ghl_conv_problem *p, ghl_amx_gather *g)
+static void add_phases(const ghl_conv_problem *p, ghl_conv16_gather *g)
 {
     int64_t width = p->w.w, area = p->w.h * p->w.w, at = 0;
     int used = 0;
     for (int64_t i = 0; i < g->out_stride[0] * g->out_stride[1]; i++) {
         int64_t first[2] = {i / g->out_stride[1], i % g->out_stride[1]};
         axis rows = axis_taps(p, 0, first[0]), columns = axis_taps(p, 1, first[1]);
-        ghl_amx_phase *f = &g->phase[g->phases++];
-        *f = (ghl_amx_phase){.rows = over(g->out_rows - first[0], g->out_stride[0]), .first = {first[0], first[1]}, .depth = 2,
+        ghl_conv16_phase *f = &g->phase[g->phases++];
+        *f = (ghl_conv16_phase){.rows = over(g->out_rows - first[0], g->out_stride[0]), .first = {first[0], first[1]}, .depth = 2,
                              .columns = over(g->out_columns - first[1], g->out_stride[1]), .weights_at = at};
-        if (g->form >= GHL_AMX_COLUMNS)
+        if (g->form >= GHL_CONV16_COLUMNS)
             one_run(g, f, &rows, &columns, width, area);
         else
             add_runs(g, f, &rows, &columns, width, &used);
@@ -161,38 +161,38 @@ static void add_phases(const ghl_conv_problem *p, ghl_amx_gather *g)
 }
 
 /* Bytes of the copy at a time, and whether the weights are too many to stay in the second-level cache beside it. */
-static int64_t copy_budget(const ghl_amx_gather *g)
+static int64_t copy_budget(const ghl_conv16_gather *g)
 {
     return g->filters * g->filter > WEIGHTS_STAY ? 1100000 : 300000;
 }
 
 /* Cycles for all images. Weights that do not stay are brought in again for every block of images. */
-static double gather_cost(const ghl_amx_gather *g)
+static double gather_cost(const ghl_conv16_gather *g, ghl_conv16_cost cost)
 {
     double tiles = 0, copy = (double)g->image / 8, weights = (double)(g->filters * g->filter) * 2;
     if (weights > 2 * WEIGHTS_STAY)
         copy += weights / 8 / (double)most(1, least(g->images, copy_budget(g) / (g->image * 2)));
     for (int i = 0; i < g->phases; i++) {
-        const ghl_amx_phase *f = &g->phase[i];
-        double all = g->form >= GHL_AMX_COLUMNS ? (double)(f->rows * f->columns) / ROWS
+        const ghl_conv16_phase *f = &g->phase[i];
+        double all = g->form >= GHL_CONV16_COLUMNS ? (double)(f->rows * f->columns) / ROWS
                                                 : (double)over((f->rows - 1) * g->line + f->columns, ROWS);
-        tiles += all * f->runs * f->blocks;
-        if (g->form == GHL_AMX_COLUMNS)
+        tiles += all * f->runs * f->blocks * (cost.tile + cost.pair * f->depth / 2);
+        if (g->form == GHL_CONV16_COLUMNS)
             copy += (double)(f->rows * f->columns) * (f->taps + 4.0);
     }
-    return (tiles * (double)g->filters * 16 + (g->form == GHL_AMX_DIRECT ? 0 : copy)) * (double)g->images;
+    return (tiles * (double)g->filters + (g->form == GHL_CONV16_DIRECT ? 0 : copy)) * (double)g->images;
 }
 
-static bool gather_in_form(const ghl_conv_problem *p, const ghl_amx_gather *base, ghl_amx_form form, ghl_amx_gather *g)
+static bool gather_in_form(const ghl_conv_problem *p, const ghl_conv16_gather *base, ghl_conv16_form form, ghl_conv16_gather *g)
 {
     bool one = base->out_stride[0] * base->out_stride[1] == 1, point = p->w.h * p->w.w * p->window.stride[0] * p->window.stride[1] == 1;
-    if ((form == GHL_AMX_COLUMNS && !one) ||
-        (form == GHL_AMX_DIRECT && !(point && p->window.padding[0] == 0 && p->window.padding[1] == 0 && base->sources % DEPTH == 0 &&
-                                     base->out_rows % ROWS == 0 && base->out_columns == 1)))
+    if ((form == GHL_CONV16_COLUMNS && !one) ||
+        (form == GHL_CONV16_DIRECT && !(point && p->window.padding[0] == 0 && p->window.padding[1] == 0 && base->sources % DEPTH == 0 &&
+                                        base->out_rows % ROWS == 0 && base->out_columns == 1)))
         return false;
     *g = *base;
     g->form = form;
-    g->channels = form >= GHL_AMX_COLUMNS ? g->sources : padded_channels(g->sources, form == GHL_AMX_PADDED && one ? p->w.w : 1);
+    g->channels = form >= GHL_CONV16_COLUMNS ? g->sources : padded_channels(g->sources, form == GHL_CONV16_PADDED && one ? p->w.w : 1);
     g->band = over(g->out_rows, g->out_stride[0]);
     lay_out_copy(g, p->w.h * p->w.w);
     add_phases(p, g);
@@ -200,7 +200,7 @@ static bool gather_in_form(const ghl_conv_problem *p, const ghl_amx_gather *base
 }
 
 /* Images, or rows of an image, that are done at a time; parts of the outputs, so that every thread has its share. */
-static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
+static void cut_work(ghl_conv16_gather *g, int64_t area, int threads)
 {
     int64_t rows = g->band, image = most(1, g->image * 2), few = 4 * threads, budget = copy_budget(g), tasks;
     bool stay = g->filters * g->filter <= WEIGHTS_STAY;
@@ -226,28 +226,29 @@ static void cut_work(ghl_amx_gather *g, int64_t area, int threads)
 }
 
 /* The cheapest of the forms from first to last; false: none takes the problem. */
-static bool plan_gather(const ghl_conv_problem *p, int first, int last, ghl_amx *out)
+static bool plan_gather(const ghl_conv_problem *p, ghl_conv16_cost cost, int first, int last, ghl_conv16 *out)
 {
     bool back = p->direction == GHL_CONV_BACKWARD_DATA;
     ghl_shape from = back ? p->y : p->x, to = back ? p->x : p->y;
     int64_t area = p->w.h * p->w.w;
-    ghl_amx_gather base = {.images = from.n, .rows = from.h, .columns = from.w, .sources = from.c, .out_rows = to.h, .out_columns = to.w,
-                           .outputs = to.c, .filters = over(to.c, ROWS), .source_step = back ? area * p->w.c : 1,
-                           .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c, .group = 1}, g, *best = &out->gather;
+    ghl_conv16_gather base = {.images = from.n, .rows = from.h, .columns = from.w, .sources = from.c, .out_rows = to.h, .out_columns = to.w,
+                              .outputs = to.c, .filters = over(to.c, ROWS), .source_step = back ? area * p->w.c : 1,
+                              .output_step = back ? 1 : area * p->w.c, .tap_step = p->w.c, .group = 1}, g, *best = &out->gather;
     for (int i = 0; i < 2; i++) {
         base.in_stride[i] = back ? 1 : p->window.stride[i];
         base.out_stride[i] = back ? p->window.stride[i] : 1;
         axis_reach(p, &base, i);
     }
     for (int form = first; form <= last; form++)
-        if (gather_in_form(p, &base, (ghl_amx_form)form, &g) && (best->phases == 0 || gather_cost(&g) < gather_cost(best)))
+        if (gather_in_form(p, &base, (ghl_conv16_form)form, &g) && (best->phases == 0 || gather_cost(&g, cost) < gather_cost(best, cost)))
             *best = g;
     if (best->phases == 0)
         return false;
+    out->cycles = gather_cost(best, cost);
     cut_work(best, area, out->threads);
     best->phases = 0;
     add_phases(p, best);
-    best->by_rows = best->phases == 1 && (!back || (best->phase[0].depth == GHL_AMX_STEP * ROWS && best->phase[0].taps == 1));
+    best->by_rows = best->phases == 1 && (!back || (best->phase[0].depth == GHL_CONV16_STEP * ROWS && best->phase[0].taps == 1));
     int64_t line = over(best->out_rows, best->out_stride[0]) * best->line;
     int64_t positions = best->group * up((best->bands > 1 ? best->band * best->line : line) + ROWS, ROWS);
     best->copy_bytes = (size_t)up((best->group * best->image + 2 * ROWS * best->step + 4 * DEPTH) * 2, 4096);
@@ -258,11 +259,11 @@ static bool plan_gather(const ghl_conv_problem *p, int first, int last, ghl_amx 
 
 /* ---- Weight gradient ---- */
 
-static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
+static void lay_out_line(const ghl_conv_problem *p, ghl_conv16_gradient *g)
 {
     int64_t front = g->padding[1];
     int64_t covered = (g->y.h - 1) * g->stride[0] + g->kernel[0];
-    bool columns = g->form == GHL_AMX_COLUMNS;
+    bool columns = g->form == GHL_CONV16_COLUMNS;
     g->top = columns ? g->padding[0] : most(g->padding[0], covered - g->padding[0] - g->x.h);
     g->height = columns ? most(g->top + g->x.h, covered) : up(g->top + g->x.h, g->stride[0]);
     if (g->bands > 1) {
@@ -279,7 +280,7 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
     g->width = p->w.h / g->taps * p->w.w * g->x.c;
     for (int64_t t = 0; t < g->taps; t++) {
         int64_t row = columns ? 0 : t + g->top - g->padding[0];
-        g->tap[t] = (ghl_amx_tap){row / g->stride[0] * g->line, row % g->stride[0]};
+        g->tap[t] = (ghl_conv16_tap){row / g->stride[0] * g->line, row % g->stride[0]};
         g->margin = most(g->margin, g->tap[t].shift);
     }
     g->tiles = over(g->width, ROWS);
@@ -288,7 +289,7 @@ static void lay_out_line(const ghl_conv_problem *p, ghl_amx_gradient *g)
 
 /* Panels of filters whose e stays in the cache, and chunks: x is read once for every panel, the sums twice for every chunk, and e twice
  * where two threads cannot share the panels evenly. What reads x is foreseen, and costs a third (measured). */
-static void cut_panels(ghl_amx_gradient *g)
+static void cut_panels(ghl_conv16_gradient *g)
 {
     enum { PANEL = 900000, UNFORESEEN = 3 };
     double least_bytes = 0, sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
@@ -314,7 +315,7 @@ static void cut_panels(ghl_amx_gradient *g)
 }
 
 /* How the sum is cut: groups with sums of their own where these are small, else panels of filters; chunks that fit the cache. */
-static void cut_sum(ghl_amx_gradient *g)
+static void cut_sum(ghl_conv16_gradient *g)
 {
     enum { SUMS = 3 << 19, GROUPS = 16, FEW = 8, LONG = 1024, CACHE = 1200000 };
     int64_t sums = g->filters * g->taps * g->tiles * ROWS * ROWS * 4, position = ROWS * 2;
@@ -335,16 +336,16 @@ static void cut_sum(ghl_amx_gradient *g)
 }
 
 /* Cycles: the products, the laying out of x, the transposing of e, and what passes between the second-level cache and the last. */
-static double gradient_cost(const ghl_amx_gradient *g)
+static double gradient_cost(const ghl_conv16_gradient *g, ghl_conv16_cost cost)
 {
     double positions = (double)(g->length * g->x.n), columns = (double)(g->tiles * g->planes), filters = (double)g->filters;
-    double product = (double)(g->each * g->x.n) / DEPTH * (double)(g->taps * g->tiles) * filters * 16;
+    double product = (double)(g->each * g->x.n) / DEPTH * (double)(g->taps * g->tiles) * filters * (cost.tile + cost.pair * DEPTH / 2);
     double sums = (double)(g->filters * g->taps * g->tiles) * ROWS * ROWS * 4;
     double stream = g->shared ? columns * positions * ROWS * 2 * (double)over(g->filters, g->panel) + sums * (double)(2 * g->chunks) : 0;
     return product + columns * positions + filters * positions * ROWS / 6 + stream / 8;
 }
 
-static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
+static void place_gradient(ghl_conv16_gradient *g, ghl_conv16 *out)
 {
     enum { AT_ONCE = 96 << 20 };
     const int64_t panels = over(g->filters, g->panel), threads = out->threads;
@@ -367,7 +368,7 @@ static void place_gradient(ghl_amx_gradient *g, ghl_amx *out)
     g->from_at = g->to_at + ghl_scratch_round((size_t)g->chunk_line * sizeof(int32_t));
     g->rows_at = g->from_at + ghl_scratch_round((size_t)g->length * sizeof(int32_t));
     g->by_rows = g->direct && g->shared && g->taps == 1 && g->at_once >= g->chunks;
-    g->copy_at = g->rows_at + (g->by_rows ? (size_t)(GHL_AMX_STEP * ROWS * GHL_AMX_SPAN) * sizeof(float) : 0);
+    g->copy_at = g->rows_at + (g->by_rows ? (size_t)(GHL_CONV16_STEP * ROWS * GHL_CONV16_SPAN) * sizeof(float) : 0);
     out->shared_bytes = g->sums_bytes + (g->shared ? packed : 0);
     out->own_bytes = g->copy_at;
     if (!g->in_place)
@@ -384,28 +385,29 @@ static int64_t bands_of(ghl_shape y)
     return best;
 }
 
-static bool plan_gradient(const ghl_conv_problem *p, int first, int last, ghl_amx *out)
+static bool plan_gradient(const ghl_conv_problem *p, ghl_conv16_cost cost, int first, int last, ghl_conv16 *out)
 {
     const ghl_window *v = &p->window;
-    ghl_amx_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
-                             .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS), .bands = bands_of(p->y)}, g;
-    ghl_amx_gradient *best = &out->gradient;
+    ghl_conv16_gradient base = {.x = p->x, .y = p->y, .kernel = {p->w.h, p->w.w}, .stride = {v->stride[0], v->stride[1]},
+                                .padding = {v->padding[0], v->padding[1]}, .filters = over(p->y.c, ROWS), .bands = bands_of(p->y)}, g;
+    ghl_conv16_gradient *best = &out->gradient;
     base.x.n *= base.bands;
     base.y.n *= base.bands;
     base.y.h /= base.bands;
     for (int form = first; form <= last; form++) {
-        const bool columns = form == GHL_AMX_COLUMNS && (p->w.h == 1 || p->w.w * p->w.c % ROWS == 0);
-        if (!columns && form != GHL_AMX_SHIFTED)
+        const bool columns = form == GHL_CONV16_COLUMNS && (p->w.h == 1 || p->w.w * p->w.c % ROWS == 0);
+        if (!columns && form != GHL_CONV16_SHIFTED)
             continue;
         g = base;
-        g.form = (ghl_amx_form)form;
+        g.form = (ghl_conv16_form)form;
         lay_out_line(p, &g);
         cut_sum(&g);
-        if (best->tiles == 0 || gradient_cost(&g) < gradient_cost(best))
+        if (best->tiles == 0 || gradient_cost(&g, cost) < gradient_cost(best, cost))
             *best = g;
     }
     if (best->tiles == 0)
         return false;
+    out->cycles = gradient_cost(best, cost);
     place_gradient(best, out);
     return true;
 }
@@ -436,22 +438,23 @@ static void simplify(ghl_conv_problem *p)
     }
 }
 
-static bool plan_forms(const ghl_conv_problem *problem, int first, int last, int threads, ghl_amx *out)
+static bool plan_forms(const ghl_conv_problem *problem, ghl_conv16_cost cost, int first, int last, int threads,
+                       ghl_conv16 *out)
 {
     ghl_conv_problem p = *problem;
     bool back = p.direction == GHL_CONV_BACKWARD_DATA;
     simplify(&p);
-    if (p.w.h * p.w.w > GHL_AMX_RUNS)
+    if (p.w.h * p.w.w > GHL_CONV16_RUNS)
         return false;
     for (int i = 0; i < 2; i++) {
         const ghl_window *v = &p.window;
-        if (v->stride[i] < 1 || v->stride[i] > (back ? 2 : GHL_AMX_STRIDE) || v->padding[i] < 0 || v->padding[i] >= v->kernel[i])
+        if (v->stride[i] < 1 || v->stride[i] > (back ? 2 : GHL_CONV16_STRIDE) || v->padding[i] < 0 || v->padding[i] >= v->kernel[i])
             return false;
     }
     memset(out, 0, sizeof *out);
     out->threads = threads;
     const bool weights = p.direction == GHL_CONV_BACKWARD_WEIGHTS;
-    if (!(weights ? plan_gradient(&p, first, last, out) : plan_gather(&p, first, last, out)))
+    if (!(weights ? plan_gradient(&p, cost, first, last, out) : plan_gather(&p, cost, first, last, out)))
         return false;
     out->form = weights ? out->gradient.form : out->gather.form;
     out->own_bytes = (out->own_bytes + 4095) / 4096 * 4096 + 4096;
@@ -460,12 +463,12 @@ static bool plan_forms(const ghl_conv_problem *problem, int first, int last, int
     return true;
 }
 
-bool ghl_amx_plan(const ghl_conv_problem *problem, int threads, ghl_amx *out)
+bool ghl_conv16_plan(const ghl_conv_problem *problem, ghl_conv16_cost cost, int threads, ghl_conv16 *out)
 {
-    return plan_forms(problem, 0, GHL_AMX_FORMS - 1, threads, out);
+    return plan_forms(problem, cost, 0, GHL_CONV16_FORMS - 1, threads, out);
 }
 
-bool ghl_amx_plan_in(const ghl_conv_problem *problem, ghl_amx_form form, int threads, ghl_amx *out)
+bool ghl_conv16_plan_in(const ghl_conv_problem *problem, ghl_conv16_form form, int threads, ghl_conv16 *out)
 {
-    return plan_forms(problem, (int)form, (int)form, threads, out);
+    return plan_forms(problem, (ghl_conv16_cost){0}, (int)form, (int)form, threads, out);
 }

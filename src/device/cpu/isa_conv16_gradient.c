@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * isa_amx_gradient.c - the weight gradient on bf16 tiles, see amx.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
+ * isa_conv16_gradient.c - the weight gradient on bf16 tiles, see conv16.h: dw[k][tap][c] = sum over positions m of e[m][k] x[m + tap][c].
  *
  * x is packed once, in pairs of positions [tile of 16 columns][m / 2][16][2]; e is transposed, [k][m]; of it a panel of filters stays in
  * the cache. A tap is a shift of x by whole pairs. What is no output's position is 0 in e, and the padding is 0 in x. So values that are
@@ -9,12 +9,12 @@
 #include <omp.h>
 
 #include "device/cpu/isa.h"
-#include "device/cpu/isa_amx.h"
+#include "device/cpu/isa_conv16.h"
 
-#if defined(__AMX_BF16__)
+#if defined(__AVX512BF16__)
 
 typedef struct work {
-    const ghl_amx_gradient *g;
+    const ghl_conv16_gradient *g;
     const uint16_t *x, *const *e;
     float *const *dw;
     int n;
@@ -26,7 +26,7 @@ typedef struct own {
     uint16_t *x, *e, *copy;
     int32_t *to;   /* [chunk_line] the position in e, from the chunk's first image on, or -1 */
     int32_t *from; /* [length] the element of the padded image */
-    float *rows;   /* [GHL_AMX_STEP * 16][GHL_AMX_SPAN] of dw */
+    float *rows;   /* [GHL_CONV16_STEP * 16][GHL_CONV16_SPAN] of dw */
 } own;
 
 typedef struct span {
@@ -34,7 +34,7 @@ typedef struct span {
 } span;
 
 /* The images of chunk `i` of a group. */
-static span chunk_images(const ghl_amx_gradient *g, int64_t group, int64_t i)
+static span chunk_images(const ghl_conv16_gradient *g, int64_t group, int64_t i)
 {
     int64_t first = ghl_cpu_part(g->x.n, g->groups, group), last = ghl_cpu_part(g->x.n, g->groups, group + 1);
     span s = {ghl_cpu_min(last, first + i * g->chunk), ghl_cpu_min(last, first + (i + 1) * g->chunk)};
@@ -43,9 +43,9 @@ static span chunk_images(const ghl_amx_gradient *g, int64_t group, int64_t i)
 
 /* ---- x ---- */
 
-static void lay_out_places(const ghl_amx_gradient *g, const own *o)
+static void lay_out_places(const ghl_conv16_gradient *g, const own *o)
 {
-    int64_t map = g->y.h * g->y.w, rows = g->form == GHL_AMX_COLUMNS ? g->y.h : g->height / g->stride[0];
+    int64_t map = g->y.h * g->y.w, rows = g->form == GHL_CONV16_COLUMNS ? g->y.h : g->height / g->stride[0];
     for (int64_t m = 0; m < g->chunk_line; m++)
         o->to[m] = -1;
     for (int64_t image = 0; image < g->chunk; image++)
@@ -61,7 +61,7 @@ static void lay_out_places(const ghl_amx_gradient *g, const own *o)
 /* An image, or a band of it, with its padding; returns where it lies. */
 static const uint16_t *padded_image(const work *k, const own *o, int64_t image)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     int64_t row = g->x.w * g->x.c, front = g->padding[1] * g->x.c, pitch = g->pitch * g->x.c;
     int64_t first = image % g->bands * g->y.h * g->stride[0] - g->top;
     const uint16_t *from = k->x + image / g->bands * g->x.h * row;
@@ -70,66 +70,66 @@ static const uint16_t *padded_image(const work *k, const own *o, int64_t image)
     for (int64_t i = 0; i < g->height; i++) {
         uint16_t *to = o->copy + i * pitch;
         if (first + i < 0 || first + i >= g->x.h) {
-            amx_zero(to, pitch);
+            conv16_zero(to, pitch);
             continue;
         }
-        amx_zero(to, front);
-        amx_copy(to + front, from + (first + i) * row, row);
-        amx_zero(to + front + row, pitch - front - row);
+        conv16_zero(to, front);
+        conv16_copy(to + front, from + (first + i) * row, row);
+        conv16_zero(to + front + row, pitch - front - row);
     }
-    amx_zero(o->copy + g->height * pitch, pitch + 4 * AMX_DEPTH);
+    conv16_zero(o->copy + g->height * pitch, pitch + 4 * CONV16_DEPTH);
     return o->copy;
 }
 
 static void pack_tile(const int32_t *from, int64_t positions, const uint16_t *x, uint16_t *to)
 {
-    for (int64_t m = 0; m < positions; m += 2, to += AMX_DEPTH)
-        _mm512_storeu_si512(to, amx_pair(_mm256_loadu_si256((const __m256i *)(x + from[m])),
-                                         _mm256_loadu_si256((const __m256i *)(x + from[m + 1]))));
+    for (int64_t m = 0; m < positions; m += 2, to += CONV16_DEPTH)
+        _mm512_storeu_si512(to, conv16_pair(_mm256_loadu_si256((const __m256i *)(x + from[m])),
+                                            _mm256_loadu_si256((const __m256i *)(x + from[m + 1]))));
 }
 
 /* Image `i` of a chunk, row by row where it can be, for the tiles of a row read the same values. A row of the kernel has `each` tiles of
  * columns in the form COLUMNS. */
 static void pack_image(const work *k, const own *o, const uint16_t *image, int64_t i, uint16_t *to)
 {
-    const ghl_amx_gradient *g = k->g;
-    int64_t row = g->pitch * g->x.c, each = g->form == GHL_AMX_COLUMNS && g->kernel[0] > 1 ? g->tiles / g->kernel[0] : g->tiles;
+    const ghl_conv16_gradient *g = k->g;
+    int64_t row = g->pitch * g->x.c, each = g->form == GHL_CONV16_COLUMNS && g->kernel[0] > 1 ? g->tiles / g->kernel[0] : g->tiles;
     const int64_t some = g->line % 2 == 0 ? g->line : g->length;
     for (int64_t plane = 0; plane < g->planes; plane++)
         for (int64_t m = 0; m < g->length; m += some)
             for (int64_t tile = 0; tile < g->tiles; tile++)
-                pack_tile(o->from + m, some, image + (plane + tile / each) * row + tile % each * AMX_ROWS,
-                          to + plane * g->plane + tile * g->tile_line + (i * g->length + m) * AMX_ROWS);
+                pack_tile(o->from + m, some, image + (plane + tile / each) * row + tile % each * CONV16_ROWS,
+                          to + plane * g->plane + tile * g->tile_line + (i * g->length + m) * CONV16_ROWS);
 }
 
 /* Zeros behind the last of a chunk's images. */
-static void pack_rest(const ghl_amx_gradient *g, int64_t images, uint16_t *to)
+static void pack_rest(const ghl_conv16_gradient *g, int64_t images, uint16_t *to)
 {
     for (int64_t plane = 0; plane < g->planes; plane++)
         for (int64_t tile = 0; tile < g->tiles; tile++)
-            amx_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * AMX_ROWS,
-                     (g->x_line + g->margin - images * g->length) * AMX_ROWS);
+            conv16_zero(to + plane * g->plane + tile * g->tile_line + images * g->length * CONV16_ROWS,
+                        (g->x_line + g->margin - images * g->length) * CONV16_ROWS);
 }
 
 /* ---- e ---- */
 
 /* 16 filters of the 32 positions `at`, of which those outside [0, limit) are zeros -> to [16][e_line] */
-static void transpose_tile(const ghl_amx_gradient *g, const uint16_t *e, const int32_t *at, int64_t limit, __mmask16 mask, uint16_t *to)
+static void transpose_tile(const ghl_conv16_gradient *g, const uint16_t *e, const int32_t *at, int64_t limit, __mmask16 mask, uint16_t *to)
 {
-    static const uint16_t zeros[AMX_ROWS] __attribute__((aligned(32))) = {0};
-    const bool whole = at[0] >= 0 && at[AMX_DEPTH - 1] - at[0] == AMX_DEPTH - 1 && at[AMX_DEPTH - 1] < limit && mask == 0xffff;
+    static const uint16_t zeros[CONV16_ROWS] __attribute__((aligned(32))) = {0};
+    const bool whole = at[0] >= 0 && at[CONV16_DEPTH - 1] - at[0] == CONV16_DEPTH - 1 && at[CONV16_DEPTH - 1] < limit && mask == 0xffff;
     const int64_t pitch = g->y.c;
     __m512i v[16];
     for (int i = 0; i < 16 && whole; i++) {
         const uint16_t *pair = e + (at[0] + 2 * i) * pitch;
-        v[i] = amx_pair(_mm256_loadu_si256((const __m256i *)pair), _mm256_loadu_si256((const __m256i *)(pair + pitch)));
+        v[i] = conv16_pair(_mm256_loadu_si256((const __m256i *)pair), _mm256_loadu_si256((const __m256i *)(pair + pitch)));
     }
     for (int i = 0; i < 16 && !whole; i++) {
         int64_t a = at[2 * i], b = at[2 * i + 1];
         const uint16_t *pa = a < 0 || a >= limit ? zeros : e + a * pitch, *pb = b < 0 || b >= limit ? zeros : e + b * pitch;
-        v[i] = amx_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
+        v[i] = conv16_pair(_mm256_maskz_loadu_epi16(mask, pa), _mm256_maskz_loadu_epi16(mask, pb));
     }
-    amx_transpose_pairs(v);
+    conv16_transpose_pairs(v);
     for (int i = 0; i < 16; i++)
         _mm512_storeu_si512(to + i * g->e_line, v[i]);
 }
@@ -138,18 +138,18 @@ static void transpose_tile(const ghl_amx_gradient *g, const uint16_t *e, const i
  * hardware foresees them. */
 static void transpose_filters(const work *k, const own *o, const uint16_t *e, span s, span filters, uint16_t *to)
 {
-    const ghl_amx_gradient *g = k->g;
-    const int64_t pitch = g->y.c, limit = (s.end - s.begin) * g->y.h * g->y.w, end = ghl_cpu_min(filters.end * AMX_ROWS, pitch);
+    const ghl_conv16_gradient *g = k->g;
+    const int64_t pitch = g->y.c, limit = (s.end - s.begin) * g->y.h * g->y.w, end = ghl_cpu_min(filters.end * CONV16_ROWS, pitch);
     e += s.begin * g->y.h * g->y.w * pitch;
-    for (int64_t m = 0; m < g->chunk_line; m += AMX_DEPTH) {
+    for (int64_t m = 0; m < g->chunk_line; m += CONV16_DEPTH) {
         const int32_t *at = o->to + m;
-        for (int i = 0; i < AMX_DEPTH && m + AMX_DEPTH < g->chunk_line; i++)
-            for (int64_t c = filters.begin * AMX_ROWS; c < end && at[AMX_DEPTH + i] >= 0; c += AMX_DEPTH)
-                _mm_prefetch((const char *)(e + at[AMX_DEPTH + i] * pitch + c), _MM_HINT_T0);
+        for (int i = 0; i < CONV16_DEPTH && m + CONV16_DEPTH < g->chunk_line; i++)
+            for (int64_t c = filters.begin * CONV16_ROWS; c < end && at[CONV16_DEPTH + i] >= 0; c += CONV16_DEPTH)
+                _mm_prefetch((const char *)(e + at[CONV16_DEPTH + i] * pitch + c), _MM_HINT_T0);
         for (int64_t filter = filters.begin; filter < filters.end; filter++) {
-            const int64_t valid = pitch - filter * AMX_ROWS;
-            transpose_tile(g, e + filter * AMX_ROWS, at, limit, valid >= AMX_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1),
-                           to + (filter - filters.begin) * AMX_ROWS * g->e_line + m);
+            const int64_t valid = pitch - filter * CONV16_ROWS;
+            transpose_tile(g, e + filter * CONV16_ROWS, at, limit, valid >= CONV16_ROWS ? 0xffff : (__mmask16)((1 << valid) - 1),
+                           to + (filter - filters.begin) * CONV16_ROWS * g->e_line + m);
         }
     }
 }
@@ -166,27 +166,27 @@ typedef struct panel {
 
 static float *sum_at(const work *k, const panel *p, int64_t tap, int64_t filter, int64_t tile)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     if (g->direct)
-        return k->dw[p->error] + filter * AMX_ROWS * g->taps * g->width + tap * g->width + tile * AMX_ROWS;
+        return k->dw[p->error] + filter * CONV16_ROWS * g->taps * g->width + tap * g->width + tile * CONV16_ROWS;
     int64_t place = (((p->group * 2 + p->error) * g->taps + tap) * g->filters + filter) * g->tiles + tile;
-    return (float *)k->shared + place * AMX_ROWS * AMX_ROWS;
+    return (float *)k->shared + place * CONV16_ROWS * CONV16_ROWS;
 }
 
 /* Some columns, taps after taps of a tile, for all of the panel's filters. */
-static void sum_columns(const work *k, const panel *p, amx_product *t, const int64_t *tap, const int64_t *tile, int columns)
+static void sum_columns(const work *k, const panel *p, conv16_product *t, const int64_t *tap, const int64_t *tile, int columns)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     for (int j = 0; j < columns; j++)
-        t->b[j] = p->x + g->tap[tap[j]].plane * g->plane + tile[j] * g->tile_line + g->tap[tap[j]].shift * AMX_ROWS;
+        t->b[j] = p->x + g->tap[tap[j]].plane * g->plane + tile[j] * g->tile_line + g->tap[tap[j]].shift * CONV16_ROWS;
     for (int64_t filter = 0, rows; filter < p->filters; filter += rows) {
         rows = ghl_cpu_min(p->filters - filter, columns > 3 ? 1 : 2);
         for (int64_t i = 0; i < rows; i++) {
-            t->a[i] = p->e + (filter + i) * AMX_ROWS * g->e_line;
+            t->a[i] = p->e + (filter + i) * CONV16_ROWS * g->e_line;
             for (int j = 0; j < columns; j++)
                 t->c[i * columns + j] = sum_at(k, p, tap[j], p->first + filter + i, tile[j]);
         }
-        ghl_amx_multiply(t, (int)rows, columns);
+        GHL_ISA_NAME(ghl_conv16_multiply)(t, (int)rows, columns);
         t->ahead += t->ahead_lines * t->blocks * 64;
     }
 }
@@ -194,21 +194,22 @@ static void sum_columns(const work *k, const panel *p, amx_product *t, const int
 /* Neighbouring taps of a tile read the same x but for a few rows, so they are done together. */
 static void sum_panel(const work *k, const panel *p, span tiles)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     const int most = p->filters == 1 ? 4 : 3;
-    amx_product t = {.a_bytes = g->e_line * 2, .a_block = AMX_DEPTH, .runs = 1, .expect = 1, .blocks = (int)(g->chunk_line / AMX_DEPTH),
-                     .unbroken = g->unbroken, .skip = (g->length - g->each) * AMX_ROWS, .depth = AMX_DEPTH, .add = p->add,
-                     .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
+    conv16_product t = {.a_bytes = g->e_line * 2, .a_block = CONV16_DEPTH, .runs = 1, .expect = 1,
+                        .blocks = (int)(g->chunk_line / CONV16_DEPTH), .unbroken = g->unbroken,
+                        .skip = (g->length - g->each) * CONV16_ROWS, .depth = CONV16_DEPTH, .add = p->add,
+                        .c_bytes = g->direct ? g->taps * g->width * 4 : 64};
     int64_t all = (tiles.end - tiles.begin) * g->taps, calls = (p->filters + 1) / 2;
     for (int64_t entry = 0, columns; entry < all; entry += columns) {
         int64_t tap[4], tile[4];
-        columns = amx_next(all - entry, most);
+        columns = conv16_next(all - entry, most);
         for (int64_t j = 0; j < columns; j++)
             tap[j] = (entry + j) % g->taps, tile[j] = tiles.begin + (entry + j) / g->taps;
         if (g->shared && entry + columns < all) { /* x of the columns that come next */
             int64_t next = tiles.begin + (entry + columns) / g->taps, count = (columns + g->taps - 1) / g->taps;
             t.ahead = (const char *)(p->x + next * g->tile_line);
-            t.ahead_lines = (int)((count * AMX_ROWS + calls - 1) / calls);
+            t.ahead_lines = (int)((count * CONV16_ROWS + calls - 1) / calls);
         } else
             t.ahead_lines = 0;
         sum_columns(k, p, &t, tap, tile, (int)columns);
@@ -218,18 +219,19 @@ static void sum_panel(const work *k, const panel *p, span tiles)
 /* Adds up the groups' sums, in order, for filter `filter` of error `error`. */
 static void finish(const work *k, int64_t error, int64_t filter)
 {
-    const ghl_amx_gradient *g = k->g;
-    const int64_t next = 2 * g->taps * g->filters * g->tiles * AMX_ROWS * AMX_ROWS;
+    const ghl_conv16_gradient *g = k->g;
+    const int64_t next = 2 * g->taps * g->filters * g->tiles * CONV16_ROWS * CONV16_ROWS;
     const panel p = {.error = error};
     float *to = k->dw[error] + filter * g->taps * g->width;
     for (int64_t tap = 0; tap < g->taps; tap++)
         for (int64_t tile = 0; tile < g->tiles; tile++) {
-            const float *from = sum_at(k, &p, tap, filter / AMX_ROWS, tile) + filter % AMX_ROWS * AMX_ROWS;
-            int64_t left = g->width - tile * AMX_ROWS;
+            const float *from = sum_at(k, &p, tap, filter / CONV16_ROWS, tile) + filter % CONV16_ROWS * CONV16_ROWS;
+            int64_t left = g->width - tile * CONV16_ROWS;
             __m512 sum = _mm512_loadu_ps(from);
             for (int64_t group = 1; group < g->groups; group++)
                 sum = _mm512_add_ps(sum, _mm512_loadu_ps(from + group * next));
-            _mm512_mask_storeu_ps(to + tap * g->width + tile * AMX_ROWS, left >= AMX_ROWS ? 0xffff : (__mmask16)((1 << left) - 1), sum);
+            _mm512_mask_storeu_ps(to + tap * g->width + tile * CONV16_ROWS,
+                                  left >= CONV16_ROWS ? 0xffff : (__mmask16)((1 << left) - 1), sum);
         }
 }
 
@@ -249,7 +251,7 @@ static uint16_t *shared_e(const work *k, int64_t i)
 /* Packs x of the chunks from `first` on; other threads may still be at it. */
 static void pack_shared_x(const work *k, const own *o, int64_t first, int64_t chunks)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     int64_t begin = first * g->chunk, end = ghl_cpu_min(g->x.n, begin + chunks * g->chunk);
 #pragma omp for schedule(dynamic, 1) nowait
     for (int64_t image = begin; image < end; image++) {
@@ -264,27 +266,27 @@ static void pack_shared_x(const work *k, const own *o, int64_t first, int64_t ch
 static void pack_shared_e(const work *k, const own *o, int64_t first, int64_t chunks, int64_t error)
 {
     enum { BUNCH = 8 }; /* four cache lines */
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     const int64_t bunches = (g->filters + BUNCH - 1) / BUNCH;
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < chunks * bunches; i++) {
         int64_t filter = i % bunches * BUNCH, chunk = i / bunches;
         transpose_filters(k, o, k->e[error], chunk_images(g, 0, first + chunk), (span){filter, ghl_cpu_min(filter + BUNCH, g->filters)},
-                          shared_e(k, chunk) + filter * AMX_ROWS * g->e_line);
+                          shared_e(k, chunk) + filter * CONV16_ROWS * g->e_line);
     }
 }
 
 /* A thread has a panel of filters and a part of the columns, of all chunks from `first` on. */
 static void sum_panels(const work *k, int64_t first, int64_t chunks, int64_t error)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     int64_t panels = (g->filters + g->panel - 1) / g->panel, pieces = (g->tiles + 2) / 3; /* three tiles make full products */
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < panels * g->parts; task++) {
         int64_t part = task % g->parts, filter = task / g->parts * g->panel;
         span tiles = {ghl_cpu_part(pieces, g->parts, part) * 3, ghl_cpu_min(ghl_cpu_part(pieces, g->parts, part + 1) * 3, g->tiles)};
         for (int64_t i = 0; i < chunks; i++) {
-            const panel p = {.x = shared_x(k, i), .e = shared_e(k, i) + filter * AMX_ROWS * g->e_line, .first = filter,
+            const panel p = {.x = shared_x(k, i), .e = shared_e(k, i) + filter * CONV16_ROWS * g->e_line, .first = filter,
                              .filters = ghl_cpu_min(g->panel, g->filters - filter), .error = error, .add = first + i > 0};
             sum_panel(k, &p, tiles);
         }
@@ -294,7 +296,7 @@ static void sum_panels(const work *k, int64_t first, int64_t chunks, int64_t err
 /* x and e packed for all, one error after the other in the same place: what is smaller stays nearer. */
 static void by_panels(const work *k, const own *o)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     for (int64_t first = 0; first < g->chunks; first += g->at_once) {
         int64_t chunks = ghl_cpu_min(g->at_once, g->chunks - first);
         pack_shared_x(k, o, first, chunks);
@@ -308,7 +310,7 @@ static void by_panels(const work *k, const own *o)
 /* A thread has a group of images, for all filters and columns, and packs for itself. */
 static void by_groups(const work *k, const own *o)
 {
-    const ghl_amx_gradient *g = k->g;
+    const ghl_conv16_gradient *g = k->g;
     const span tiles = {0, g->tiles};
 #pragma omp for schedule(dynamic, 1)
     for (int64_t group = 0; group < g->groups; group++)
@@ -325,23 +327,24 @@ static void by_groups(const work *k, const own *o)
         }
 }
 
-static own own_of(const ghl_amx *a, void *scratch)
+static own own_of(const ghl_conv16 *a, void *scratch)
 {
-    const ghl_amx_gradient *g = &a->gradient;
+    const ghl_conv16_gradient *g = &a->gradient;
     char *mine = (char *)scratch + a->shared_bytes + (size_t)omp_get_thread_num() * a->own_bytes;
     return (own){.x = (uint16_t *)(mine + g->x_at), .e = (uint16_t *)(mine + g->e_at), .copy = (uint16_t *)(mine + g->copy_at),
                  .to = (int32_t *)(mine + g->to_at), .from = (int32_t *)(mine + g->from_at), .rows = (float *)(mine + g->rows_at)};
 }
 
-void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw, void *scratch)
+void GHL_ISA_NAME(ghl_conv16_backward_weights)(const void *plan, const uint16_t *x, int n, const uint16_t *const *e, float *const *dw,
+                                               void *scratch)
 {
-    const ghl_amx *a = plan;
-    const ghl_amx_gradient *g = &a->gradient;
+    const ghl_conv16 *a = plan;
+    const ghl_conv16_gradient *g = &a->gradient;
     const work k = {g, x, e, dw, n, scratch};
 #pragma omp parallel
     {
         const own o = own_of(a, scratch);
-        amx_begin(AMX_DEPTH);
+        conv16_begin(CONV16_DEPTH);
         lay_out_places(g, &o);
         if (g->shared)
             by_panels(&k, &o);
@@ -352,7 +355,7 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
             for (int64_t i = 0; i < n * g->y.c; i++)
                 finish(&k, i / g->y.c, i % g->y.c);
         }
-        amx_end();
+        conv16_end();
     }
 }
 
@@ -360,48 +363,48 @@ void ghl_amx_backward_weights(const void *plan, const uint16_t *x, int n, const 
  * same rows' next columns are brought in: they are `width` apart. all->g is as wide as o->rows. */
 static void step_columns(const work *all, const own *o, const ghl_sgd *step, int64_t first, int64_t filters, span tiles, int64_t width)
 {
-    const int64_t columns = (tiles.end - tiles.begin) * AMX_ROWS, at = first * AMX_ROWS * width + tiles.begin * AMX_ROWS;
-    float *const dw = o->rows - tiles.begin * AMX_ROWS;
+    const int64_t columns = (tiles.end - tiles.begin) * CONV16_ROWS, at = first * CONV16_ROWS * width + tiles.begin * CONV16_ROWS;
+    float *const dw = o->rows - tiles.begin * CONV16_ROWS;
     const work k = {all->g, all->x, all->e, &dw, 1, all->shared};
-    for (int64_t i = 0; i < filters * AMX_ROWS; i++)
-        for (int64_t j = columns; j < 2 * columns; j += AMX_ROWS)
+    for (int64_t i = 0; i < filters * CONV16_ROWS; i++)
+        for (int64_t j = columns; j < 2 * columns; j += CONV16_ROWS)
             _mm_prefetch((const char *)(step->w + at + i * width + j), _MM_HINT_T1);
     for (int64_t i = 0; i < k.g->chunks; i++) {
-        const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i) + first * AMX_ROWS * k.g->e_line, .filters = filters, .add = i > 0};
+        const panel p = {.x = shared_x(&k, i), .e = shared_e(&k, i) + first * CONV16_ROWS * k.g->e_line, .filters = filters, .add = i > 0};
         sum_panel(&k, &p, tiles);
     }
-    for (int64_t i = 0; i < filters * AMX_ROWS; i++)
-        GHL_ISA_NAME(ghl_sgd_step)(step, o->rows + i * GHL_AMX_SPAN, at + i * width, columns);
+    for (int64_t i = 0; i < filters * CONV16_ROWS; i++)
+        GHL_ISA_NAME(ghl_sgd_step)(step, o->rows + i * GHL_CONV16_SPAN, at + i * width, columns);
 }
 
-void ghl_amx_sgd_product(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch)
+void GHL_ISA_NAME(ghl_conv16_sgd_product)(const void *plan, const ghl_call *call, int n, const ghl_derived_writing *copies, void *scratch)
 {
-    enum { TILES = GHL_AMX_SPAN / AMX_ROWS };
-    const ghl_amx *a = plan;
+    enum { TILES = GHL_CONV16_SPAN / CONV16_ROWS };
+    const ghl_conv16 *a = plan;
     const ghl_sgd step = GHL_ISA_NAME(ghl_sgd_of)(call);
     const uint16_t *const e = call->in[3].data;
     const int64_t width = a->gradient.width, all = a->gradient.tiles;
-    ghl_amx_gradient g = a->gradient;
-    g.width = GHL_AMX_SPAN;
+    ghl_conv16_gradient g = a->gradient;
+    g.width = GHL_CONV16_SPAN;
 #pragma omp parallel
     {
         const own o = own_of(a, scratch);
         const work k = {&g, call->in[2].data, &e, NULL, 1, scratch};
-        amx_begin(AMX_DEPTH);
+        conv16_begin(CONV16_DEPTH);
         lay_out_places(&g, &o);
         pack_shared_x(&k, &o, 0, g.chunks);
         pack_shared_e(&k, &o, 0, g.chunks, 0);
 #pragma omp for schedule(static)
-        for (int64_t first = 0; first < g.filters; first += GHL_AMX_STEP)
+        for (int64_t first = 0; first < g.filters; first += GHL_CONV16_STEP)
             for (int64_t tile = 0; tile < all; tile += TILES) {
                 const span tiles = {tile, ghl_cpu_min(tile + TILES, all)};
-                const int64_t filters = ghl_cpu_min(GHL_AMX_STEP, g.filters - first);
+                const int64_t filters = ghl_cpu_min(GHL_CONV16_STEP, g.filters - first);
                 step_columns(&k, &o, &step, first, filters, tiles, width);
                 for (int i = 0; i < n; i++)
-                    ghl_amx_pack_rows(copies[i].plan, step.w, first * AMX_ROWS, filters * AMX_ROWS, tile * AMX_ROWS, tiles.end * AMX_ROWS,
-                                      copies[i].copy);
+                    GHL_ISA_NAME(ghl_conv16_pack_rows)(copies[i].plan, step.w, first * CONV16_ROWS, filters * CONV16_ROWS,
+                                                       tile * CONV16_ROWS, tiles.end * CONV16_ROWS, copies[i].copy);
             }
-        amx_end();
+        conv16_end();
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ghl-test: timeout=300
  *
- * test_amx.c - convolutions on bf16 tiles against plain loops over the same bf16 values in double: every direction, form and edge;
+ * test_conv16.c - convolutions on bf16 tiles against plain loops over the same bf16 values in double: every direction, form and edge;
  * equal bits for any number of threads and for pairs; NaN where it belongs. Skipped where the processor has no tiles.
  */
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include "device/cpu/cpu.h"
 
 static const ghl_conv16_kernels *way;
-static const ghl_cpu_kernels *best;
+static const ghl_cpu_kernels *best; /* an instruction set that has such products */
 static int steps[2];
 
 static float from16(uint16_t v)
@@ -180,15 +180,15 @@ static void compare(const char *what, const sums *s, const float *got, int64_t n
 enum { CHEAPEST = -1 };
 
 /* In a form, or the one that is chosen. */
-static bool plan_of(const ghl_conv_problem *p, int form, int threads, ghl_amx *plan)
+static bool plan_of(const ghl_conv_problem *p, int form, int threads, ghl_conv16 *plan)
 {
-    return form == CHEAPEST ? ghl_amx_plan(p, threads, plan) : ghl_amx_plan_in(p, (ghl_amx_form)form, threads, plan);
+    return form == CHEAPEST ? ghl_conv16_plan(p, way->cost, threads, plan) : ghl_conv16_plan_in(p, (ghl_conv16_form)form, threads, plan);
 }
 
 /* Forward (with a bias) or backward data. */
 static uint16_t *run_gather(const ghl_conv_problem *p, int form, int threads, const uint16_t *in, const float *w, const float *bias)
 {
-    ghl_amx plan;
+    ghl_conv16 plan;
     bool forward = p->direction == GHL_CONV_FORWARD;
     assert_true(plan_of(p, form, threads, &plan));
     char *scratch = working_memory(plan.scratch_bytes), *packed = working_memory(plan.weights_bytes);
@@ -234,7 +234,7 @@ static void check_gather(const conv_case *c, int direction, int form, int64_t na
 static void run_gradient(const ghl_conv_problem *p, int form, int threads, const uint16_t *x, int n, const uint16_t *const *e,
                          float *const *dw)
 {
-    ghl_amx plan;
+    ghl_conv16 plan;
     assert_true(plan_of(p, form, threads, &plan));
     char *scratch = working_memory(plan.scratch_bytes);
     assert_int_equal(ghl_cpu_team_start(threads), GHL_OK);
@@ -278,11 +278,11 @@ static void forward_agrees(void **state)
 
 static void data_agrees(void **state)
 {
-    ghl_amx plan;
+    ghl_conv16 plan;
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ghl_conv_problem p = problem_of(&cases[i], GHL_CONV_BACKWARD_DATA);
-        if (ghl_amx_plan(&p, 1, &plan))
+        if (ghl_conv16_plan(&p, way->cost, 1, &plan))
             check_gather(&cases[i], GHL_CONV_BACKWARD_DATA, CHEAPEST, -1);
         else
             assert_true(cases[i].stride > 2);
@@ -296,8 +296,8 @@ static void weights_agree(void **state)
         check_gradient(&cases[i], CHEAPEST);
     for (size_t i = 0; i < sizeof long_sums / sizeof *long_sums; i++) {
         ghl_conv_problem p = problem_of(&long_sums[i], GHL_CONV_BACKWARD_WEIGHTS);
-        ghl_amx plan;
-        assert_true(ghl_amx_plan(&p, 2, &plan));
+        ghl_conv16 plan;
+        assert_true(ghl_conv16_plan(&p, way->cost, 2, &plan));
         assert_true(i == 0 ? plan.gradient.groups > 1 : i < 3 ? plan.gradient.bands > 1 : plan.gradient.chunks > 1);
         check_gradient(&long_sums[i], CHEAPEST);
     }
@@ -306,14 +306,15 @@ static void weights_agree(void **state)
 /* What the cost does not choose, a table or a record may. */
 static void other_forms_agree(void **state)
 {
-    int found[GHL_AMX_FORMS][3] = {{0}};
+    int found[GHL_CONV16_FORMS][3] = {{0}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int direction = 0; direction < 3; direction++)
-            for (int form = 0; form < GHL_AMX_FORMS; form++) {
+            for (int form = 0; form < GHL_CONV16_FORMS; form++) {
                 const ghl_conv_problem p = problem_of(&cases[i], direction);
-                ghl_amx chosen, plan;
-                if (!ghl_amx_plan(&p, 1, &chosen) || !ghl_amx_plan_in(&p, (ghl_amx_form)form, 1, &plan) || plan.form == chosen.form)
+                ghl_conv16 chosen, plan;
+                if (!ghl_conv16_plan(&p, way->cost, 1, &chosen) || !ghl_conv16_plan_in(&p, (ghl_conv16_form)form, 1, &plan) ||
+                    plan.form == chosen.form)
                     continue;
                 found[form][direction]++;
                 assert_int_equal(plan.form, form);
@@ -323,15 +324,15 @@ static void other_forms_agree(void **state)
                     check_gather(&cases[i], direction, form, -1);
             }
     for (int direction = 0; direction < 3; direction++)
-        assert_true(found[GHL_AMX_SHIFTED][direction] > 0 && found[GHL_AMX_COLUMNS][direction] > 0);
+        assert_true(found[GHL_CONV16_SHIFTED][direction] > 0 && found[GHL_CONV16_COLUMNS][direction] > 0);
 }
 
 /* A step of sgd that writes the copies gives the weights of the plain one, and the copies that are packed from them. */
 static void check_step(const conv_case *c, int direction)
 {
-    ghl_amx plan;
+    ghl_conv16 plan;
     const ghl_conv_problem p = problem_of(c, direction);
-    if (!ghl_amx_plan(&p, 2, &plan) || !plan.gather.by_rows)
+    if (!ghl_conv16_plan(&p, way->cost, 2, &plan) || !plan.gather.by_rows)
         return;
     int32_t ok = 1;
     float rate = 0.1f, *unused, *d = values(p.w, 5, &unused), *one = values(p.w, 4, &unused), *other = values(p.w, 4, &unused);
@@ -372,30 +373,33 @@ static void nan_stays_in_its_window(void **state)
 
 static void refuses_what_it_cannot(void **state)
 {
-    ghl_amx plan;
+    ghl_conv16 plan;
     (void)state;
     const conv_case wide = {1, 16, 16, 16, 16, 9, 9, 1, 4}, far = {1, 16, 16, 16, 16, 5, 5, 5, 0}, outside = {1, 8, 8, 16, 16, 1, 1, 1, 1};
     const conv_case *bad[] = {&wide, &far, &outside};
     for (size_t i = 0; i < 3; i++)
         for (int direction = 0; direction < 3; direction++) {
             ghl_conv_problem p = problem_of(bad[i], direction);
-            assert_false(ghl_amx_plan(&p, 2, &plan));
+            assert_false(ghl_conv16_plan(&p, way->cost, 2, &plan));
         }
 }
 
 int main(void)
 {
-    for (int i = 0; ghl_cpu_kernels_at(i) != NULL; i++)
-        best = ghl_cpu_kernels_at(i);
-    way = best->amx;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_agrees), cmocka_unit_test(data_agrees),           cmocka_unit_test(weights_agree),
         cmocka_unit_test(nan_stays_in_its_window), cmocka_unit_test(refuses_what_it_cannot),
         cmocka_unit_test(step_writes_copies), cmocka_unit_test(other_forms_agree),
     };
-    if (way == NULL) {
-        printf("skipped: this processor has no bf16 tiles (AMX)\n");
+    int failed = 0, found = 0;
+    for (int i = 0; (best = ghl_cpu_kernels_at(i)) != NULL; i++) {
+        way = best->conv16;
+        found += way != NULL;
+        failed += way != NULL ? _cmocka_run_group_tests(best->name, tests, sizeof tests / sizeof *tests, NULL, NULL) : 0;
+    }
+    if (found == 0) {
+        printf("skipped: this processor has neither AVX-512-BF16 nor AMX\n");
         return 77;
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return failed;
 }
