@@ -9,6 +9,9 @@ install(TARGETS ghl_shared ghl_static EXPORT ghl-targets
 if(TARGET ghl)
     install(TARGETS ghl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET ghl_cuda)
+    install(TARGETS ghl_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "ghl*.h" PATTERN "ghl*.def")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/recipes" DESTINATION ${CMAKE_INSTALL_DATADIR}/ghl FILES_MATCHING PATTERN "*.yaml")

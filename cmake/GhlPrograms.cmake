@@ -11,7 +11,7 @@
 #
 # A test may say what it needs in a comment:   ghl-test: timeout=600 serial no-sanitize
 # Tests run beside one another, each with a team of threads: a waiting thread must sleep (OMP_WAIT_POLICY), not spin on another test's core.
-#   timeout=SECONDS (default 120; four times that under a sanitizer), serial (no other test beside it), no-sanitize (not run under a sanitizer)
+#   timeout=SECONDS (default 120; four times that under a sanitizer), emulated-gpu (linked with ghl_emulation), serial (no other test beside it), no-sanitize (not run under a sanitizer)
 
 function(ghl_test_properties name file)
     set(timeout 120)
@@ -71,6 +71,11 @@ if(BUILD_TESTING)
             endif()
             target_include_directories(${name} SYSTEM PRIVATE ${GHL_CMOCKA_INCLUDE})
             target_link_libraries(${name} PRIVATE ${GHL_CMOCKA_LIBRARY})
+            file(STRINGS "${file}" emulated REGEX "ghl-test:.* emulated-gpu" LIMIT_COUNT 1)
+            if(emulated)
+                target_link_libraries(${name} PRIVATE ghl_emulation)
+                add_dependencies(${name} ghl_pretended_91900 ghl_pretended_8907 ghl_pretended_blas)
+            endif()
             add_test(NAME ${name} COMMAND ${name})
             ghl_test_properties(${name} ${file})
             math(EXPR GHL_TESTS "${GHL_TESTS} + 1")

@@ -60,6 +60,10 @@ GHL_API void ghl_free(void *text);
 /* Asks every training of the process to save its state and return GHL_INTERRUPTED within a step. Async-signal-safe. */
 GHL_API void ghl_stop(void);
 
+/* Folders in which cuDNN and cuBLASLt are looked for before the system's own, with ":" between them; shell patterns are allowed. Copied;
+ * NULL: none. Call it before a device is opened; the library itself reads no environment. */
+GHL_API void ghl_cuda_folders(const char *folders);
+
 /* ---- Host: how the library talks ----------------------------------------------------------------------------------------- */
 
 typedef enum ghl_level { GHL_LEVEL_INFO, GHL_LEVEL_WARNING } ghl_level;

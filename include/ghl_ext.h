@@ -193,11 +193,15 @@ typedef struct ghl_kernel {
     const char *note;             /* how it runs, for ghl plan and profiles: "onednn jit:avx512_core", "v4", "ref"; lives like state */
 } ghl_kernel;
 
-/* What differs from run to run: these operands (of calls' in or out) get `data` before the job starts. The list lives like the calls. */
+/* What differs from run to run: these operands (of calls' in or out) get `data` before the job starts. The list lives like the calls.
+ * bytes > 0: data is the program's own memory, so many bytes, which a device with own_memory brings over before the job or, where it is
+ * written, back by the time wait() returns. bytes 0: data is the device's memory. */
 typedef struct ghl_binding {
     ghl_operand *const *operands; /* [count] */
     int count;
     void *data;
+    size_t bytes;
+    bool written;
 } ghl_binding;
 
 /* An ordered list of prepared calls to run. Everything pointed to lives until the job is done, except `bindings`, which run() copies
@@ -225,6 +229,7 @@ typedef struct ghl_device_options {
  * copy_out wait for all queued jobs. prepare() of an op the device lacks returns GHL_DEVICE. */
 typedef struct ghl_device {
     GHL_DESCRIPTOR
+    bool own_memory; /* allocate() gives memory that the program cannot read or write: only copy_in, copy_out and bindings do */
     ghl_status (*open)(const ghl_device_options *options, void **self);
     void (*close)(void *self);
     int (*threads)(void *self);                             /* that a step uses */
@@ -246,6 +251,9 @@ typedef struct ghl_device {
      * lines that do not depend on the order of the calls; *text is freed by the caller. NULL: it never has a choice. */
     ghl_status (*choices)(void *self, char **text);
     size_t (*working_bytes)(void *self); /* what it holds for its own use once a step has run, by the calls prepared; NULL: nothing */
+    /* Without opening it: what of its parts is on this machine, one line for ghl doctor; the hint (a literal) says what to get, NULL where
+     * nothing is missing. NULL: it has no parts of its own. */
+    void (*examine)(char *text, size_t size, const char **hint);
 } ghl_device;
 
 /* ---- Nets --------------------------------------------------------------------------------------------------------------- */

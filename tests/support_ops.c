@@ -34,6 +34,19 @@ void device_close(void)
     tensors_forget();
 }
 
+bool support_device_missing(const ghl_device *device)
+{
+    void *self = NULL;
+    if (!device->own_memory)
+        return false;
+    if (device->open(&(ghl_device_options){0}, &self) == GHL_OK) {
+        device->close(self);
+        return false;
+    }
+    print_message("skipped: device %s: %s\n", device->name, ghl_error_message());
+    return true;
+}
+
 void tensors_forget(void)
 {
     pool_used = 0;

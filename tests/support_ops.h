@@ -13,6 +13,8 @@
 /* The device that ops run on until device_close(), which also forgets all tensors. */
 void device_open(const ghl_device *device, int threads);
 void device_close(void);
+/* Whether this machine lacks the device, which is then named as skipped: a GPU, without which no test of it can run. */
+bool support_device_missing(const ghl_device *device);
 /* Forgets all tensors made so far. */
 void tensors_forget(void);
 

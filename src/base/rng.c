@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Random numbers as a function of counters: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
- * SC 2011). Nothing depends on threads or on the order of calls, so a resumed run draws what an undisturbed one would have drawn.
- *
- * Counter words: a low, a high, b low, b high. Key words: low and high of seed ^ mix(purpose). mix is the finaliser of SplitMix64, a
- * bijection with mix(0) = 0, so that two purposes never share a key under one seed.
+ * rng.c - the counters of philox.h under their public name.
  */
+#include "base/philox.h"
 #include "ghl_ext.h"
-
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 
 void ghl_random4(uint64_t seed, uint64_t purpose, uint64_t a, uint64_t b, uint32_t out[4])
 {
-    const uint64_t key = seed ^ mix(purpose);
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    uint32_t c0 = (uint32_t)a, c1 = (uint32_t)(a >> 32), c2 = (uint32_t)b, c3 = (uint32_t)(b >> 32);
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)p1;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
+    ghl_philox4(seed, purpose, a, b, out);
 }

@@ -32,6 +32,25 @@ static const char *similar(const char *word)
     return NULL;
 }
 
+/* Where libraries of the GPU may lie: what the user names, and the Python that is in use. The library reads no environment. */
+static void name_folders(void)
+{
+    static const struct {
+        const char *variable, *below;
+    } places[] = {{"GHL_CUDNN_PATH", ""}, {"GHL_CUDNN_PATH", "/lib"}, {"CONDA_PREFIX", "/lib"},
+                  {"VIRTUAL_ENV", "/lib/python3*/site-packages/nvidia/*/lib"}, {"CONDA_PREFIX", "/lib/python3*/site-packages/nvidia/*/lib"},
+                  {"HOME", "/.local/lib/python3*/site-packages/nvidia/*/lib"}};
+    static char folders[4096];
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof places / sizeof *places && used < sizeof folders; i++) {
+        const char *value = getenv(places[i].variable);
+        if (value != NULL && value[0] != 0)
+            used += (size_t)snprintf(folders + used, sizeof folders - used, "%s%s%s", used > 0 ? ":" : "", value, places[i].below);
+    }
+    ghl_cuda_folders(folders);
+}
+
 int main(int argc, char **argv)
 {
     static char name[] = "ghl";
@@ -39,6 +58,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a save that failed (status 3), not the end of the program */
     if (argc < 1)
         return ghl_status_exit(GHL_USAGE);
+    name_folders();
     argv[0] = name;
     if (argc < 2) {
         print_usage(stderr);

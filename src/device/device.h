@@ -30,5 +30,6 @@ ghl_dtype ghl_call_arithmetic(const ghl_call *call);
 
 extern const ghl_device ghl_device_ref;
 extern const ghl_device ghl_device_cpu;
+extern const ghl_device ghl_device_cuda;
 
 #endif

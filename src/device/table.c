@@ -7,6 +7,7 @@
 static const ghl_descriptor *const builtin[] = {
     (const ghl_descriptor *)&ghl_device_ref,
     (const ghl_descriptor *)&ghl_device_cpu,
+    (const ghl_descriptor *)&ghl_device_cuda,
     NULL,
 };
 

@@ -119,7 +119,7 @@ struct ghl_program {
     ghl_operand *operands;
     int count;
     int prepared;         /* kernels to release */
-    struct { ghl_operand **operands; int count, capacity; } externals[GHL_EXTERNAL_COUNT];
+    struct { ghl_operand **operands; int count, capacity; bool written; } externals[GHL_EXTERNAL_COUNT];
     size_t bytes;
     size_t *offsets;      /* of each storage */
     int n_storages;

@@ -39,10 +39,7 @@ static ghl_status open_device(ghl_plan *plan)
             return ghl_fail(GHL_RECIPE, "a device is a name, or a name and a number: cpu, cuda:1", "no device \"%s\"", wanted);
     }
     const ghl_descriptor *found = NULL;
-    ghl_status status = ghl_registry_find(&ghl_devices, name, NULL, &found);
-    if (status != GHL_OK && strcmp(name, "cuda") == 0) /* a name that recipes may well say, of a machine that this one is not */
-        return ghl_fail(GHL_DEVICE, "train.device=auto takes the fastest there is", "device %s is not in this build", wanted);
-    GHL_TRY(status);
+    GHL_TRY(ghl_registry_find(&ghl_devices, name, NULL, &found));
     plan->device = (const ghl_device *)found;
     const ghl_device_options options = {.index = index, .threads = plan->settings.threads, .choices = plan->choices};
     GHL_TRY(plan->device->open(&options, &plan->self));

@@ -102,7 +102,7 @@ static void *tensor_address(ghl_program *program, int tensor)
     return record->storage >= 0 ? program->memory + program->offsets[record->storage] : NULL;
 }
 
-static ghl_status bind_operand(ghl_program *program, ghl_operand *operand, int tensor)
+static ghl_status bind_operand(ghl_program *program, ghl_operand *operand, int tensor, bool written)
 {
     if (tensor < 0)
         return GHL_OK;
@@ -112,6 +112,7 @@ static ghl_status bind_operand(ghl_program *program, ghl_operand *operand, int t
         return GHL_OK;
     GHL_TRY(GHL_GROW(program->externals[external].operands, program->externals[external].capacity, program->externals[external].count + 1));
     program->externals[external].operands[program->externals[external].count++] = operand;
+    program->externals[external].written = written;
     return GHL_OK;
 }
 
@@ -120,9 +121,9 @@ ghl_status ghl_program_bind(ghl_program *program)
     for (int i = 0; i < program->count; i++) {
         const ghl_emitted *emitted = &program->em.calls[program->em.order[i]];
         for (int k = 0; k < emitted->n_in; k++)
-            GHL_TRY(bind_operand(program, &program->calls[i].in[k], emitted->in[k]));
+            GHL_TRY(bind_operand(program, &program->calls[i].in[k], emitted->in[k], false));
         for (int k = 0; k < emitted->n_out; k++)
-            GHL_TRY(bind_operand(program, &program->calls[i].out[k], emitted->out[k]));
+            GHL_TRY(bind_operand(program, &program->calls[i].out[k], emitted->out[k], true));
     }
     return GHL_OK;
 }
@@ -217,8 +218,13 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
         [GHL_EXTERNAL_RATES] = (void *)(uintptr_t)step->rates, [GHL_EXTERNAL_RESULT] = step->result,
         [GHL_EXTERNAL_FEATURES] = step->features};
     ghl_binding bindings[GHL_EXTERNAL_COUNT];
-    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++)
-        bindings[i] = (ghl_binding){program->externals[i].operands, program->externals[i].count, data[i]};
+    for (int i = 0; i < GHL_EXTERNAL_COUNT; i++) {
+        const int count = program->externals[i].count;
+        ghl_operand *const *operands = program->externals[i].operands;
+        bindings[i] = (ghl_binding){.operands = operands, .count = count, .data = data[i], .written = program->externals[i].written};
+        if (count > 0)
+            bindings[i].bytes = (size_t)ghl_shape_elements(operands[0]->shape) * ghl_dtype_bytes(operands[0]->dtype);
+    }
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,
                                                      .bindings = bindings, .n_bindings = GHL_EXTERNAL_COUNT,
                                                      .milliseconds = milliseconds}, ticket);

@@ -146,14 +146,8 @@ static void check_peak(const examination *x, finding *f)
 
 static void check_gpu(const examination *x, finding *f)
 {
-    const ghl_descriptor *d;
-
     (void)x;
-    if (ghl_registry_find(&ghl_devices, "cuda", NULL, &d) == GHL_OK) {
-        SAY(f, "device cuda is here");
-        return;
-    }
-    SAY(f, "not built: this version has no GPU device; trainings run on the CPU");
+    ghl_device_cuda.examine(f->value, sizeof f->value, &f->hint);
 }
 
 static void check_fashion(const examination *x, finding *f)
@@ -202,7 +196,7 @@ static const struct {
 };
 enum { CHECKS = sizeof checks / sizeof *checks };
 
-/* A device that opens says itself what it is made of. */
+/* A device that opens says itself what it is made of. One whose parts are looked for may lack a card: nothing that a hint could mend. */
 static ghl_status check_device(const ghl_device *device, finding *f)
 {
     const ghl_device_options options = {0};
@@ -212,7 +206,7 @@ static ghl_status check_device(const ghl_device *device, finding *f)
     ghl_status status = device->open(&options, &self);
     if (status != GHL_OK) {
         SAY(f, "cannot be used: %s", ghl_error_message());
-        f->hint = ghl_error_hint();
+        f->hint = device->examine == NULL ? ghl_error_hint() : NULL;
         return status;
     }
     SAY(f, "%s", device->describe ? device->describe(self) : device->summary);

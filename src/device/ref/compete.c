@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "device/inhibition.h"
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 ghl_status ghl_ref_inhibit(const ghl_call *call)
@@ -63,8 +64,8 @@ ghl_status ghl_ref_winner_product(const ghl_call *call)
         const int64_t c = i % ps.c, s = i / ps.c % ps.w, r = i / ps.c / ps.w % ps.h, k = i / ps.c / ps.w / ps.h;
         double sum = 0.0;
         for (int64_t m = 0; m < ghl_shape_elements(fs); m++) {
-            const int64_t h = m / fs.w % fs.h * win->stride[0] - win->padding[0] + r, w = m % fs.w * win->stride[1] - win->padding[1] + s;
-            if (winners[m] == k && h >= 0 && h < xs.h && w >= 0 && w < xs.w)
+            const int64_t h = ghl_place_under(win, 0, m / fs.w % fs.h, r, xs.h), w = ghl_place_under(win, 1, m % fs.w, s, xs.w);
+            if (winners[m] == k && h >= 0 && w >= 0)
                 sum += (double)f[m] * x[ghl_ref_at(xs, m / fs.w / fs.h, h, w) + c];
         }
         ghl_ref_out(call, 0)[i] = (float)sum;

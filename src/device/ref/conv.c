@@ -6,25 +6,10 @@
  *
  * A linear layer is the case P = Q = 1. Places outside the image are passed over.
  */
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 enum { BLOCK = 64 }; /* channels summed side by side */
-
-/* Row or column of the image under tap `tap` of window `out`, or -1 outside. */
-static int64_t place(const ghl_window *w, int axis, int64_t out, int64_t tap, int64_t size)
-{
-    int64_t in = out * w->stride[axis] - w->padding[axis] + tap;
-    return in >= 0 && in < size ? in : -1;
-}
-
-/* The window whose tap `tap` lies on row or column `in`, or -1. */
-static int64_t window_at(const ghl_window *w, int axis, int64_t in, int64_t tap, int64_t count)
-{
-    int64_t offset = in + w->padding[axis] - tap;
-    if (offset < 0 || offset % w->stride[axis] != 0 || offset / w->stride[axis] >= count)
-        return -1;
-    return offset / w->stride[axis];
-}
 
 static double dot(const float *a, const float *b, int64_t n)
 {
@@ -45,7 +30,7 @@ ghl_status ghl_ref_conv(const ghl_call *call)
         double sum = bias ? bias[k] : 0.0;
         for (int64_t r = 0; r < ws.h; r++)
             for (int64_t s = 0; s < ws.w; s++) {
-                int64_t h = place(win, 0, p, r, xs.h), v = place(win, 1, q, s, xs.w);
+                int64_t h = ghl_place_under(win, 0, p, r, xs.h), v = ghl_place_under(win, 1, q, s, xs.w);
                 if (h >= 0 && v >= 0)
                     sum += dot(x + ghl_ref_at(xs, n, h, v), w + ghl_ref_at(ws, k, r, s), xs.c);
             }
@@ -62,7 +47,7 @@ static void gather(const ghl_call *call, const int64_t at[3], int64_t first, int
     ghl_shape es = call->in[0].shape, ws = call->in[1].shape;
     for (int64_t r = 0; r < ws.h; r++)
         for (int64_t s = 0; s < ws.w; s++) {
-            int64_t p = window_at(win, 0, at[1], r, es.h), q = window_at(win, 1, at[2], s, es.w);
+            int64_t p = ghl_place_over(win, 0, at[1], r, es.h), q = ghl_place_over(win, 1, at[2], s, es.w);
             if (p < 0 || q < 0)
                 continue;
             for (int64_t k = 0; k < ws.n; k++) {
@@ -101,7 +86,7 @@ static void weight_gradient(const ghl_window *win, const ghl_operand *input, con
             int64_t k = i / ws.w / ws.h, r = i / ws.w % ws.h, s = i % ws.w, count = ws.c - first < BLOCK ? ws.c - first : BLOCK;
             double sum[BLOCK] = {0};
             for (int64_t m = 0; m < es.n * es.h * es.w; m++) {
-                int64_t h = place(win, 0, m / es.w % es.h, r, xs.h), v = place(win, 1, m % es.w, s, xs.w);
+                int64_t h = ghl_place_under(win, 0, m / es.w % es.h, r, xs.h), v = ghl_place_under(win, 1, m % es.w, s, xs.w);
                 if (h < 0 || v < 0)
                     continue;
                 const float *row = x + ghl_ref_at(xs, m / es.w / es.h, h, v) + first;
@@ -140,15 +125,6 @@ ghl_status ghl_ref_sum_positions(const ghl_call *call)
     return GHL_OK;
 }
 
-/* Row or column of the image that is seen at `padded`, the edge itself not repeated. */
-static int64_t reflect(int64_t padded, int64_t padding, int64_t size)
-{
-    int64_t in = padded - padding;
-    if (in < 0)
-        in = -in;
-    return in < size ? in : 2 * (size - 1) - in;
-}
-
 ghl_status ghl_ref_pad_reflect(const ghl_call *call)
 {
     const float *x = ghl_ref_in(call, 0);
@@ -157,7 +133,7 @@ ghl_status ghl_ref_pad_reflect(const ghl_call *call)
     float *y = ghl_ref_out(call, 0);
     for (int64_t i = 0; i < ghl_shape_elements(ys); i++) {
         int64_t c = i % ys.c, q = i / ys.c % ys.w, p = i / ys.c / ys.w % ys.h, n = i / ys.c / ys.w / ys.h;
-        y[i] = x[ghl_ref_at(xs, n, reflect(p, padding[0], xs.h), reflect(q, padding[1], xs.w)) + c];
+        y[i] = x[ghl_ref_at(xs, n, ghl_place_reflected(p, padding[0], xs.h), ghl_place_reflected(q, padding[1], xs.w)) + c];
     }
     return GHL_OK;
 }
@@ -174,7 +150,7 @@ ghl_status ghl_ref_pad_reflect_backward(const ghl_call *call)
         double sum = 0.0;
         for (int64_t p = 0; p < es.h; p++)
             for (int64_t q = 0; q < es.w; q++)
-                if (reflect(p, padding[0], xs.h) == h && reflect(q, padding[1], xs.w) == v)
+                if (ghl_place_reflected(p, padding[0], xs.h) == h && ghl_place_reflected(q, padding[1], xs.w) == v)
                     sum += e[ghl_ref_at(es, n, p, q) + c];
         dx[i] = (float)sum;
     }

@@ -8,6 +8,7 @@
  */
 #include <math.h>
 
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 static double counted_norm(const float *w, int64_t n)
@@ -116,9 +117,9 @@ ghl_status ghl_ref_column_norms_backward(const ghl_call *call)
         double sum = 0.0;
         for (int64_t r = 0; r < win->kernel[0]; r++)
             for (int64_t s = 0; s < win->kernel[1]; s++) {
-                const int64_t down = place / xs.w % xs.h + win->padding[0] - r, across = place % xs.w + win->padding[1] - s;
-                const int64_t p = down / win->stride[0], q = across / win->stride[1];
-                if (down >= 0 && across >= 0 && down % win->stride[0] == 0 && across % win->stride[1] == 0 && p < cs.h && q < cs.w)
+                const int64_t p = ghl_place_over(win, 0, place / xs.w % xs.h, r, cs.h);
+                const int64_t q = ghl_place_over(win, 1, place % xs.w, s, cs.w);
+                if (p >= 0 && q >= 0)
                     sum += c[ghl_ref_at(cs, place / xs.w / xs.h, p, q)];
             }
         for (int64_t i = place * xs.c; i < (place + 1) * xs.c; i++)

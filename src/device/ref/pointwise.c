@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 ghl_status ghl_ref_relu(const ghl_call *call)
@@ -31,14 +32,14 @@ ghl_status ghl_ref_dropout(const ghl_call *call)
     const float *x = ghl_ref_in(call, 0);
     const int64_t *clock = call->in[1].data;
     const uint64_t purpose = GHL_RANDOM_DROPOUT + (uint64_t)call->attr.dropout.node;
-    const uint64_t moment = (uint64_t)clock[GHL_CLOCK_PHASE] << 56 | (uint64_t)clock[GHL_CLOCK_STEP];
+    const uint64_t moment = ghl_dropout_moment(clock);
     const double rate = call->attr.dropout.rate;
     float *y = ghl_ref_out(call, 0);
     uint32_t words[4];
     for (int64_t i = 0; i < ghl_shape_elements(call->out[0].shape); i++) {
         if (i % 4 == 0)
             ghl_random4(call->attr.seed, purpose, (uint64_t)i / 4, moment, words);
-        double keep = words[i % 4] >= rate * 4294967296.0 ? 1.0 : 0.0;
+        double keep = words[i % 4] >= ghl_dropout_threshold(rate) ? 1.0 : 0.0;
         y[i] = (float)(x[i] * keep / (1.0 - rate));
     }
     return GHL_OK;

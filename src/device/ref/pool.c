@@ -5,6 +5,7 @@
  */
 #include <math.h>
 
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 enum { NOTHING = 255 }; /* index of a maximum that passes no error */
@@ -21,17 +22,15 @@ static spot spot_of(ghl_shape s, int64_t i)
 /* Element of x under tap (r,s) of the window at `out`, or -1 in the padding. */
 static int64_t under(const ghl_window *win, ghl_shape xs, spot out, int64_t r, int64_t s)
 {
-    int64_t h = out.h * win->stride[0] - win->padding[0] + r, w = out.w * win->stride[1] - win->padding[1] + s;
-    return h >= 0 && h < xs.h && w >= 0 && w < xs.w ? ghl_ref_at(xs, out.n, h, w) + out.c : -1;
+    const int64_t h = ghl_place_under(win, 0, out.h, r, xs.h), w = ghl_place_under(win, 1, out.w, s, xs.w);
+    return h >= 0 && w >= 0 ? ghl_ref_at(xs, out.n, h, w) + out.c : -1;
 }
 
 /* Element of the pooled map whose tap (r,s) lies at `in`, or -1. */
 static int64_t over(const ghl_window *win, ghl_shape ys, spot in, int64_t r, int64_t s)
 {
-    int64_t p = in.h + win->padding[0] - r, q = in.w + win->padding[1] - s;
-    if (p < 0 || q < 0 || p % win->stride[0] || q % win->stride[1] || p / win->stride[0] >= ys.h || q / win->stride[1] >= ys.w)
-        return -1;
-    return ghl_ref_at(ys, in.n, p / win->stride[0], q / win->stride[1]) + in.c;
+    const int64_t p = ghl_place_over(win, 0, in.h, r, ys.h), q = ghl_place_over(win, 1, in.w, s, ys.w);
+    return p >= 0 && q >= 0 ? ghl_ref_at(ys, in.n, p, q) + in.c : -1;
 }
 
 ghl_status ghl_ref_max_pool(const ghl_call *call)

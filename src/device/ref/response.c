@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/places.h"
 #include "device/ref/ref.h"
 
 ghl_status ghl_ref_one_hot(const ghl_call *call)
@@ -34,9 +35,9 @@ ghl_status ghl_ref_column_norms(const ghl_call *call)
         double sum = 0.0;
         for (int64_t r = 0; r < win->kernel[0]; r++)
             for (int64_t s = 0; s < win->kernel[1]; s++) {
-                const int64_t h = m / ns.w % ns.h * win->stride[0] - win->padding[0] + r;
-                const int64_t v = m % ns.w * win->stride[1] - win->padding[1] + s;
-                for (int64_t c = 0; c < xs.c && h >= 0 && h < xs.h && v >= 0 && v < xs.w; c++) {
+                const int64_t h = ghl_place_under(win, 0, m / ns.w % ns.h, r, xs.h);
+                const int64_t v = ghl_place_under(win, 1, m % ns.w, s, xs.w);
+                for (int64_t c = 0; c < xs.c && h >= 0 && v >= 0; c++) {
                     const double value = x[ghl_ref_at(xs, m / ns.w / ns.h, h, v) + c];
                     sum += value * value;
                 }

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * job.c - jobs on the stream. What a job reads of the host's memory is packed into pinned memory, and goes over in one copy; its calls are
+ * launched, or, once they have run, captured as one graph and launched as that; what it writes for the host, and the fault word, comes back
+ * in one copy. An event ends it. Nothing waits but wait(), and run() where four jobs are under way.
+ *
+ * A graph holds addresses. Those of the staging memory and of scratch are its device's, of one generation; those of the arena are the
+ * program's. A job whose bindings name other device memory than was captured, or that came after a generation, is captured anew.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/cuda/cuda.h"
+
+struct ghl_cuda_program {
+    ghl_cuda_program *next;
+    ghl_cuda *cuda;
+    ghl_cuda_prepared *first; /* the state of its first kernel, which is the last to know it */
+    const ghl_call *calls;
+    int count;
+    int64_t generation;
+    void *data[GHL_JOB_BINDINGS]; /* device memory that bindings named */
+    cudaGraphExec_t graph;        /* NULL: none was captured */
+    int ran, plain;               /* plain: a capture has failed */
+};
+
+/* ---- Failures ---- */
+
+static ghl_status poison(ghl_cuda *cuda, ghl_status status)
+{
+    if (cuda->failed == GHL_OK) {
+        cuda->failed = status;
+        snprintf(cuda->failure, sizeof cuda->failure, "%s", ghl_cuda_services->message());
+        cuda->failure_hint = status == GHL_DEVICE ? "the state of the last save is intact: run the same command again" : NULL;
+    }
+    return status;
+}
+
+ghl_status ghl_cuda_enter(ghl_cuda *cuda)
+{
+    if (cuda->failed != GHL_OK)
+        return GHL_CUDA_FAIL(cuda->failed, cuda->failure_hint, "%s", cuda->failure);
+    return ghl_cuda_check(cudaSetDevice(cuda->index), "taking the card");
+}
+
+/* ---- Staging memory ---- */
+
+enum { PLACE = 256 };
+
+static size_t place_bytes(size_t bytes)
+{
+    return (bytes + PLACE - 1) / PLACE * PLACE;
+}
+
+/* Offsets of a job's host memory: what it writes follows the fault word, what it reads comes after. Returns where that ends. */
+static size_t lay_out(const ghl_job *job, size_t offsets[GHL_JOB_BINDINGS], size_t *read_from)
+{
+    size_t at = PLACE;
+    for (int written = 1; written >= 0; written--) {
+        for (int i = 0; i < job->n_bindings; i++) {
+            const ghl_binding *b = &job->bindings[i];
+            if (b->bytes == 0 || b->count == 0 || b->data == NULL || b->written != (written != 0))
+                continue;
+            offsets[i] = at;
+            at += place_bytes(b->bytes);
+        }
+        if (written)
+            *read_from = at;
+    }
+    return at;
+}
+
+static void free_staging(ghl_cuda *cuda)
+{
+    for (int i = 0; i < GHL_CUDA_JOBS; i++) {
+        cudaFreeHost(cuda->slots[i].pinned);
+        cuda->slots[i].pinned = NULL;
+    }
+    cudaFree(cuda->staging);
+    cuda->staging = NULL;
+    cuda->staging_bytes = 0;
+}
+
+static ghl_status reserve_staging(ghl_cuda *cuda, size_t bytes)
+{
+    if (bytes <= cuda->staging_bytes)
+        return GHL_OK;
+    GHL_TRY(ghl_cuda_wait_all(cuda));
+    free_staging(cuda);
+    cuda->generation++;
+    for (int i = 0; i < GHL_CUDA_JOBS; i++)
+        GHL_TRY(ghl_cuda_check(cudaMallocHost((void **)&cuda->slots[i].pinned, bytes), "taking pinned memory"));
+    GHL_TRY(ghl_cuda_device_memory(bytes, (void **)&cuda->staging));
+    cuda->staging_bytes = bytes;
+    return ghl_cuda_check(cudaMemsetAsync(cuda->staging, 0, PLACE, cuda->stream), "clearing memory");
+}
+
+ghl_status ghl_cuda_jobs_open(ghl_cuda *cuda)
+{
+    for (int i = 0; i < GHL_CUDA_JOBS; i++)
+        GHL_TRY(ghl_cuda_check(cudaEventCreateWithFlags(&cuda->slots[i].done, cudaEventDisableTiming), "making an event"));
+    return reserve_staging(cuda, 1 << 16);
+}
+
+void ghl_cuda_jobs_close(ghl_cuda *cuda)
+{
+    while (cuda->programs != NULL)
+        ghl_cuda_program_free(cuda->programs);
+    for (int i = 0; i < GHL_CUDA_JOBS; i++)
+        if (cuda->slots[i].done != NULL)
+            cudaEventDestroy(cuda->slots[i].done);
+    for (int i = 0; i < cuda->n_marks; i++)
+        cudaEventDestroy(cuda->marks[i]);
+    free(cuda->marks);
+    free_staging(cuda);
+}
+
+/* ---- Waiting ---- */
+
+static ghl_status check_fault(const ghl_cuda_slot *slot)
+{
+    ghl_cuda_fault fault;
+    memcpy(&fault, slot->pinned, sizeof fault);
+    if (fault.seen == 0)
+        return GHL_OK;
+    return GHL_CUDA_FAIL(GHL_DATA, "labels are numbers from 0 up, below the number of classes", "row %d has label %d of %d classes", fault.row,
+                         fault.label, fault.classes);
+}
+
+/* The oldest job: waits for it and hands out what it wrote. */
+static ghl_status finish(ghl_cuda *cuda)
+{
+    ghl_cuda_slot *slot = &cuda->slots[cuda->done++ % GHL_CUDA_JOBS];
+    ghl_status status = ghl_cuda_check(cudaEventSynchronize(slot->done), "waiting for a step");
+    if (status == GHL_OK)
+        status = check_fault(slot);
+    if (status != GHL_OK)
+        return poison(cuda, status);
+    for (int i = 0; i < slot->n_results; i++)
+        memcpy(slot->results[i].to, slot->pinned + slot->results[i].offset, slot->results[i].bytes);
+    return GHL_OK;
+}
+
+ghl_status ghl_cuda_wait(void *self, int64_t ticket)
+{
+    ghl_cuda *cuda = self;
+    GHL_TRY(ghl_cuda_enter(cuda));
+    while (cuda->done < cuda->queued && cuda->done < ticket)
+        GHL_TRY(finish(cuda));
+    if (ticket > cuda->queued)
+        return GHL_CUDA_FAIL(GHL_INTERNAL, NULL, "waiting for job %lld of %lld", (long long)ticket, (long long)cuda->queued);
+    return GHL_OK;
+}
+
+ghl_status ghl_cuda_wait_all(ghl_cuda *cuda)
+{
+    return ghl_cuda_wait(cuda, cuda->queued);
+}
+
+/* ---- Launching ---- */
+
+void ghl_cuda_program_free(ghl_cuda_program *program)
+{
+    if (program == NULL)
+        return;
+    for (ghl_cuda_program **p = &program->cuda->programs; *p != NULL; p = &(*p)->next)
+        if (*p == program) {
+            *p = program->next;
+            break;
+        }
+    program->first->program = NULL;
+    if (program->graph != NULL)
+        cudaGraphExecDestroy(program->graph);
+    free(program);
+}
+
+/* The program that the job is a run of; made at its first. */
+static ghl_status program_of(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program **out)
+{
+    ghl_cuda_prepared *first = job->kernels[0].state;
+    ghl_cuda_program *program = first->program;
+    if (program != NULL && (program->calls != job->calls || program->count != job->count)) {
+        ghl_cuda_program_free(program);
+        program = NULL;
+    }
+    if (program == NULL) {
+        program = calloc(1, sizeof *program);
+        if (program == NULL)
+            return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
+        *program = (ghl_cuda_program){.next = cuda->programs, .cuda = cuda, .first = first, .calls = job->calls, .count = job->count};
+        cuda->programs = first->program = program;
+    }
+    *out = program;
+    return GHL_OK;
+}
+
+static ghl_status launch_calls(const ghl_job *job)
+{
+    for (int i = 0; i < job->count; i++)
+        GHL_TRY(job->kernels[i].run(job->kernels[i].state, &job->calls[i]));
+    return GHL_OK;
+}
+
+/* With an event before each call and after the last: waits for them. */
+static ghl_status launch_timed(ghl_cuda *cuda, const ghl_job *job)
+{
+    if (cuda->n_marks <= job->count) {
+        cudaEvent_t *marks = realloc(cuda->marks, (size_t)(job->count + 1) * sizeof *marks);
+        if (marks == NULL)
+            return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
+        for (cuda->marks = marks; cuda->n_marks <= job->count; cuda->n_marks++)
+            GHL_TRY(ghl_cuda_check(cudaEventCreateWithFlags(&marks[cuda->n_marks], cudaEventDefault), "making an event"));
+    }
+    for (int i = 0; i <= job->count; i++) {
+        GHL_TRY(ghl_cuda_check(cudaEventRecord(cuda->marks[i], cuda->stream), "timing a call"));
+        if (i < job->count)
+            GHL_TRY(job->kernels[i].run(job->kernels[i].state, &job->calls[i]));
+    }
+    GHL_TRY(ghl_cuda_check(cudaEventSynchronize(cuda->marks[job->count]), "timing calls"));
+    for (int i = 0; i < job->count; i++) {
+        float milliseconds = 0.0f;
+        GHL_TRY(ghl_cuda_check(cudaEventElapsedTime(&milliseconds, cuda->marks[i], cuda->marks[i + 1]), "timing a call"));
+        job->milliseconds[i] = (double)milliseconds;
+    }
+    return GHL_OK;
+}
+
+/* Captures the job's calls, which have run before: modules are loaded, nothing is allocated. Where that fails it is said once, and the
+ * program is launched call by call from then on. */
+static ghl_status capture(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program *program)
+{
+    cudaGraph_t graph = NULL;
+    GHL_TRY(ghl_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal), "capturing a step"));
+    const ghl_status status = launch_calls(job);
+    cudaError_t error = cudaStreamEndCapture(cuda->stream, &graph);
+    if (status == GHL_OK && error == cudaSuccess)
+        error = cudaGraphInstantiate(&program->graph, graph, 0);
+    if (graph != NULL)
+        cudaGraphDestroy(graph);
+    if (status == GHL_OK && error == cudaSuccess)
+        return GHL_OK;
+    program->graph = NULL;
+    program->plain = 1;
+    cudaGetLastError();
+    const size_t used = strlen(cuda->description);
+    if (cuda->note[0] == 0) {
+        snprintf(cuda->note, sizeof cuda->note, "; steps are no graph: %s",
+                 error != cudaSuccess ? cudaGetErrorName(error) : ghl_cuda_services->message());
+        snprintf(cuda->description + used, sizeof cuda->description - used, "%s", cuda->note);
+    }
+    return GHL_OK;
+}
+
+/* Whether the program's graph has the addresses that this job has now. */
+static int is_current(const ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program *program)
+{
+    int same = program->generation == cuda->generation;
+    for (int i = 0; i < job->n_bindings; i++) {
+        void *data = job->bindings[i].bytes == 0 ? job->bindings[i].data : NULL;
+        same = same && program->data[i] == data;
+        program->data[i] = data;
+    }
+    program->generation = cuda->generation;
+    return same;
+}
+
+static ghl_status launch(ghl_cuda *cuda, const ghl_job *job)
+{
+    ghl_cuda_program *program = NULL;
+    GHL_TRY(program_of(cuda, job, &program));
+    const int same = is_current(cuda, job, program);
+    if (!same && program->graph != NULL) {
+        cudaGraphExecDestroy(program->graph);
+        program->graph = NULL;
+    }
+    if (job->milliseconds != NULL)
+        return launch_timed(cuda, job);
+    if (program->graph == NULL && same && program->ran && !program->plain)
+        GHL_TRY(capture(cuda, job, program));
+    program->ran = 1;
+    if (program->graph == NULL)
+        return launch_calls(job);
+    return ghl_cuda_check(cudaGraphLaunch(program->graph, cuda->stream), "launching a graph");
+}
+
+/* ---- A job ---- */
+
+static void bind(ghl_cuda *cuda, const ghl_job *job, const size_t *offsets, ghl_cuda_slot *slot)
+{
+    slot->n_results = 0;
+    for (int i = 0; i < job->n_bindings; i++) {
+        const ghl_binding *b = &job->bindings[i];
+        const int staged = b->bytes > 0 && b->count > 0 && b->data != NULL;
+        for (int k = 0; k < b->count; k++)
+            b->operands[k]->data = staged ? cuda->staging + offsets[i] : b->data;
+        if (!staged)
+            continue;
+        if (!b->written) {
+            memcpy(slot->pinned + offsets[i], b->data, b->bytes);
+        } else {
+            slot->results[slot->n_results].to = b->data;
+            slot->results[slot->n_results].offset = offsets[i];
+            slot->results[slot->n_results++].bytes = b->bytes;
+        }
+    }
+}
+
+static ghl_status start(ghl_cuda *cuda, const ghl_job *job)
+{
+    size_t offsets[GHL_JOB_BINDINGS] = {0}, read_from = PLACE;
+    const size_t end = lay_out(job, offsets, &read_from);
+    GHL_TRY(reserve_staging(cuda, end));
+    if (cuda->queued - cuda->done >= GHL_CUDA_JOBS)
+        GHL_TRY(finish(cuda));
+    ghl_cuda_slot *slot = &cuda->slots[cuda->queued % GHL_CUDA_JOBS];
+    bind(cuda, job, offsets, slot);
+    if (end > read_from)
+        GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(cuda->staging + read_from, slot->pinned + read_from, end - read_from, cudaMemcpyHostToDevice,
+                                               cuda->stream), "copying a step's images"));
+    GHL_TRY(launch(cuda, job));
+    GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(slot->pinned, cuda->staging, read_from, cudaMemcpyDeviceToHost, cuda->stream), "copying results"));
+    return ghl_cuda_check(cudaEventRecord(slot->done, cuda->stream), "ending a step");
+}
+
+ghl_status ghl_cuda_run(void *self, const ghl_job *job, int64_t *ticket)
+{
+    ghl_cuda *cuda = self;
+    GHL_TRY(ghl_cuda_enter(cuda));
+    if (job->n_bindings < 0 || job->n_bindings > GHL_JOB_BINDINGS || job->count < 1)
+        return GHL_CUDA_FAIL(GHL_INTERNAL, NULL, "a job of %d calls with %d bindings, at most %d are possible", job->count, job->n_bindings,
+                             GHL_JOB_BINDINGS);
+    const ghl_status status = start(cuda, job);
+    if (status != GHL_OK)
+        return poison(cuda, status);
+    cuda->queued++;
+    if (ticket != NULL)
+        *ticket = cuda->queued;
+    return GHL_OK;
+}

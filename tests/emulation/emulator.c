@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * emulator.c - a GPU that is not there. A block's threads are contexts with a stack each, which take turns: a thread runs until it is done or
+ * must wait for others, at a barrier of the block or a shuffle of its warp; when all that are still there wait, the values they brought are
+ * handed out and all go on. A context whose thread is done takes the next thread, so that kernels without barriers need one context.
+ * Threads that wait for different things, or that never meet, end the program: on a GPU they would hang. A context is entered once by
+ * setcontext, and from then on by longjmp, which asks nothing of the system.
+ */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#include "cuda_runtime.h"
+#include "device/cuda/launch.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#define ENTER(save, stack, size) __sanitizer_start_switch_fiber(save, stack, size)
+#define ENTERED(save) __sanitizer_finish_switch_fiber(save, NULL, NULL)
+#else
+#define ENTER(save, stack, size) (void)0
+#define ENTERED(save) (void)0
+#endif
+
+ghl_emulated ghl_emulation = {.driver = 13000, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1};
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+/* ---- Threads of a block ---- */
+
+enum { MOST = 1024, WARP = 32, STACK = 128 << 10 };
+typedef enum waiting { RUNNING, BARRIER, SHUFFLE, DONE } waiting;
+typedef union value {
+    int32_t i;
+    float f;
+    double d;
+} value;
+
+typedef struct fiber {
+    ucontext_t context; /* where it begins */
+    jmp_buf at;         /* where it goes on */
+    int begun;
+    void *stack;
+    unsigned thread; /* that it runs */
+} fiber;
+
+static fiber fibers[MOST];
+static int n_fibers;
+static jmp_buf scheduler;
+static int current; /* fiber */
+static struct {
+    waiting waits;
+    value given[2]; /* taken in turns: who goes on early does not overwrite what others have yet to read */
+    int turn, lanes, any, fiber;
+} threads[MOST];
+static unsigned started, n_threads;
+static ghl_cuda_kernel *kernel_now;
+static const ghl_cuda_args *arguments_now;
+
+static void die(const char *why)
+{
+    fprintf(stderr, "emulated GPU: block %u,%u: %s\n", blockIdx.x, blockIdx.y, why);
+    abort();
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+static const void *main_stack;
+static size_t main_size;
+#endif
+
+static void to_scheduler(void)
+{
+    void *save = NULL;
+    (void)save;
+#if defined(__SANITIZE_ADDRESS__)
+    ENTER(&save, main_stack, main_size);
+#endif
+    if (_setjmp(fibers[current].at) == 0)
+        _longjmp(scheduler, 1);
+    ENTERED(save);
+}
+
+/* A fiber's life: threads one after the other; in a next block it goes on with those of that. */
+static void live(void)
+{
+    fiber *self = &fibers[current];
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(NULL, &main_stack, &main_size);
+#endif
+    for (;;) {
+        while (started < n_threads) {
+            self->thread = started++;
+            threads[self->thread].fiber = (int)(self - fibers);
+            threadIdx.x = self->thread;
+            kernel_now(*arguments_now);
+            threads[self->thread].waits = DONE;
+        }
+        to_scheduler();
+    }
+}
+
+static void resume(int f)
+{
+    void *save = NULL;
+    (void)save;
+    current = f;
+    ENTER(&save, fibers[f].stack, STACK);
+    if (_setjmp(scheduler) == 0) {
+        if (fibers[f].begun)
+            _longjmp(fibers[f].at, 1);
+        fibers[f].begun = 1;
+        setcontext(&fibers[f].context);
+    }
+    ENTERED(save);
+}
+
+static void start_fiber(void)
+{
+    fiber *f = &fibers[n_fibers];
+    f->stack = malloc(STACK);
+    f->begun = 0;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = STACK;
+    f->context.uc_link = NULL;
+    makecontext(&f->context, live, 0);
+    n_fibers++;
+}
+
+static void wait_as(waiting what)
+{
+    const unsigned thread = fibers[current].thread;
+    threads[thread].waits = what;
+    to_scheduler();
+    threadIdx.x = thread;
+}
+
+void __syncthreads(void)
+{
+    wait_as(BARRIER);
+}
+
+int __syncthreads_or(int predicate)
+{
+    const unsigned thread = fibers[current].thread;
+    threads[thread].given[0].i = predicate != 0;
+    wait_as(BARRIER);
+    return threads[thread].any;
+}
+
+static value shuffle(value given, int lanes)
+{
+    const unsigned thread = fibers[current].thread, other = thread / WARP * WARP + ((thread % WARP) ^ (unsigned)lanes);
+    const int turn = threads[thread].turn ^= 1;
+    threads[thread].given[turn] = given;
+    threads[thread].lanes = lanes;
+    wait_as(SHUFFLE);
+    return threads[other].given[turn];
+}
+
+int32_t emulated_shuffle_int(int32_t v, int lanes)
+{
+    return shuffle((value){.i = v}, lanes).i;
+}
+
+float emulated_shuffle_float(float v, int lanes)
+{
+    return shuffle((value){.f = v}, lanes).f;
+}
+
+double emulated_shuffle_double(double v, int lanes)
+{
+    return shuffle((value){.d = v}, lanes).d;
+}
+
+/* Lets the threads of [begin, end) go on if all of them wait for `what`; those that are done wait for nothing. Returns how many went. */
+static int release(unsigned begin, unsigned end, waiting what)
+{
+    int any = 0, count = 0, done = 0;
+    for (unsigned t = begin; t < end; t++) {
+        if (threads[t].waits == DONE)
+            done++;
+        else if (threads[t].waits != what)
+            return 0;
+        else
+            any |= threads[t].given[0].i;
+    }
+    if (what == SHUFFLE && done > 0 && done < (int)(end - begin))
+        die("lanes shuffle with lanes that are done");
+    for (unsigned t = begin; t < end; t++) {
+        if (threads[t].waits == DONE)
+            continue;
+        if (what == SHUFFLE && threads[t].lanes != threads[begin].lanes)
+            die("lanes of a warp shuffle differently");
+        threads[t].waits = RUNNING;
+        threads[t].any = any;
+        count++;
+    }
+    return count;
+}
+
+static void go_on(unsigned begin, unsigned end)
+{
+    for (unsigned t = begin; t < end; t++)
+        if (threads[t].waits == RUNNING) {
+            resume(threads[t].fiber);
+            if (threads[t].waits == RUNNING)
+                die("a thread went on without end");
+        }
+}
+
+static void run_block(void)
+{
+    started = 0;
+    for (unsigned t = 0; t < n_threads; t++)
+        threads[t].waits = RUNNING, threads[t].given[0].i = 0, threads[t].turn = 0;
+    for (int f = 0; started < n_threads; f++) {
+        if (f == n_fibers)
+            start_fiber();
+        resume(f);
+    }
+    for (;;) {
+        unsigned left = 0;
+        int went = 0;
+        for (unsigned t = 0; t < n_threads; t++)
+            left += threads[t].waits != DONE;
+        if (left == 0)
+            return;
+        for (unsigned warp = 0; warp < n_threads; warp += WARP)
+            while (release(warp, warp + WARP, SHUFFLE) > 0) {
+                go_on(warp, warp + WARP);
+                went++;
+            }
+        if (release(0, n_threads, BARRIER) > 0) {
+            go_on(0, n_threads);
+            went++;
+        }
+        if (went == 0)
+            die("threads wait for one another");
+    }
+}
+
+static void run_kernel(ghl_cuda_kernel *kernel, dim3 grid, dim3 block, const ghl_cuda_args *arguments)
+{
+    kernel_now = kernel;
+    arguments_now = arguments;
+    gridDim = grid;
+    blockDim = block;
+    n_threads = block.x;
+    if (block.x % WARP != 0 || block.x > MOST || block.y * block.z != 1)
+        die("blocks are whole warps, 1024 threads at most");
+    for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+        for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++)
+            run_block();
+}
+
+/* ---- Streams and graphs ---- */
+
+typedef struct node {
+    struct node *next;
+    ghl_cuda_kernel *kernel; /* NULL: a copy, or where `from` is NULL a filling */
+    cudaHostFn_t *function; /* of the host, with `to` */
+    dim3 grid, block;
+    ghl_cuda_args arguments;
+    void *to;
+    const void *from;
+    size_t bytes;
+    int value;
+} node;
+
+struct emulated_graph {
+    node *first, **end;
+};
+struct emulated_stream {
+    struct emulated_graph *captured;
+};
+struct emulated_event {
+    int recorded;
+};
+
+static cudaError_t lost;
+static size_t taken;
+
+static cudaError_t do_node(const node *n)
+{
+    if (n->kernel != NULL) {
+        ghl_emulation.launches++;
+        if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
+            lost = cudaErrorIllegalAddress;
+        if (lost == cudaSuccess)
+            run_kernel(n->kernel, n->grid, n->block, &n->arguments);
+    } else if (n->function != NULL && lost == cudaSuccess) {
+        n->function(n->to);
+    } else if (n->from != NULL && lost == cudaSuccess) {
+        memmove(n->to, n->from, n->bytes);
+    } else if (lost == cudaSuccess) {
+        memset(n->to, n->value, n->bytes);
+    }
+    return cudaSuccess; /* what goes wrong shows when somebody waits */
+}
+
+static cudaError_t do_or_keep(cudaStream_t stream, const node *n)
+{
+    struct emulated_graph *g = stream->captured;
+    if (g == NULL)
+        return do_node(n);
+    node *kept = malloc(sizeof *kept);
+    *kept = *n;
+    kept->next = NULL;
+    *g->end = kept;
+    g->end = &kept->next;
+    return cudaSuccess;
+}
+
+cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream)
+{
+    node n = {.grid = grid, .block = block};
+    (void)shared;
+    memcpy(&n.kernel, &kernel, sizeof kernel);
+    memcpy(&n.arguments, arguments[0], sizeof n.arguments);
+    if (grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.x > 0x7FFFFFFFu)
+        return cudaErrorInvalidValue;
+    return do_or_keep(stream, &n);
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
+{
+    (void)kind;
+    return do_or_keep(stream, &(node){.to = to, .from = from, .bytes = bytes});
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user)
+{
+    return do_or_keep(stream, &(node){.function = function, .to = user});
+}
+
+cudaError_t cudaMemsetAsync(void *memory, int v, size_t bytes, cudaStream_t stream)
+{
+    return do_or_keep(stream, &(node){.to = memory, .bytes = bytes, .value = v});
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
+{
+    (void)mode;
+    stream->captured = calloc(1, sizeof *stream->captured);
+    stream->captured->end = &stream->captured->first;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = stream->captured;
+    stream->captured = NULL;
+    if (!ghl_emulation.capture_fails)
+        return cudaSuccess;
+    cudaGraphDestroy(*graph);
+    *graph = NULL;
+    return cudaErrorStreamCaptureInvalidated;
+}
+
+/* The executable one takes over what the graph holds. */
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
+{
+    (void)flags;
+    *exec = calloc(1, sizeof **exec);
+    (*exec)->first = graph->first;
+    graph->first = NULL;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    (void)stream;
+    ghl_emulation.graphs++;
+    for (const node *n = exec->first; n != NULL; n = n->next)
+        do_node(n);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    for (node *n = graph->first, *next; n != NULL; n = next) {
+        next = n->next;
+        free(n);
+    }
+    free(graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    return cudaGraphDestroy(exec);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
+{
+    (void)flags;
+    *stream = calloc(1, sizeof **stream);
+    lost = cudaSuccess;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    free(stream);
+    for (int f = 0; f < n_fibers; f++)
+        free(fibers[f].stack);
+    n_fibers = 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    (void)stream;
+    return lost;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
+{
+    (void)flags;
+    *event = calloc(1, sizeof **event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    free(event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    (void)stream;
+    event->recorded = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    return event->recorded ? lost : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    *milliseconds = 0.25f;
+    return from->recorded && to->recorded ? lost : cudaErrorInvalidValue;
+}
+
+/* ---- The machine ---- */
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = ghl_emulation.driver;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = ghl_emulation.devices;
+    if (ghl_emulation.driver < CUDART_VERSION)
+        return cudaErrorInsufficientDriver;
+    return ghl_emulation.devices > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
+{
+    *p = (cudaDeviceProp){.totalGlobalMem = ghl_emulation.memory, .multiProcessorCount = 132, .major = 9};
+    snprintf(p->name, sizeof p->name, "Emulated GPU %d", device);
+    return device < ghl_emulation.devices ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    return device < ghl_emulation.devices ? lost : cudaErrorInvalidDevice;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
+{
+    *total = ghl_emulation.memory;
+    *free_bytes = ghl_emulation.memory - taken;
+    return cudaSuccess;
+}
+
+/* The block's size stands before it, 256 bytes ahead; what is new is not zero. */
+cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    *memory = NULL;
+    if (taken + bytes > ghl_emulation.memory)
+        return cudaErrorMemoryAllocation;
+    char *block = aligned_alloc(256, (bytes + 511) / 256 * 256);
+    if (block == NULL)
+        return cudaErrorMemoryAllocation;
+    memcpy(block, &bytes, sizeof bytes);
+    memset(block + 256, 0xA5, bytes);
+    taken += bytes;
+    *memory = block + 256;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *memory)
+{
+    size_t bytes;
+    if (memory == NULL)
+        return cudaSuccess;
+    memcpy(&bytes, (char *)memory - 256, sizeof bytes);
+    taken -= bytes;
+    free((char *)memory - 256);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **memory, size_t bytes)
+{
+    *memory = malloc(bytes);
+    return *memory != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *memory)
+{
+    free(memory);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    return lost;
+}
+
+const char *cudaGetErrorName(cudaError_t error)
+{
+    return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : error == cudaErrorIllegalAddress ? "cudaErrorIllegalAddress" :
+           error == cudaErrorInsufficientDriver ? "cudaErrorInsufficientDriver" : error == cudaErrorNoDevice ? "cudaErrorNoDevice" :
+           error == cudaErrorStreamCaptureInvalidated ? "cudaErrorStreamCaptureInvalidated" : "cudaErrorInvalidValue";
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    return error == cudaSuccess ? "no error" : "an emulated error";
+}
