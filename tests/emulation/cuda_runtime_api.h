@@ -83,6 +83,7 @@ typedef struct ghl_emulated {
     size_t memory;       /* of a card */
     int capture_fails;   /* every capture */
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
+    cudaError_t lost;    /* once it is */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
 } ghl_emulated;
 extern ghl_emulated ghl_emulation;

@@ -280,7 +280,6 @@ struct emulated_event {
     int recorded;
 };
 
-static cudaError_t lost;
 static size_t taken;
 
 static cudaError_t do_node(const node *n)
@@ -288,14 +287,14 @@ static cudaError_t do_node(const node *n)
     if (n->kernel != NULL) {
         ghl_emulation.launches++;
         if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
-            lost = cudaErrorIllegalAddress;
-        if (lost == cudaSuccess)
+            ghl_emulation.lost = cudaErrorIllegalAddress;
+        if (ghl_emulation.lost == cudaSuccess)
             run_kernel(n->kernel, n->grid, n->block, &n->arguments);
-    } else if (n->function != NULL && lost == cudaSuccess) {
+    } else if (n->function != NULL && ghl_emulation.lost == cudaSuccess) {
         n->function(n->to);
-    } else if (n->from != NULL && lost == cudaSuccess) {
+    } else if (n->from != NULL && ghl_emulation.lost == cudaSuccess) {
         memmove(n->to, n->from, n->bytes);
-    } else if (lost == cudaSuccess) {
+    } else if (ghl_emulation.lost == cudaSuccess) {
         memset(n->to, n->value, n->bytes);
     }
     return cudaSuccess; /* what goes wrong shows when somebody waits */
@@ -398,7 +397,6 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
     (void)flags;
     *stream = calloc(1, sizeof **stream);
-    lost = cudaSuccess;
     return cudaSuccess;
 }
 
@@ -414,7 +412,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     (void)stream;
-    return lost;
+    return ghl_emulation.lost;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
@@ -439,13 +437,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    return event->recorded ? lost : cudaErrorInvalidValue;
+    return event->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
     *milliseconds = 0.25f;
-    return from->recorded && to->recorded ? lost : cudaErrorInvalidValue;
+    return from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 
 /* ---- The machine ---- */
@@ -473,7 +471,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 
 cudaError_t cudaSetDevice(int device)
 {
-    return device < ghl_emulation.devices ? lost : cudaErrorInvalidDevice;
+    return device < ghl_emulation.devices ? ghl_emulation.lost : cudaErrorInvalidDevice;
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
@@ -524,7 +522,7 @@ cudaError_t cudaFreeHost(void *memory)
 
 cudaError_t cudaGetLastError(void)
 {
-    return lost;
+    return ghl_emulation.lost;
 }
 
 const char *cudaGetErrorName(cudaError_t error)
