@@ -33,6 +33,7 @@ elseif(GHL_CUDA)
 endif()
 
 if(GHL_HAVE_CUDA)
+    set(GHL_CUDNN_SOURCES "${PROJECT_SOURCE_DIR}/src/device/cuda/product_cudnn.c" "${PROJECT_SOURCE_DIR}/src/device/cuda/libraries.c")
     add_library(ghl_cuda MODULE ${cuda_sources} ${cuda_kernels})
     set_target_properties(ghl_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE C
                           LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
@@ -44,13 +45,13 @@ if(GHL_HAVE_CUDA)
         target_compile_options(ghl_cuda PRIVATE "$<$<COMPILE_LANGUAGE:C>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>")
     endif()
     target_link_libraries(ghl_cuda PRIVATE CUDA::cudart_static pthread dl rt)
-    target_link_options(ghl_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+    target_link_options(ghl_cuda PRIVATE -Wl,--no-undefined -Wl,--as-needed -Wl,--exclude-libs,ALL)
 endif()
 
 if(BUILD_TESTING)
-    # product.c and what it stands on need NVIDIA's libraries; emulation/ has convolutions of its own, those of ref.
+    # product_cudnn.c needs NVIDIA's library; emulation/ has convolutions of its own, those of ref.
     set(emulated_sources ${cuda_sources})
-    list(FILTER emulated_sources EXCLUDE REGEX "/product[^/]*[.]c$")
+    list(FILTER emulated_sources EXCLUDE REGEX "/product_[^/]*[.]c$")
     file(GLOB emulation_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/emulation/*.c")
     foreach(kernel IN LISTS cuda_kernels)
         get_filename_component(name ${kernel} NAME_WE)

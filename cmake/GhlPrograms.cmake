@@ -11,7 +11,8 @@
 #
 # A test may say what it needs in a comment:   ghl-test: timeout=600 serial no-sanitize
 # Tests run beside one another, each with a team of threads: a waiting thread must sleep (OMP_WAIT_POLICY), not spin on another test's core.
-#   timeout=SECONDS (default 120; four times that under a sanitizer), emulated-gpu (linked with ghl_emulation), serial (no other test beside it), no-sanitize (not run under a sanitizer)
+#   timeout=SECONDS (default 120; four times that under a sanitizer), emulated-gpu (linked with ghl_emulation),
+#   cudnn (compiled with what device cuda asks of cuDNN, where its headers are), serial (no other test beside it), no-sanitize (not run under a sanitizer)
 
 function(ghl_test_properties name file)
     set(timeout 120)
@@ -75,6 +76,12 @@ if(BUILD_TESTING)
             if(emulated)
                 target_link_libraries(${name} PRIVATE ghl_emulation)
                 add_dependencies(${name} ghl_pretended_91900 ghl_pretended_8907 ghl_pretended_blas)
+            endif()
+            file(STRINGS "${file}" asks_cudnn REGEX "ghl-test:.* cudnn" LIMIT_COUNT 1)
+            if(asks_cudnn AND GHL_HAVE_CUDA)
+                target_sources(${name} PRIVATE ${GHL_CUDNN_SOURCES})
+                target_compile_definitions(${name} PRIVATE GHL_HAVE_CUDNN=1)
+                target_include_directories(${name} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${GHL_CUDNN_INCLUDE})
             endif()
             add_test(NAME ${name} COMMAND ${name})
             ghl_test_properties(${name} ${file})

@@ -65,6 +65,7 @@ typedef struct ghl_cuda {
     ghl_cuda_slot slots[GHL_CUDA_JOBS];
     int64_t queued, done;    /* jobs so far */
     ghl_cuda_program *programs;
+    struct ghl_cudnn *cudnn; /* product.c: opened at its first use */
     cudaEvent_t *marks;      /* between the calls of a job whose times are asked for */
     int n_marks;
     ghl_status failed;       /* the first failure of a job: the device refuses work after it */
@@ -84,6 +85,8 @@ ghl_status ghl_cuda_check(cudaError_t error, const char *doing);
 /* Memory for the call that runs. */
 ghl_status ghl_cuda_reserve_scratch(ghl_cuda *cuda, size_t bytes);
 ghl_status ghl_cuda_device_memory(size_t bytes, void **memory);
+/* Launches what a plan says, on the stream. */
+ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_cuda_args *args);
 
 /* ---- job.c ---- */
 
@@ -96,9 +99,10 @@ void ghl_cuda_program_free(ghl_cuda_program *program);
 ghl_status ghl_cuda_jobs_open(ghl_cuda *cuda);
 void ghl_cuda_jobs_close(ghl_cuda *cuda);
 
-/* ---- product.c: GHL_DEVICE for a call that is none of its own ---- */
+/* ---- product.c: convolutions, and what is made of them; GHL_DEVICE for a call that is none ---- */
 
 ghl_status ghl_cuda_product_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel);
+void ghl_cuda_product_close(ghl_cuda *cuda);
 
 extern const ghl_device ghl_cuda_device;
 

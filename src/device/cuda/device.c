@@ -86,6 +86,7 @@ static void close(void *self)
     if (cuda->stream != NULL)
         cudaStreamSynchronize(cuda->stream);
     ghl_cuda_jobs_close(cuda);
+    ghl_cuda_product_close(cuda);
     cudaFree(cuda->scratch);
     if (cuda->stream != NULL)
         cudaStreamDestroy(cuda->stream);
@@ -270,11 +271,23 @@ static void set_addresses(own_kernel *own, const ghl_call *call)
     own->args.fault = (ghl_cuda_fault *)own->base.cuda->staging;
 }
 
+ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_cuda_args *args)
+{
+    void *arguments[1] = {args};
+    for (int i = 0; i < plan->count; i++) {
+        const ghl_cuda_launch *l = &plan->launches[i];
+        const dim3 grid = {(unsigned)l->blocks[0], (unsigned)l->blocks[1], 1}, block = {(unsigned)l->threads, 1, 1};
+        const void *kernel;
+        memcpy(&kernel, &l->kernel, sizeof kernel); /* ISO C has no cast from a function to an object */
+        GHL_TRY(ghl_cuda_check(cudaLaunchKernel(kernel, grid, block, arguments, 0, cuda->stream), "launching a kernel"));
+    }
+    return GHL_OK;
+}
+
 static ghl_status own_run(void *state, const ghl_call *call)
 {
     own_kernel *own = state;
     ghl_cuda *cuda = own->base.cuda;
-    void *arguments[1] = {&own->args};
     set_addresses(own, call);
     if (own->list != NULL) {
         for (int i = 0; i < call->n_in; i++)
@@ -282,14 +295,7 @@ static ghl_status own_run(void *state, const ghl_call *call)
         GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(own->device_list, own->list, (size_t)call->n_in * sizeof *own->list, cudaMemcpyHostToDevice,
                                                cuda->stream), "copying addresses"));
     }
-    for (int i = 0; i < own->plan.count; i++) {
-        const ghl_cuda_launch *l = &own->plan.launches[i];
-        const dim3 grid = {(unsigned)l->blocks[0], (unsigned)l->blocks[1], 1}, block = {(unsigned)l->threads, 1, 1};
-        const void *kernel;
-        memcpy(&kernel, &l->kernel, sizeof kernel); /* ISO C has no cast from a function to an object */
-        GHL_TRY(ghl_cuda_check(cudaLaunchKernel(kernel, grid, block, arguments, 0, cuda->stream), "launching a kernel"));
-    }
-    return GHL_OK;
+    return ghl_cuda_launch_plan(cuda, &own->plan, &own->args);
 }
 
 static ghl_status own_build(own_kernel *own, const ghl_call *call)

@@ -172,10 +172,32 @@ GHL_KERNEL round_kernel(const __grid_constant__ ghl_cuda_args a)
     GHL_EACH_PACK(i, a.in[0].count) round_pack(&a, i, 1);
 }
 
+GHL_INLINE void widen_pack(const ghl_cuda_args *a, int i, int half)
+{
+    float v[8];
+    ghl_load(a->in[0].data, i, a->in[0].count, 1, v);
+    ghl_store(a->out[0].data, i, a->in[0].count, v, half);
+}
+
+GHL_KERNEL widen_kernel(const __grid_constant__ ghl_cuda_args a)
+{
+    GHL_EACH_PACK(i, a.in[0].count) widen_pack(&a, i, 0);
+}
+
 GHL_KERNEL commit_kernel(const __grid_constant__ ghl_cuda_args a)
 {
     if (*(const int32_t *)a.in[0].data != 0)
         copy_bytes(a.in[1].data, a.out[0].data, (int64_t)a.in[1].count * a.bytes);
+}
+
+void ghl_cuda_round(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    ghl_cuda_spread(plan, round_kernel, ghl_cuda_elements(&call->in[0]), 8);
+}
+
+void ghl_cuda_widen(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    ghl_cuda_spread(plan, widen_kernel, ghl_cuda_elements(&call->in[0]), 8);
 }
 
 void ghl_cuda_copy(const ghl_call *call, ghl_cuda_plan *plan)

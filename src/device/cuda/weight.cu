@@ -351,3 +351,74 @@ void ghl_cuda_bcm_response(const ghl_call *call, ghl_cuda_plan *plan)
 {
     ghl_cuda_spread(plan, bcm_response_kernel, ghl_cuda_elements(&call->out[0]), 1);
 }
+
+/* ---- conv_unit_norm: norms of the filters, whose inverse stands in scratch [K]; then the product over them ---- */
+
+GHL_KERNEL filter_norms_kernel(const __grid_constant__ ghl_cuda_args a)
+{
+    const int k = (int)blockIdx.x;
+    const filter f = filter_of(k, a.in[1].count / a.in[1].n, 1);
+    const double squares = filter_dot(GHL_IN(&a, 1), GHL_IN(&a, 1), &f, 1);
+    if (threadIdx.x != 0)
+        return;
+    const float norm = counted_norm(squares);
+    ((float *)a.scratch)[k] = 1.0f / norm;
+    if (a.out[1].data != NULL)
+        GHL_OUT(&a, 1)[k] = (float)sqrt(squares);
+    if (a.out[2].data != NULL)
+        GHL_OUT(&a, 2)[k] = (float)(sqrt(squares) / (double)norm);
+}
+
+GHL_INLINE void unit_norm_pack(const ghl_cuda_args *a, int i, int half)
+{
+    const int channels = a->out[0].c;
+    float v[8];
+    ghl_load(a->out[0].data, i, a->out[0].count, half, v);
+    for (int j = 0; j < 8 && i + j < a->out[0].count; j++) {
+        const int k = (i + j) % channels;
+        v[j] = v[j] * ((const float *)a->scratch)[k] + (GHL_IN(a, 2) != NULL ? GHL_IN(a, 2)[k] : 0.0f);
+    }
+    ghl_store(a->out[0].data, i, a->out[0].count, v, half);
+}
+GHL_PACK_KERNEL(unit_norm_kernel, unit_norm_pack, a.out[0].count)
+
+void ghl_cuda_unit_norm(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    plan->scratch_bytes = (size_t)call->in[1].shape.n * sizeof(float);
+    ghl_cuda_add_launch(plan, filter_norms_kernel, (int)call->in[1].shape.n, 1);
+    ghl_cuda_spread(plan, unit_norm_kernel, ghl_cuda_elements(&call->out[0]), 8);
+}
+
+/* ---- Sanger: the lower triangle of y^T y, and what is left of p ---- */
+
+GHL_KERNEL lower_kernel(const __grid_constant__ ghl_cuda_args a)
+{
+    GHL_EACH(i, a.out[0].count)
+        if (i % a.out[0].c > i / a.out[0].c)
+            GHL_OUT(&a, 0)[i] = 0.0f;
+}
+
+GHL_INLINE void sanger_pack(const ghl_cuda_args *a, int i, int half)
+{
+    float s[8], p[8];
+    ghl_load(a->in[0].data, i, a->out[0].count, 0, s);
+    ghl_load(a->in[1].data, i, a->out[0].count, 0, p);
+    for (int j = 0; j < 8; j++)
+        p[j] = a->attr.decay.factor * (p[j] - s[j]);
+    ghl_store(a->out[0].data, i, a->out[0].count, p, half);
+}
+
+GHL_KERNEL sanger_kernel(const __grid_constant__ ghl_cuda_args a)
+{
+    GHL_EACH_PACK(i, a.out[0].count) sanger_pack(&a, i, 0);
+}
+
+void ghl_cuda_lower(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    ghl_cuda_spread(plan, lower_kernel, ghl_cuda_elements(&call->out[0]), 1);
+}
+
+void ghl_cuda_sanger(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    ghl_cuda_spread(plan, sanger_kernel, ghl_cuda_elements(&call->out[0]), 8);
+}

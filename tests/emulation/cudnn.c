@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cudnn.c - convolutions of the emulated GPU, in the place of cuDNN's: those of ref, done by the stream when their turn comes. Its memory is
+ * the program's, so that they may. bf16 weights and biases, which ref does not take, are widened first.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_runtime.h"
+#include "device/cuda/product.h"
+#include "device/ref/ref.h"
+#include "tensor/bf16.h"
+
+struct ghl_cudnn {
+    struct task *tasks; /* of launches, whose graphs may do them again */
+};
+
+typedef struct task {
+    struct task *next;
+    ghl_cudnn_problem problem;
+    void *data[GHL_CUDNN_TENSORS];
+} task;
+
+static float *widened(const void *from, int64_t n, int half)
+{
+    float *to = malloc((size_t)n * sizeof *to);
+    for (int64_t i = 0; i < n; i++)
+        to[i] = half ? ghl_bf16_widen(((const ghl_bf16 *)from)[i]) : ((const float *)from)[i];
+    return to;
+}
+
+static void store(void *to, const float *from, int64_t n, int half)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (half)
+            ((ghl_bf16 *)to)[i] = ghl_bf16_round(from[i]);
+        else
+            ((float *)to)[i] = from[i];
+}
+
+static void run_task(void *user)
+{
+    const task *t = user;
+    const ghl_cudnn_problem *p = &t->problem;
+    const ghl_shape shapes[4] = {p->x, p->w, p->y, {1, 1, 1, p->bias ? p->y.c : 0}};
+    const int written = p->kind == GHL_CUDNN_FORWARD ? 2 : p->kind == GHL_CUDNN_DATA ? 0 : 1;
+    static const ghl_op ops[] = {GHL_OP_conv, GHL_OP_conv_backward_data, GHL_OP_conv_backward_weights};
+    static const int order[][3] = {{0, 1, 3}, {2, 1, 3}, {0, 2, 3}};
+    ghl_operand all[4], in[3];
+    for (int i = 0; i < 4; i++)
+        all[i] = (ghl_operand){.shape = shapes[i], .data = shapes[i].c == 0 ? NULL : widened(t->data[1 + i], ghl_shape_elements(shapes[i]), p->half)};
+    for (int i = 0; i < 3; i++)
+        in[i] = all[order[p->kind][i]];
+    ghl_call call = {.op = ops[p->kind], .n_in = p->bias ? 3 : 2, .n_out = 1, .in = in, .out = &all[written], .attr = {.window = p->window}};
+    if (p->kind == GHL_CUDNN_FORWARD)
+        ghl_ref_conv(&call);
+    else if (p->kind == GHL_CUDNN_DATA)
+        ghl_ref_conv_backward_data(&call);
+    else
+        ghl_ref_conv_backward_weights(&call);
+    store(t->data[1 + written], all[written].data, ghl_shape_elements(shapes[written]), p->half);
+    for (int i = 0; i < 4; i++)
+        free(all[i].data);
+}
+
+ghl_status ghl_cudnn_open(const ghl_cuda_library *library, const char *properties, ghl_cudnn **out)
+{
+    (void)library;
+    (void)properties;
+    *out = calloc(1, sizeof **out);
+    return GHL_OK;
+}
+
+void ghl_cudnn_close(ghl_cudnn *cudnn)
+{
+    if (cudnn == NULL)
+        return;
+    for (task *t = cudnn->tasks, *next; t != NULL; t = next) {
+        next = t->next;
+        free(t);
+    }
+    free(cudnn);
+}
+
+ghl_status ghl_cudnn_prepare(ghl_cudnn *cudnn, const ghl_cudnn_problem *problem, ghl_cudnn_plan *out)
+{
+    *out = (ghl_cudnn_plan){.descriptor = cudnn, .problem = *problem, .workspace_bytes = 512, .note = "ref"};
+    return GHL_OK;
+}
+
+void ghl_cudnn_release(ghl_cudnn *cudnn, ghl_cudnn_plan *plan)
+{
+    (void)cudnn;
+    *plan = (ghl_cudnn_plan){0};
+}
+
+ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStream_t stream, void *const data[GHL_CUDNN_TENSORS], void *workspace)
+{
+    task *t = calloc(1, sizeof *t);
+    t->next = cudnn->tasks;
+    t->problem = plan->problem;
+    memcpy(t->data, data, sizeof t->data);
+    memset(workspace, 0x5A, plan->workspace_bytes); /* as an engine may */
+    cudnn->tasks = t;
+    return ghl_cuda_check(cudaLaunchHostFunc(stream, run_task, t), "launching a convolution");
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: timeout=300 cudnn
+ *
+ * test_cuda_plans.c - what device cuda asks of the real cuDNN, on a machine without a GPU: cuDNN plans for a card from its properties in
+ * words, so every convolution of the case list, and every layer that is timed, must get a plan on every generation of cards that
+ * libghl_cuda.so is compiled for. What is planned is not run. Skipped where cuDNN is not installed, or older than 9.8.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#if defined(GHL_HAVE_CUDNN)
+#include "cases_ops.h"
+#include "device/cuda/product.h"
+
+static const char *no_folders(void)
+{
+    return "";
+}
+
+static const ghl_device_services services = {
+    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = no_folders};
+const ghl_device_services *ghl_cuda_services = &services;
+
+static ghl_cuda_libraries libraries;
+
+/* What differs between cards, of those properties that cuDNN looks at. */
+static const struct card {
+    const char *name;
+    int version, processors, shared, threads, blocks;
+    double l2, memory;
+} cards[] = {
+    {"NVIDIA A100", 800, 108, 166912, 2048, 32, 41943040.0, 80e9},   {"NVIDIA GeForce RTX 3090", 860, 82, 101376, 1536, 16, 6291456.0, 24e9},
+    {"NVIDIA GeForce RTX 4090", 890, 128, 101376, 1536, 24, 75497472.0, 24e9}, {"NVIDIA H200", 900, 132, 232448, 2048, 32, 62914560.0, 140e9},
+    {"NVIDIA B200", 1000, 148, 232448, 2048, 32, 132644864.0, 180e9}, {"NVIDIA GeForce RTX 5090", 1200, 170, 101376, 1536, 24, 100663296.0, 32e9},
+};
+
+static ghl_cudnn *open_card(const struct card *c)
+{
+    char text[1200];
+    ghl_cudnn *cudnn = NULL;
+    snprintf(text, sizeof text,
+             "{\"cudaDeviceId\": 0, \"deviceVer\": %d, \"driverVer\": 13000, \"maxGridSize\": [2147483647, 65535, 65535], "
+             "\"maxBlockSize\": [1024, 1024, 64], \"regsPerBlock\": 65536, \"multiProcessorCount\": %d, \"smClockRateKHz\": 1980000, "
+             "\"memClockRateKHz\": 2619000, \"l2CacheSize\": %.0f, \"warpSize\": 32, \"maxSharedMemoryPerBlock\": 49152, "
+             "\"maxSharedMemoryPerBlockOptin\": %d, \"reservedSharedMemoryPerBlock\": 1024, \"maxRegistersPerSM\": 65536, "
+             "\"pciDeviceId\": 0, \"maxCtasPerSM\": %d, \"maxThreadsPerBlock\": 1024, \"maxThreadsPerSM\": %d, \"isTccDriver\": 0, "
+             "\"supportCoopLaunch\": 1, \"totalGlobalMem\": %.0f, \"deviceName\": \"%s\"}",
+             c->version, c->processors, c->l2, c->shared, c->blocks, c->threads, c->memory, c->name);
+    if (ghl_cudnn_open(&libraries.cudnn, text, &cudnn) != GHL_OK)
+        fail_msg("%s: %s", c->name, ghl_error_message());
+    return cudnn;
+}
+
+/* The problem that product.c makes of a case; false where it makes none. */
+static bool problem_of(const ghl_case *c, int half, ghl_cudnn_problem *p)
+{
+    const ghl_window w = ghl_case_attributes(c).window;
+    const int weights = c->op == GHL_OP_conv_backward_weights || c->op == GHL_OP_conv_backward_weights_pair;
+    if (c->op != GHL_OP_conv && c->op != GHL_OP_conv_unit_norm && c->op != GHL_OP_conv_backward_data && !weights)
+        return false;
+    *p = (ghl_cudnn_problem){.kind = weights ? GHL_CUDNN_WEIGHTS : c->op == GHL_OP_conv_backward_data ? GHL_CUDNN_DATA : GHL_CUDNN_FORWARD,
+                             .x = {c->n, c->h, c->w, c->c}, .w = {c->k, w.kernel[0], w.kernel[1], c->c}, .window = w};
+    p->y = (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1, (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1,
+                       c->k};
+    p->half = half && !weights;
+    p->exact = half && weights;
+    p->bias = c->op == GHL_OP_conv && c->without == NULL;
+    return true;
+}
+
+static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
+{
+    int planned = 0, failed = 0;
+    for (int i = 0; i < ghl_cases_count; i++)
+        for (int half = 0; half < 2; half++) {
+            ghl_cudnn_problem p;
+            ghl_cudnn_plan plan;
+            if (!problem_of(&ghl_cases[i], half, &p))
+                continue;
+            if (ghl_cudnn_prepare(cudnn, &p, &plan) == GHL_OK) {
+                assert_true(strncmp(plan.note, "cudnn engine ", 13) == 0);
+                ghl_cudnn_release(cudnn, &plan);
+                planned++;
+            } else {
+                char name[160];
+                ghl_case_print(&ghl_cases[i], name);
+                print_error("%s, %s, %s: %s\n", card->name, half ? "bf16" : "f32", name, ghl_error_message());
+                failed++;
+            }
+        }
+    print_message("%s: %d convolutions planned, %d not\n", card->name, planned, failed);
+    return failed;
+}
+
+static void every_card_has_plans(void **state)
+{
+    int failed = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        ghl_cudnn *cudnn = open_card(&cards[i]);
+        failed += plan_cases(&cards[i], cudnn);
+        ghl_cudnn_close(cudnn);
+    }
+    assert_int_equal(failed, 0);
+}
+
+/* A convolution whose sizes do not go together is refused in cuDNN's words. */
+static void wrong_sizes_are_refused(void **state)
+{
+    ghl_cudnn *cudnn = open_card(&cards[3]);
+    ghl_cudnn_problem p = {.x = {2, 8, 8, 4}, .w = {8, 3, 3, 4}, .y = {2, 7, 7, 8}, .window = {{3, 3}, {1, 1}, {1, 1}}};
+    ghl_cudnn_plan plan;
+    (void)state;
+    assert_int_equal(ghl_cudnn_prepare(cudnn, &p, &plan), GHL_DEVICE);
+    assert_non_null(strstr(ghl_error_message(), "cuDNN: describing a convolution: "));
+    ghl_cudnn_close(cudnn);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_card_has_plans), cmocka_unit_test(wrong_sizes_are_refused)};
+    ghl_cuda_libraries_find("", &libraries);
+    if (libraries.cudnn.handle == NULL || libraries.cudnn.major * 100 + libraries.cudnn.minor < 908) {
+        print_message("skipped: no cuDNN 9.8 or later on this machine\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+#else
+int main(void)
+{
+    print_message("skipped: device cuda was not built, for want of a CUDA toolkit\n");
+    return 77;
+}
+#endif
