@@ -67,7 +67,7 @@ class Tree:
         return sorted(found)
 
     def c_files(self, *prefixes):
-        return [p for p in self.files if p.endswith((".c", ".h")) and p.startswith(prefixes or ("",))]
+        return [p for p in self.files if p.endswith((".c", ".h", ".cu")) and p.startswith(prefixes or ("",))]
 
     def library(self):
         return [p for p in self.c_files("src/") if not p.startswith("src/cli/")]
@@ -159,19 +159,19 @@ def functions(text):
 
 def check_lengths(tree):
     for path, text in tree.files.items():
-        if not path.endswith((".c", ".h", ".py", ".sh", ".cmake")):
+        if not path.endswith((".c", ".h", ".cu", ".py", ".sh", ".cmake")):
             continue
         lines = text.split("\n")
         if len(lines) - 1 > FILE_LIMIT:
             yield path, FILE_LIMIT, f"{len(lines) - 1} lines; a file has at most {FILE_LIMIT}"
         for i, line in enumerate(lines, 1):
-            if len(line) > LINE_LIMIT and path.endswith((".c", ".h")):
+            if len(line) > LINE_LIMIT and path.endswith((".c", ".h", ".cu")):
                 yield path, i, f"{len(line)} columns; a line has at most {LINE_LIMIT}"
-            if "\t" in line and path.endswith((".c", ".h", ".py")):
+            if "\t" in line and path.endswith((".c", ".h", ".cu", ".py")):
                 yield path, i, "a tab; indentation is four spaces"
             if line.endswith((" ", "\r")):
                 yield path, i, "white space at the end of the line"
-        if path.endswith((".c", ".h")):
+        if path.endswith((".c", ".h", ".cu")):
             for name, first, last in functions(text):
                 if last - first - 1 > FUNCTION_LIMIT:
                     yield path, first, f"{name} has {last - first - 1} lines; a function has at most {FUNCTION_LIMIT}"
@@ -264,7 +264,7 @@ def check_heads(tree):
         if path.endswith(SOURCES) or path in ("check", "quickstart") or text.startswith("#!"):
             if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.split("\n")[:2]):
                 yield path, 1, "no SPDX line at the head"
-        if path.endswith((".c", ".h")) and path.startswith(("src/", "include/")):
+        if path.endswith((".c", ".h", ".cu")) and path.startswith(("src/", "include/")):
             head = re.match(r"(\s*/\*.*?\*/)+", text, re.S)
             words = re.findall(r"[A-Za-z]{2,}", head.group(0)) if head else []
             if len(words) < 8:

@@ -33,10 +33,10 @@ static const ghl_device *cuda;
 /* The machine as it should be; each test spoils what it is about. */
 static int furnish(void **state)
 {
-    const char *build = getenv("BUILD_DIR");
+    const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
     (void)state;
     ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1};
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build != NULL ? build : ".", build != NULL ? build : ".");
+    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
     const ghl_device_plugged *plugged = ghl_device_plugin(&services);
     assert_true(plugged->interface == ghl_device_interface());
     cuda = plugged->device;

@@ -33,9 +33,12 @@ static const struct card {
     int version, processors, shared, threads, blocks;
     double l2, memory;
 } cards[] = {
-    {"NVIDIA A100", 800, 108, 166912, 2048, 32, 41943040.0, 80e9},   {"NVIDIA GeForce RTX 3090", 860, 82, 101376, 1536, 16, 6291456.0, 24e9},
-    {"NVIDIA GeForce RTX 4090", 890, 128, 101376, 1536, 24, 75497472.0, 24e9}, {"NVIDIA H200", 900, 132, 232448, 2048, 32, 62914560.0, 140e9},
-    {"NVIDIA B200", 1000, 148, 232448, 2048, 32, 132644864.0, 180e9}, {"NVIDIA GeForce RTX 5090", 1200, 170, 101376, 1536, 24, 100663296.0, 32e9},
+    {"NVIDIA A100", 800, 108, 166912, 2048, 32, 41943040.0, 80e9},
+    {"NVIDIA GeForce RTX 3090", 860, 82, 101376, 1536, 16, 6291456.0, 24e9},
+    {"NVIDIA GeForce RTX 4090", 890, 128, 101376, 1536, 24, 75497472.0, 24e9},
+    {"NVIDIA H200", 900, 132, 232448, 2048, 32, 62914560.0, 140e9},
+    {"NVIDIA B200", 1000, 148, 232448, 2048, 32, 132644864.0, 180e9},
+    {"NVIDIA GeForce RTX 5090", 1200, 170, 101376, 1536, 24, 100663296.0, 32e9},
 };
 
 static ghl_cudnn *open_card(const struct card *c)
@@ -64,8 +67,8 @@ static bool problem_of(const ghl_case *c, int half, ghl_cudnn_problem *p)
         return false;
     *p = (ghl_cudnn_problem){.kind = weights ? GHL_CUDNN_WEIGHTS : c->op == GHL_OP_conv_backward_data ? GHL_CUDNN_DATA : GHL_CUDNN_FORWARD,
                              .x = {c->n, c->h, c->w, c->c}, .w = {c->k, w.kernel[0], w.kernel[1], c->c}, .window = w};
-    p->y = (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1, (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1,
-                       c->k};
+    p->y = (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1,
+                       (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1, c->k};
     p->half = half && !weights;
     p->exact = half && weights;
     p->bias = c->op == GHL_OP_conv && c->without == NULL;

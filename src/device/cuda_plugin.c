@@ -14,8 +14,8 @@
 #include "device/plugin.h"
 
 static const char plugin_name[] = "libghl_cuda.so";
-static const char hint[] = "build ghl where a CUDA toolkit (12.4 or newer) and cuDNN 9 are installed, and keep libghl_cuda.so beside it; or take "
-                           "train.device=cpu";
+static const char hint[] = "build ghl where a CUDA toolkit (12.4 or newer) and cuDNN 9 are installed, and keep libghl_cuda.so beside it; "
+                           "or take train.device=cpu";
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const ghl_device *plugged; /* once loaded, for the life of the process */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cuda_runtime.h - CUDA's words for kernels, as C on the processor: a block's threads take turns on one core, each until it meets the others
- * in a barrier or a shuffle (emulator.c). What is __shared__ is static, since blocks follow one another.
+ * cuda_runtime.h - CUDA's words for kernels, as C on the processor: a block's threads take turns on one core, each until it meets the
+ * others in a barrier or a shuffle (emulator.c). What is __shared__ is static, since blocks follow one another.
  */
 #ifndef GHL_TESTS_EMULATION_CUDA_RUNTIME_H
 #define GHL_TESTS_EMULATION_CUDA_RUNTIME_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * cuda_runtime_api.h - the part of CUDA's runtime that device cuda calls, for a GPU that is not there (emulator.c): memory is the
- * program's, streams do at once what they are told, graphs keep a list and do it again. With it the device's own sources, kernels too, run in
- * tests on any machine, and can be told to fail.
+ * program's, streams do at once what they are told, graphs keep a list and do it again. With it the device's own sources, kernels too, run
+ * in tests on any machine, and can be told to fail.
  */
 #ifndef GHL_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define GHL_TESTS_EMULATION_CUDA_RUNTIME_API_H

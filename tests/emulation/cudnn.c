@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cudnn.c - convolutions of the emulated GPU, in the place of cuDNN's: those of ref, done by the stream when their turn comes. Its memory is
- * the program's, so that they may. bf16 weights and biases, which ref does not take, are widened first.
+ * cudnn.c - convolutions of the emulated GPU, in the place of cuDNN's: those of ref, done by the stream when their turn comes. Its memory
+ * is the program's, so that they may. bf16 weights and biases, which ref does not take, are widened first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +48,12 @@ static void run_task(void *user)
     static const int order[][3] = {{0, 1, 3}, {2, 1, 3}, {0, 2, 3}};
     ghl_operand all[4], in[3];
     for (int i = 0; i < 4; i++)
-        all[i] = (ghl_operand){.shape = shapes[i], .data = shapes[i].c == 0 ? NULL : widened(t->data[1 + i], ghl_shape_elements(shapes[i]), p->half)};
+        all[i] = (ghl_operand){.shape = shapes[i],
+                               .data = shapes[i].c > 0 ? widened(t->data[1 + i], ghl_shape_elements(shapes[i]), p->half) : NULL};
     for (int i = 0; i < 3; i++)
         in[i] = all[order[p->kind][i]];
-    ghl_call call = {.op = ops[p->kind], .n_in = p->bias ? 3 : 2, .n_out = 1, .in = in, .out = &all[written], .attr = {.window = p->window}};
+    ghl_call call = {.op = ops[p->kind], .n_in = p->bias ? 3 : 2, .n_out = 1, .in = in, .out = &all[written]};
+    call.attr.window = p->window;
     if (p->kind == GHL_CUDNN_FORWARD)
         ghl_ref_conv(&call);
     else if (p->kind == GHL_CUDNN_DATA)
@@ -94,7 +96,8 @@ void ghl_cudnn_release(ghl_cudnn *cudnn, ghl_cudnn_plan *plan)
     *plan = (ghl_cudnn_plan){0};
 }
 
-ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStream_t stream, void *const data[GHL_CUDNN_TENSORS], void *workspace)
+ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStream_t stream, void *const data[GHL_CUDNN_TENSORS],
+                         void *workspace)
 {
     task *t = calloc(1, sizeof *t);
     t->next = cudnn->tasks;

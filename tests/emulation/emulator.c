@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * emulator.c - a GPU that is not there. A block's threads are contexts with a stack each, which take turns: a thread runs until it is done or
- * must wait for others, at a barrier of the block or a shuffle of its warp; when all that are still there wait, the values they brought are
- * handed out and all go on. A context whose thread is done takes the next thread, so that kernels without barriers need one context.
+ * emulator.c - a GPU that is not there. A block's threads are contexts with a stack each, which take turns: a thread runs until it is done
+ * or must wait for others, at a barrier of the block or a shuffle of its warp; when all that are still there wait, the values they brought
+ * are handed out and all go on. A context whose thread is done takes the next thread, so that kernels without barriers need one context.
  * Threads that wait for different things, or that never meet, end the program: on a GPU they would hang. A context is entered once by
  * setcontext, and from then on by longjmp, which asks nothing of the system.
  */

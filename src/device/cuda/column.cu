@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * column.cu - ops that look at all channels of one position. Some lanes of a warp, a power of two, share a column; the columns of a warp are
- * gone through together, so that all lanes meet in every sum.
+ * column.cu - ops that look at all channels of one position. Some lanes of a warp, a power of two, share a column; the columns of a warp
+ * are gone through together, so that all lanes meet in every sum.
  *
  *     softmax:   r = exp(t u - max) / sum,    similarity: c = (u - bias) / (|w| |x|),  s = ((c + 1) / 2)^2,  r = z(s)^2
  */

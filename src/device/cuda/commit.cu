@@ -117,7 +117,8 @@ GHL_INLINE void product_pack(const ghl_cuda_args *a, int i, int half, float *d)
         } else {
             for (int j = 0; j < 8 && i + j < count; j++) {
                 const int filter = (i + j) / fan_in;
-                d[j] += ghl_get(a->in[3].data, n * filters + filter, half) * ghl_get(a->in[2].data, n * fan_in + i + j - filter * fan_in, half);
+                d[j] += ghl_get(a->in[3].data, n * filters + filter, half) *
+                        ghl_get(a->in[2].data, n * fan_in + i + j - filter * fan_in, half);
             }
         }
     }

@@ -85,6 +85,8 @@ ghl_status ghl_cuda_check(cudaError_t error, const char *doing);
 /* Memory for the call that runs. */
 ghl_status ghl_cuda_reserve_scratch(ghl_cuda *cuda, size_t bytes);
 ghl_status ghl_cuda_device_memory(size_t bytes, void **memory);
+/* Sizes of an operand, without its address; GHL_DEVICE where they are more than kernels count. */
+ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_operand *out);
 /* Launches what a plan says, on the stream. */
 ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_cuda_args *args);
 

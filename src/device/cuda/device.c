@@ -12,7 +12,8 @@
 #include "device/cuda/cuda.h"
 
 static const char driver_hint[] = "a newer driver runs older programs: install NVIDIA's newest for this card, or take train.device=cpu";
-static const char memory_hint[] = "a smaller train.batch needs less, so does train.recompute=auto; another program on the card may hold the rest";
+static const char memory_hint[] =
+    "a smaller train.batch needs less, so does train.recompute=auto; another program on the card may hold the rest";
 
 ghl_status ghl_cuda_check(cudaError_t error, const char *doing)
 {
@@ -44,8 +45,9 @@ static ghl_status find_gpu(int index)
     if (error != cudaSuccess)
         return ghl_cuda_check(error, "looking for GPUs");
     if (index < 0 || index >= count)
-        return GHL_CUDA_FAIL(GHL_DEVICE, "nvidia-smi lists them; they are counted from 0", "device cuda:%d does not exist: there %s %d GPU%s",
-                             index, count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+        return GHL_CUDA_FAIL(GHL_DEVICE, "nvidia-smi lists them; they are counted from 0",
+                             "device cuda:%d does not exist: there %s %d GPU%s", index, count == 1 ? "is" : "are", count,
+                             count == 1 ? "" : "s");
     return GHL_OK;
 }
 
@@ -104,7 +106,8 @@ static ghl_status build(ghl_cuda *cuda)
                              "device cuda:%d: %s has compute capability %d.%d", cuda->index, p.name, p.major, p.minor);
     cuda->major = p.major;
     snprintf(cuda->description, sizeof cuda->description, "%.60s, %d multiprocessors, compute capability %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
-             p.name, p.multiProcessorCount, p.major, p.minor, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, d->major, d->minor, d->patch);
+             p.name, p.multiProcessorCount, p.major, p.minor, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, d->major, d->minor,
+             d->patch);
     GHL_TRY(ghl_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
     return ghl_cuda_jobs_open(cuda);
 }
@@ -246,13 +249,14 @@ static size_t element_bytes(ghl_dtype dtype)
     return dtype == GHL_F64 || dtype == GHL_I64 ? 8 : dtype == GHL_U8 ? 1 : dtype == GHL_BF16 ? 2 : 4;
 }
 
-static ghl_status describe_operand(const ghl_call *call, const ghl_operand *operand, ghl_cuda_operand *out)
+ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_operand *out)
 {
     const ghl_shape s = operand->shape;
     const int64_t count = s.n * s.h * s.w * s.c;
     if (count > GHL_CUDA_ELEMENTS)
-        return GHL_CUDA_FAIL(GHL_DEVICE, "a smaller train.batch has smaller tensors", "device cuda: op %s: a tensor of %lld elements, at most %d are possible",
-                             ghl_cuda_services->describe(call->op)->name, (long long)count, (int)GHL_CUDA_ELEMENTS);
+        return GHL_CUDA_FAIL(GHL_DEVICE, "a smaller train.batch has smaller tensors",
+                             "device cuda: op %s: a tensor of %lld elements, at most %d are possible",
+                             ghl_cuda_services->describe(op)->name, (long long)count, (int)GHL_CUDA_ELEMENTS);
     out->n = (int32_t)s.n;
     out->h = (int32_t)s.h;
     out->w = (int32_t)s.w;
@@ -301,9 +305,9 @@ static ghl_status own_run(void *state, const ghl_call *call)
 static ghl_status own_build(own_kernel *own, const ghl_call *call)
 {
     for (int i = 0; i < call->n_in && i < GHL_CUDA_IN; i++)
-        GHL_TRY(describe_operand(call, &call->in[i], &own->args.in[i]));
+        GHL_TRY(ghl_cuda_describe(call->op, &call->in[i], &own->args.in[i]));
     for (int i = 0; i < call->n_out; i++)
-        GHL_TRY(describe_operand(call, &call->out[i], &own->args.out[i]));
+        GHL_TRY(ghl_cuda_describe(call->op, &call->out[i], &own->args.out[i]));
     own->args.attr = call->attr;
     for (int i = 0; i < call->n_in + call->n_out; i++)
         own->args.half |= (i < call->n_in ? call->in[i] : call->out[i - call->n_in]).dtype == GHL_BF16;

@@ -124,8 +124,8 @@ static ghl_status check_fault(const ghl_cuda_slot *slot)
     memcpy(&fault, slot->pinned, sizeof fault);
     if (fault.seen == 0)
         return GHL_OK;
-    return GHL_CUDA_FAIL(GHL_DATA, "labels are numbers from 0 up, below the number of classes", "row %d has label %d of %d classes", fault.row,
-                         fault.label, fault.classes);
+    return GHL_CUDA_FAIL(GHL_DATA, "labels are numbers from 0 up, below the number of classes", "row %d has label %d of %d classes",
+                         fault.row, fault.label, fault.classes);
 }
 
 /* The oldest job: waits for it and hands out what it wrote. */
@@ -319,7 +319,8 @@ static ghl_status start(ghl_cuda *cuda, const ghl_job *job)
         GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(cuda->staging + read_from, slot->pinned + read_from, end - read_from, cudaMemcpyHostToDevice,
                                                cuda->stream), "copying a step's images"));
     GHL_TRY(launch(cuda, job));
-    GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(slot->pinned, cuda->staging, read_from, cudaMemcpyDeviceToHost, cuda->stream), "copying results"));
+    GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(slot->pinned, cuda->staging, read_from, cudaMemcpyDeviceToHost, cuda->stream),
+                           "copying results"));
     return ghl_cuda_check(cudaEventRecord(slot->done, cuda->stream), "ending a step");
 }
 

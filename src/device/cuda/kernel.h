@@ -7,8 +7,8 @@
  * a kernel calls its body, which is inlined, once with 1 and once with 0. Elements are counted in int32_t: a call with more than
  * GHL_CUDA_ELEMENTS of an operand is refused when it is prepared.
  *
- * Sums: a thread adds in f32 what it sees, a block adds up its threads, and blocks leave parts that a last block or warp adds up in order, in
- * f64. How much a thread sees follows from shapes alone: results are the same bits from run to run, and on every card.
+ * Sums: a thread adds in f32 what it sees, a block adds up its threads, and blocks leave parts that a last block or warp adds up in order,
+ * in f64. How much a thread sees follows from shapes alone: results are the same bits from run to run, and on every card.
  */
 #ifndef GHL_DEVICE_CUDA_KERNEL_H
 #define GHL_DEVICE_CUDA_KERNEL_H
@@ -171,7 +171,8 @@ GHL_INLINE int ghl_threads(void)
             body(&a, 0);                               \
     }
 
-/* Of a body that takes channels eight at a time where `channels` is a multiple of 8: void body(const ghl_cuda_args *a, int width, int half). */
+/* Of a body that takes channels eight at a time where `channels` is a multiple of 8, else one by one:
+ * void body(const ghl_cuda_args *a, int width, int half). */
 #define GHL_WIDE_KERNEL(name, body, channels)          \
     GHL_KERNEL name(const __grid_constant__ ghl_cuda_args a) \
     {                                                  \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * libraries.c - where cuDNN and cuBLASLt are. Both are hundreds of megabytes that a machine with PyTorch has already, in a folder of that
- * Python's packages; so they are not installed with ghl, but looked for: in the folders that the program names, under their soname where the
- * system looks, in the folders of the usual Pythons and of CUDA itself.
+ * Python's packages; so they are not installed with ghl, but looked for: in the folders that the program names, under their soname where
+ * the system looks, in the folders of the usual Pythons and of CUDA itself.
  */
 #include <dlfcn.h>
 #include <glob.h>
@@ -14,7 +14,7 @@
 enum { CUDNN = 9, BLAS = CUDART_VERSION / 1000 };
 
 const char ghl_cuda_libraries_hint[] =
-    "pip install nvidia-cudnn-cu13 (for CUDA 12: -cu12) brings both; or name the folders of libcudnn.so.9 and libcublasLt in GHL_CUDNN_PATH";
+    "pip install nvidia-cudnn-cu13 (for CUDA 12: -cu12) brings both; or name their folder in GHL_CUDNN_PATH";
 
 static const char usual[] =
     "/usr/local/cuda/lib64:/usr/local/lib/python3*/*-packages/nvidia/*/lib:/usr/lib/python3*/*-packages/nvidia/*/lib:"
@@ -85,8 +85,8 @@ ghl_status ghl_cuda_libraries_check(const ghl_cuda_libraries *l)
     if (l->cudnn.handle == NULL)
         return GHL_CUDA_FAIL(GHL_DEVICE, ghl_cuda_libraries_hint, "device cuda: cuDNN %d (libcudnn.so.%d) was not found", CUDNN, CUDNN);
     if (l->cudnn.major != CUDNN)
-        return GHL_CUDA_FAIL(GHL_DEVICE, ghl_cuda_libraries_hint, "device cuda: %s is cuDNN %d.%d.%d, and cuDNN %d is needed", l->cudnn.path,
-                             l->cudnn.major, l->cudnn.minor, l->cudnn.patch, CUDNN);
+        return GHL_CUDA_FAIL(GHL_DEVICE, ghl_cuda_libraries_hint, "device cuda: %s is cuDNN %d.%d.%d, and cuDNN %d is needed",
+                             l->cudnn.path, l->cudnn.major, l->cudnn.minor, l->cudnn.patch, CUDNN);
     if (l->blas.handle == NULL)
         return GHL_CUDA_FAIL(GHL_DEVICE, ghl_cuda_libraries_hint, "device cuda: cuBLASLt %d (libcublasLt.so.%d) was not found", BLAS, BLAS);
     return GHL_OK;

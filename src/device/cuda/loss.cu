@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * loss.cu - softmax cross entropy with its error and its counts of hits, and labels as responses. A warp does a row, in f64; the rows' scores
- * are added up in order by one warp more.
+ * loss.cu - softmax cross entropy with its error and its counts of hits, and labels as responses. A warp does a row, in f64; the rows'
+ * scores are added up in order by one warp more.
  *
  *     L = sum over rows of (log sum exp(z) - z_label),   e = (softmax(z) - one hot) / total
  */

@@ -61,31 +61,17 @@ static place out_call(int i)
     return (place){OUT, i};
 }
 
-static ghl_status operand(const ghl_operand *o, ghl_cuda_operand *out)
-{
-    const int64_t count = o->shape.n * o->shape.h * o->shape.w * o->shape.c;
-    if (count > GHL_CUDA_ELEMENTS)
-        return GHL_CUDA_FAIL(GHL_DEVICE, "a smaller train.batch has smaller tensors", "device cuda: a tensor of %lld elements, at most %d are possible",
-                             (long long)count, (int)GHL_CUDA_ELEMENTS);
-    out->n = (int32_t)o->shape.n;
-    out->h = (int32_t)o->shape.h;
-    out->w = (int32_t)o->shape.w;
-    out->c = (int32_t)o->shape.c;
-    out->count = (int32_t)count;
-    return GHL_OK;
-}
-
 /* A step by a kernel of our own: `call` describes its operands, and where they are say `in` and `out`. */
 static ghl_status add_own(product *p, ghl_cuda_planner *planner, const ghl_call *call, const place *in, const place *out)
 {
     step *s = &p->steps[p->n++];
     for (int i = 0; i < call->n_in; i++) {
-        GHL_TRY(operand(&call->in[i], &s->args.in[i]));
+        GHL_TRY(ghl_cuda_describe(call->op, &call->in[i], &s->args.in[i]));
         s->in[i] = in[i];
         s->args.half |= call->in[i].dtype == GHL_BF16;
     }
     for (int i = 0; i < call->n_out; i++) {
-        GHL_TRY(operand(&call->out[i], &s->args.out[i]));
+        GHL_TRY(ghl_cuda_describe(call->op, &call->out[i], &s->args.out[i]));
         s->out[i] = out[i];
         s->args.half |= call->out[i].dtype == GHL_BF16;
     }

@@ -195,12 +195,13 @@ static int will_do(ghl_cudnn *api, descriptor engine, const ghl_cudnn_problem *p
 {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     int64_t n = 0;
-    if (api->cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &n,
-                                      notes) != CUDNN_STATUS_SUCCESS)
+    if (api->cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
+                                      &n, notes) != CUDNN_STATUS_SUCCESS)
         return 0;
     if (has_note(notes, n, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) || has_note(notes, n, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION))
         return 0;
-    return p->half || p->exact || !(has_note(notes, n, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) || has_note(notes, n, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS));
+    return p->half || p->exact ||
+           !(has_note(notes, n, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) || has_note(notes, n, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS));
 }
 
 /* A plan of the configuration, if that will do. */
@@ -208,11 +209,11 @@ static int plan_config(ghl_cudnn *api, descriptor config, descriptor engine, con
 {
     int64_t n = 0, workspace = 0, number = -1;
     descriptor plan = NULL;
-    if (api->cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine) != CUDNN_STATUS_SUCCESS ||
-        !will_do(api, engine, p) ||
+    builder b = {.api = api};
+    b.failed = api->cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine);
+    if (b.failed != CUDNN_STATUS_SUCCESS || !will_do(api, engine, p) ||
         api->cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
         return 0;
-    builder b = {.api = api};
     set_descriptor(&b, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
     if (api->handle != NULL)
         set(&b, plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &api->handle);
@@ -249,7 +250,8 @@ static int ask(builder *b, descriptor graph, cudnnBackendHeurMode_t mode, const 
             b->failed = api->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engines[i]);
     }
     if (b->failed == CUDNN_STATUS_SUCCESS)
-        b->failed = api->cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CONFIGS, &n, configs);
+        b->failed = api->cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CONFIGS, &n,
+                                                  configs);
     for (int i = 0; i < CONFIGS; i++) {
         if (i < n && !found && plan_config(api, configs[i], engines[i], p, out)) {
             found = 1;
@@ -287,7 +289,8 @@ void ghl_cudnn_release(ghl_cudnn *cudnn, ghl_cudnn_plan *plan)
 
 /* ---- Running ---- */
 
-ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStream_t stream, void *const data[GHL_CUDNN_TENSORS], void *workspace)
+ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStream_t stream, void *const data[GHL_CUDNN_TENSORS],
+                         void *workspace)
 {
     const int64_t ids[4] = {GHL_CUDNN_X, GHL_CUDNN_W, GHL_CUDNN_Y, GHL_CUDNN_BIAS}, n = plan->problem.bias ? 4 : 3;
     builder b = {.api = cudnn};

@@ -161,9 +161,8 @@ GHL_INLINE void pad_reflect_places(const ghl_cuda_args *a, int width, int half)
     GHL_EACH_PLACE(i, a->out[0], width) {
         const spot out = spot_of(&a->out[0], i);
         float v[8];
-        ghl_get_some(a->in[0].data,
-                     at(&a->in[0], &out, ghl_place_reflected(out.h, padding[0], a->in[0].h), ghl_place_reflected(out.w, padding[1], a->in[0].w)),
-                     width, half, v);
+        const int64_t h = ghl_place_reflected(out.h, padding[0], a->in[0].h), w = ghl_place_reflected(out.w, padding[1], a->in[0].w);
+        ghl_get_some(a->in[0].data, at(&a->in[0], &out, h, w), width, half, v);
         ghl_put_some(a->out[0].data, i, width, v, half);
     }
 }
@@ -186,7 +185,8 @@ GHL_INLINE void pad_reflect_backward_places(const ghl_cuda_args *a, int width, i
         const spot in = spot_of(&a->out[0], i);
         float sum[8] = {0}, e[8];
         for (int k = 0; k < 9; k++) {
-            const int from = at(&a->in[0], &in, shown_at(in.h, padding[0], a->out[0].h, k / 3), shown_at(in.w, padding[1], a->out[0].w, k % 3));
+            const int h = shown_at(in.h, padding[0], a->out[0].h, k / 3), w = shown_at(in.w, padding[1], a->out[0].w, k % 3);
+            const int from = at(&a->in[0], &in, h, w);
             if (from < 0)
                 continue;
             ghl_get_some(a->in[0].data, from, width, half, e);
@@ -208,7 +208,8 @@ GHL_INLINE void subsample_pad_places(const ghl_cuda_args *a, int half)
         spot out = spot_of(&a->out[0], i);
         out.c -= shift;
         const int there = out.c >= 0 && out.c < a->in[0].c;
-        ghl_put(a->out[0].data, i, there ? ghl_get(a->in[0].data, at(&a->in[0], &out, out.h * stride[0], out.w * stride[1]), half) : 0.0f, half);
+        const int from = at(&a->in[0], &out, out.h * stride[0], out.w * stride[1]);
+        ghl_put(a->out[0].data, i, there ? ghl_get(a->in[0].data, from, half) : 0.0f, half);
     }
 }
 GHL_HALF_KERNEL(subsample_pad_kernel, subsample_pad_places)
@@ -221,7 +222,8 @@ GHL_INLINE void subsample_pad_backward_places(const ghl_cuda_args *a, int half)
         spot in = spot_of(&a->out[0], i);
         const int seen = in.h % stride[0] == 0 && in.w % stride[1] == 0;
         in.c += shift;
-        ghl_put(a->out[0].data, i, seen ? ghl_get(a->in[0].data, at(&a->in[0], &in, in.h / stride[0], in.w / stride[1]), half) : 0.0f, half);
+        const int from = at(&a->in[0], &in, in.h / stride[0], in.w / stride[1]);
+        ghl_put(a->out[0].data, i, seen ? ghl_get(a->in[0].data, from, half) : 0.0f, half);
     }
 }
 GHL_HALF_KERNEL(subsample_pad_backward_kernel, subsample_pad_backward_places)
@@ -316,7 +318,8 @@ GHL_INLINE void inhibit_places(const ghl_cuda_args *a, int width, int half)
 }
 GHL_PLACES(inhibit)
 
-/* ---- The product of hard winners: a block a channel, which goes through the columns in order and takes those that the channel wins ---- */
+/* ---- The product of hard winners: a block a channel, which goes through the columns in order and takes those that the channel wins ----
+ * */
 
 GHL_INLINE void winner_elements(const ghl_cuda_args *a, int first, int half)
 {
@@ -355,7 +358,8 @@ GHL_HALF_KERNEL(winner_product_kernel, winner_product_channel)
 void ghl_cuda_winner_product(const ghl_call *call, ghl_cuda_plan *plan)
 {
     const int64_t filters = call->out[0].shape.n;
-    ghl_cuda_add_launch(plan, winner_product_kernel, (int)filters, ghl_cuda_cut(ghl_cuda_elements(&call->out[0]) / filters, GHL_CUDA_THREADS));
+    const int fan_in = ghl_cuda_elements(&call->out[0]) / (int)filters;
+    ghl_cuda_add_launch(plan, winner_product_kernel, (int)filters, ghl_cuda_cut(fan_in, GHL_CUDA_THREADS));
 }
 
 /* ---- Images: eight elements a thread; a draw for each image that they lie in ---- */
