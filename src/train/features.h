@@ -17,6 +17,7 @@ typedef struct ghl_features {
     void *memory;           /* of both, or the mapped file */
     size_t bytes;
     bool mapped, found;     /* a file of the run folder; it was there before */
+    bool flawed;            /* some are of images that replace damaged ones */
     ghl_program *program;   /* makes them */
 } ghl_features;
 
