@@ -65,9 +65,15 @@ class Folder(unittest.TestCase):
     def train(self, run, *words, status=0):
         return self.ghl("train", "r.yaml", *words, "--run", run, status=status)
 
+    def tensors(self, name):
+        """What is behind the header, which has the recipe, and so the number of workers."""
+        data = self.read(name)
+        return data[8 + struct.unpack("<Q", data[:8])[0]:]
+
     def same(self, a, b):
-        for name in ("last.safetensors", "best.safetensors", "metrics.csv"):
-            self.assertEqual(self.read(f"{a}/{name}"), self.read(f"{b}/{name}"), (b, name))
+        for name in ("state", "last.safetensors", "best.safetensors"):
+            self.assertTrue(self.tensors(f"{a}/{name}") == self.tensors(f"{b}/{name}"), (b, name))
+        self.assertEqual(self.read(f"{a}/metrics.csv"), self.read(f"{b}/metrics.csv"), b)
         self.assertEqual(len(self.read(f"{a}/log.jsonl")), len(self.read(f"{b}/log.jsonl")), b)
         self.assertEqual(self.notes(a), self.notes(b))
 
@@ -83,8 +89,7 @@ class Folder(unittest.TestCase):
         self.train("cut", "train.workers=3", "data.normalise=mean_std", "--stop-after", "10", status=75)
         self.train("cut", "data.normalise=mean_std")
         self.same("whole", "cut")
-        self.assertEqual(self.read("whole/state"), self.read("cut/state"))
-        self.assertIn('"beech tree"', self.read("whole/last.safetensors").decode("latin1"))
+        self.assertTrue(b"beech tree" in self.read("whole/last.safetensors"))
         self.assertIn("images 12", self.ghl("eval", "whole").stdout)
         self.train("other", "data.normalise=mean_std", "data.scale=[0.5,1]")
         self.assertNotEqual(self.read("whole/metrics.csv"), self.read("other/metrics.csv"))
@@ -138,13 +143,13 @@ class Folder(unittest.TestCase):
             self.assertEqual(told.count(name[6:] + ", replaced"), 1, told)
         for name in os.listdir(self.path("photos/val/ash")):
             self.write("photos/val/ash/" + name, b"")
-        self.assertIn("4 of 12 test images are damaged" , self.ghl("eval", "run", "data.error_budget=0.1", status=3).stderr)
+        self.assertIn("at least 4 of 12 test images are damaged", self.ghl("eval", "run", "data.error_budget=0.1", status=3).stderr)
         self.ghl("eval", "run", "data.error_budget=0.5")
         for part, _, files in os.walk(self.path("photos/train")):
             for name in files:
                 self.write(os.path.join(part, name), b"")
         self.assertIn("at least ", self.train("none", status=3).stderr)
-        self.assertIn("at least ", self.train("none", "data.normalise=mean_std", status=3).stderr)
+        self.assertIn("at least ", self.train("measured", "data.normalise=mean_std", status=3).stderr)
 
     def test_hold_out(self):
         shutil.rmtree(self.path("photos/val"))
@@ -154,25 +159,24 @@ class Folder(unittest.TestCase):
         self.assertIn("images 8", self.ghl("eval", "run").stdout)
 
     def test_features(self):
-        frozen = ["learn.conv.rule=frozen", "data.augment=none", "data.crop=centre"]
-        self.write("photos/train/ash/4.JPEG", b"")
+        frozen = ["learn.conv.rule=frozen", "learn.norm.rule=frozen", "data.augment=none", "data.crop=centre"]
         for where in ("none", "memory", "file"):
-            self.train(where, f"train.features={where}", *frozen)
+            done = self.train(where, f"train.features={where}", *frozen)
+            self.assertEqual("features of layer" in done.stderr, where != "none")
+            self.assertTrue(self.tensors("none/last.safetensors") == self.tensors(f"{where}/last.safetensors"), where)
+        self.write("photos/train/ash/4.JPEG", b"")  # once computed, the features of the next in the folder stand in for it
+        self.train("damaged", "train.features=memory", *frozen)
         self.train("stopped", "train.features=file", *frozen, "--stop-after", "9", status=75)
         self.train("stopped", "train.features=file", *frozen)
-        for run in ("memory", "file", "stopped"):
-            self.assertEqual(self.read("none/last.safetensors").split(b"}")[-1][-2000:], self.read(f"{run}/last.safetensors")[-2000:])
-        self.assertIn("features of layer", self.train("random", "train.features=memory", "learn.conv.rule=frozen", "data.augment=none",
-                                                      "data.crop=centre").stderr)
-        self.assertNotIn("features of layer", self.train("none2", "train.features=memory", "learn.conv.rule=frozen",
-                                                         "data.augment=none").stderr)
+        self.same("damaged", "stopped")
+        self.assertNotIn("features of layer", self.train("random", "train.features=memory", *frozen[:-1]).stderr)
 
     def test_refusals(self):
         for status, words, keys in ((3, "data.path is not set", ["data.path="]), (3, "no data folder", ["data.path=nowhere"]),
                                     (3, "holds no class folders", ["data.path=photos/train/ash"]),
                                     (2, "data.whiten", ["data.whiten=zca"]), (2, "smaller than data.size", ["data.resize=8"]),
-                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "data.crop", ["data.crop=middle"]),
-                                    (2, "scale", ["data.scale=[0,1]"])):
+                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "crop of data format folder", ["data.crop=middle"]),
+                                    (2, "scale of data format folder", ["data.scale=[0,1]"])):
             self.assertIn(words, self.train("bad", *keys, status=status).stderr)
         os.makedirs(self.path("photos/train/dogwood"))
         self.assertIn("class folders without images: dogwood", self.train("bad", status=3).stderr)

@@ -103,14 +103,19 @@ static ghl_status fill_image(const ghl_loader_settings *s, const ghl_draw *draw,
     return status;
 }
 
+/* GHL_DATA where an image was not replaced; the flaws of all are noted even so. */
 static ghl_status fill_piece(const ghl_loader *loader, int64_t phase, ghl_slot *slot, int64_t from, int64_t to)
 {
     const ghl_draw draw = {.seed = loader->settings.seed, .phase = phase, .epoch = slot->epoch};
-    ghl_status status = GHL_OK;
+    bool hopeless = false;
 
-    for (int64_t i = from; status == GHL_OK && i < to; i++)
-        status = fill_image(&loader->settings, &draw, slot, i, slot->images + (size_t)i * loader->image_bytes);
-    return status;
+    for (int64_t i = from; i < to; i++) {
+        const ghl_status status = fill_image(&loader->settings, &draw, slot, i, slot->images + (size_t)i * loader->image_bytes);
+        if (status != GHL_OK && status != GHL_DATA)
+            return status;
+        hopeless = hopeless || status == GHL_DATA;
+    }
+    return hopeless ? GHL_DATA : GHL_OK;
 }
 
 static bool may_claim(const ghl_loader *loader)
