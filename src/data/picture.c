@@ -15,7 +15,7 @@ static const ghl_codec *const codecs[] = {&ghl_codec_jpeg, &ghl_codec_png};
 enum { CODECS = sizeof codecs / sizeof *codecs, SIDE_MOST = 65535 };
 
 /* A JPEG is decoded at a fraction of its size where the region still has this many pixels for each that is wanted. */
-static const double kept_by_reduction = 2;
+static const double kept_by_reduction = 3;
 
 struct ghl_picture_room {
     ghl_resize resize;
