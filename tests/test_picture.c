@@ -350,7 +350,7 @@ static double triangle(double start, double scale, int o, int i, int size, doubl
 
 static void run_resize(ghl_resize *r, const uint8_t *in, const double start[2], const double extent[2], const int64_t out[2], uint8_t *pixels)
 {
-    assert_int_equal(ghl_resize_begin(r, (const int64_t[]){IN_W, IN_H}, start, extent, out, pixels), GHL_OK);
+    assert_int_equal(ghl_resize_begin(r, (const double[]){IN_W, IN_H}, start, extent, out, pixels), GHL_OK);
     assert_int_equal(ghl_resize_rows(r, IN_W, r->x.first), GHL_OK);
     for (int64_t y = 0; y < r->y.count; y++) {
         memcpy(ghl_resize_slot(r), in + 4 * IN_W * (r->y.first + y), 4 * IN_W);

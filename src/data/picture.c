@@ -151,7 +151,7 @@ static int choose_reduction(const ghl_codec *codec, const view *v)
 static ghl_status read_view(const ghl_codec *codec, void *decoder, const ghl_picture *p, view *v, ghl_picture_room *room, uint8_t *pixels)
 {
     const int reduction = choose_reduction(codec, v);
-    const int64_t size[2] = {(p->width + reduction - 1) / reduction, (p->height + reduction - 1) / reduction};
+    const double size[2] = {(double)p->width / reduction, (double)p->height / reduction};
     const bool turned = memcmp(&v->turn, &turns[1], sizeof v->turn) != 0;
 
     for (int i = 0; i < 2; i++) {

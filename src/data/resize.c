@@ -23,25 +23,30 @@ ghl_status ghl_room_reserve(void **buffer, size_t *capacity, size_t bytes)
 
 /* ---- Weights ---- */
 
-/* Input pixels [*first, *end) that weigh in output `o`; at least one. */
-static void reach(double start, double scale, double support, int64_t o, int64_t size, int64_t *first, int64_t *end)
-{
-    const double centre = start + ((double)o + 0.5) * scale;
-    const int64_t from = (int64_t)(centre - support + 0.5), to = (int64_t)(centre + support + 0.5);
+typedef struct triangle {
+    double size; /* of the picture along the axis */
+    double centre, support;
+} triangle;
 
-    *first = from < 0 ? 0 : from < size ? from : size - 1;
-    *end = to > size ? size : to > *first ? to : *first + 1;
+/* Input pixels [*first, *end) that weigh; at least one. */
+static void reach(triangle t, int64_t *first, int64_t *end)
+{
+    const int64_t from = (int64_t)(t.centre - t.support + 0.5), to = (int64_t)(t.centre + t.support + 0.5), pixels = (int64_t)ceil(t.size);
+
+    *first = from < 0 ? 0 : from < pixels ? from : pixels - 1;
+    *end = to > pixels ? pixels : to > *first ? to : *first + 1;
 }
 
-/* Weights of one output, rounded so that their sum is exactly 1: each takes what the running sum still lacks. */
-static void weigh(double centre, double support, int64_t first, int64_t count, int16_t *weights)
+/* Rounded so that their sum is exactly 1: each takes what the running sum still lacks. */
+static void weigh(triangle t, int64_t first, int64_t count, int16_t *weights)
 {
     double sum = 0, running = 0;
     int32_t given = 0;
 
     for (int pass = 0; pass < 2; pass++)
         for (int64_t i = 0; i < count; i++) {
-            const double w = fmax(1 - fabs((double)(first + i) + 0.5 - centre) / support, 0);
+            const double at = (double)(first + i), within = fmin(t.size - at, 1);
+            const double w = within * fmax(1 - fabs(at + 0.5 - t.centre) / t.support, 0);
             if (pass == 0) {
                 sum += w;
                 continue;
@@ -53,17 +58,23 @@ static void weigh(double centre, double support, int64_t first, int64_t count, i
         }
 }
 
-static ghl_status plan_axis(ghl_resize_axis *a, int64_t size, double start, double extent, int64_t out)
+static triangle triangle_of(double size, double start, double extent, int64_t out, int64_t o)
 {
-    const double scale = extent / (double)out, support = fmax(scale, 1);
+    const double scale = extent / (double)out;
+
+    return (triangle){.size = size, .centre = start + ((double)o + 0.5) * scale, .support = fmax(scale, 1)};
+}
+
+static ghl_status plan_axis(ghl_resize_axis *a, double size, double start, double extent, int64_t out)
+{
     int64_t first, end, last = 0;
 
     a->out = out;
     a->taps = 0;
     GHL_TRY(GHL_RESERVE(a->from, a->from_bytes, 2 * out));
-    reach(start, scale, support, 0, size, &a->first, &end);
+    reach(triangle_of(size, start, extent, out, 0), &a->first, &end);
     for (int64_t o = 0; o < out; o++) {
-        reach(start, scale, support, o, size, &first, &end);
+        reach(triangle_of(size, start, extent, out, o), &first, &end);
         a->from[2 * o] = (int32_t)(first - a->first);
         a->from[2 * o + 1] = (int32_t)(end - first);
         a->taps = end - first > a->taps ? end - first : a->taps;
@@ -74,7 +85,7 @@ static ghl_status plan_axis(ghl_resize_axis *a, int64_t size, double start, doub
     GHL_TRY(GHL_RESERVE(a->weights, a->weights_bytes, out * a->taps));
     memset(a->weights, 0, (size_t)(out * a->taps) * sizeof *a->weights);
     for (int64_t o = 0; o < out; o++)
-        weigh(start + ((double)o + 0.5) * scale, support, a->first + a->from[2 * o], a->from[2 * o + 1], a->weights + o * a->taps);
+        weigh(triangle_of(size, start, extent, out, o), a->first + a->from[2 * o], a->from[2 * o + 1], a->weights + o * a->taps);
     return GHL_OK;
 }
 
@@ -138,7 +149,7 @@ static ghl_status group_weights(ghl_resize *r)
     return GHL_OK;
 }
 
-ghl_status ghl_resize_begin(ghl_resize *r, const int64_t size[2], const double start[2], const double extent[2], const int64_t out[2],
+ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double start[2], const double extent[2], const int64_t out[2],
                             uint8_t *pixels)
 {
     if (r->kernels == NULL)

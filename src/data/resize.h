@@ -54,9 +54,9 @@ typedef struct ghl_resize {
     size_t rows_bytes, pick_bytes, mean_bytes, groups_bytes;
 } ghl_resize;
 
-/* Of a picture of `size[]` (width, height) pixels the region [start, start + extent) becomes out[] pixels. Says in x and y which rows and
- * columns are needed: first, count. */
-ghl_status ghl_resize_begin(ghl_resize *r, const int64_t size[2], const double start[2], const double extent[2], const int64_t out[2],
+/* Of a picture of `size[]` (width, height) pixels the region [start, start + extent) becomes out[] pixels. Where a size is not whole, the
+ * last pixel sticks out of the picture, and counts as far as it lies within. Says in x and y which rows and columns are needed: first, count. */
+ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double start[2], const double extent[2], const int64_t out[2],
                             uint8_t *pixels);
 /* Rows will be `width` pixels RGBX long, and the column x.first is their pixel `offset`. */
 ghl_status ghl_resize_rows(ghl_resize *r, int64_t width, int64_t offset);
