@@ -247,7 +247,8 @@ static void extraneous_bytes_do_no_harm(void **state)
 
 static void regions_outside_are_refused(void **state)
 {
-    const ghl_region wrong[] = {{-1, 0, 8, 8}, {0, 0, 25, 16}, {0, 0, 24, 17}, {0, 0, 0, 5}, {NAN, 0, 8, 8}, {0, 0, 8, NAN}, {0, 0, INFINITY, 8}};
+    const ghl_region wrong[] = {{-1, 0, 8, 8},  {0, 0, 25, 16}, {0, 0, 24, 17},     {0, 0, 0, 5},
+                                {NAN, 0, 8, 8}, {0, 0, 8, NAN}, {0, 0, INFINITY, 8}};
     ghl_picture_room *room = new_room();
     bytes b = picture("exif_6.jpg");
     uint8_t pixels[3 * 8 * 8];
@@ -348,7 +349,8 @@ static double triangle(double start, double scale, int o, int i, int size, doubl
     return fmax(1 - fabs(i + 0.5 - centre) / support, 0);
 }
 
-static void run_resize(ghl_resize *r, const uint8_t *in, const double start[2], const double extent[2], const int64_t out[2], uint8_t *pixels)
+static void run_resize(ghl_resize *r, const uint8_t *in, const double start[2], const double extent[2], const int64_t out[2],
+                       uint8_t *pixels)
 {
     assert_int_equal(ghl_resize_begin(r, (const double[]){IN_W, IN_H}, start, extent, out, pixels), GHL_OK);
     assert_int_equal(ghl_resize_rows(r, IN_W, r->x.first), GHL_OK);

@@ -7,9 +7,10 @@
  *
  *     s = max(1, region / out),   w_i = max(0, 1 - |i + 1/2 - c| / s) / sum,   c = start + (o + 1/2) region / out
  *
- * which is how Pillow's resize(BILINEAR, box) weighs too. Columns (of pixels) first, since that takes the fewest operations: of a row
- * that is put out each column is a mean of at most a few rows that are kept in a ring; then along the row. All of it is in integers, so that every
- * processor gives the same bytes: weights of 14 bits that sum up to 1 exactly, 7 bits behind the point between the two steps.
+ * which is how Pillow's resize(BILINEAR, box) weighs too. Columns of pixels come first, since that takes the fewest operations: each
+ * pixel of a row that is put out is a mean over at most a few rows that are kept in a ring; means along that row follow. All of it is in
+ * integers, so that every processor gives the same bytes: weights of 14 bits that sum up to 1 exactly, and 7 bits behind the point
+ * between the two steps.
  */
 #ifndef GHL_DATA_RESIZE_H
 #define GHL_DATA_RESIZE_H
@@ -55,7 +56,8 @@ typedef struct ghl_resize {
 } ghl_resize;
 
 /* Of a picture of `size[]` (width, height) pixels the region [start, start + extent) becomes out[] pixels. Where a size is not whole, the
- * last pixel sticks out of the picture, and counts as far as it lies within. Says in x and y which rows and columns are needed: first, count. */
+ * last pixel sticks out of the picture, and counts as far as it lies within. Says in x and y which columns and rows are needed (first,
+ * count). */
 ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double start[2], const double extent[2], const int64_t out[2],
                             uint8_t *pixels);
 /* Rows will be `width` pixels RGBX long, and the column x.first is their pixel `offset`. */

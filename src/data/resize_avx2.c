@@ -36,8 +36,7 @@ AVX2 static void columns(const uint8_t *const *rows, const int16_t *weights, int
 AVX2 static inline __m128i pixel(const int16_t *in, const int16_t *groups, int64_t count)
 {
     enum { SHIFT = GHL_RESIZE_WEIGHT_BITS + GHL_RESIZE_BETWEEN_BITS };
-    const __m256i pairs = _mm256_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15, 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7,
-                                           14, 15);
+    const __m256i pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     __m256i sum = _mm256_setzero_si256();
 
     for (int64_t k = 0; k < count; k += 4) {

@@ -97,6 +97,7 @@ def make_jpegs():
     jpeg("ycck.jpg", Image.merge("CMYK", [*photo.convert("YCbCr").split(), photo.convert("L")]), patch=ycck, quality=85)
     jpeg("large_420.jpg", scene(416, 320, 2), quality=70)
     jpeg("large_444_progressive.jpg", scene(300, 260, 3), quality=60, subsampling=0, progressive=True)
+    jpeg("large_422.jpg", scene(300, 260, 3), quality=60, subsampling=1)
     jpeg("pixel.jpg", scene(1, 1), quality=85)
     jpeg("row.jpg", scene(200, 1), quality=85)
     jpeg("column.jpg", scene(3, 150), quality=85)
