@@ -11,9 +11,10 @@
 typedef struct ghl_codec {
     const char *name, *magic; /* what a file begins with */
     size_t magic_size;
-    int reduction_most; /* decodes at 1, 1/2, ... 1/this of the size; 1 where it cannot */
     /* Reads the header. *decoder is for `read` and `close`, NULL after a failure. Allocates nothing that grows with the picture. */
     ghl_status (*open)(const uint8_t *bytes, size_t size, ghl_picture *out, void **decoder);
+    /* At 1/how much of its size to decode, a power of 2, where there are `ratio` pixels for each that is wanted; NULL: always 1. */
+    int (*reduction)(const void *decoder, double ratio);
     /* The rows r->y and columns r->x of the picture at 1/reduction of its size, handed to r. Once only. */
     ghl_status (*read)(void *decoder, int reduction, ghl_resize *r);
     void (*close)(void *decoder);

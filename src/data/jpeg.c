@@ -5,6 +5,7 @@
  * The library leaves its functions by longjmp at an error. So it does here at the warnings that say that pixels are wrong, which it
  * would decode on from. A file that is cut short below the rows that are needed is told by its missing end (marker EOI).
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,24 @@ static ghl_status open_jpeg(const uint8_t *bytes, size_t size, ghl_picture *out,
 
 /* ---- Pixels ---- */
 
+/* The library makes good for chroma of half resolution in both directions by reducing it less; in one direction alone it cannot (4:2:2),
+ * so that chroma is that much coarser. What is left must still have three pixels for each that is wanted. */
+static int reduction_of_jpeg(const void *self, double ratio)
+{
+    const struct jpeg_decompress_struct *jpeg = &((const decoder *)self)->jpeg;
+    double needed = 3;
+    int reduction = 8;
+
+    for (int i = 0; i < jpeg->num_components; i++) {
+        const double coarse = (double)(jpeg->max_h_samp_factor * jpeg->comp_info[i].v_samp_factor) /
+                              (jpeg->max_v_samp_factor * jpeg->comp_info[i].h_samp_factor);
+        needed = fmax(needed, 3 * fmax(coarse, 1 / coarse));
+    }
+    while (reduction > 1 && ratio < needed * reduction)
+        reduction /= 2;
+    return reduction;
+}
+
 static bool ends(const decoder *d)
 {
     for (const uint8_t *at = d->bytes + d->size - 1; at > d->jpeg.src->next_input_byte; at--)
@@ -165,7 +184,8 @@ static bool ends(const decoder *d)
 static ghl_status choose_colours(struct jpeg_decompress_struct *jpeg)
 {
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
-        return ghl_fail(GHL_DATA, "save it as RGB or greyscale", "jpeg: %d colour components; 1, 3 and 4 can be read", jpeg->num_components);
+        return ghl_fail(GHL_DATA, "save it as RGB or greyscale", "jpeg: %d colour components; 1, 3 and 4 can be read",
+                        jpeg->num_components);
     jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_EXT_RGBX;
     return GHL_OK;
 }
@@ -220,8 +240,8 @@ const ghl_codec ghl_codec_jpeg = {
     .name = "jpeg",
     .magic = "\xff\xd8\xff",
     .magic_size = 3,
-    .reduction_most = 8,
     .open = open_jpeg,
+    .reduction = reduction_of_jpeg,
     .read = read_jpeg,
     .close = close_jpeg,
 };

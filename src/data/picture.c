@@ -4,6 +4,7 @@
  */
 #include "data/picture.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,6 @@
 
 static const ghl_codec *const codecs[] = {&ghl_codec_jpeg, &ghl_codec_png};
 enum { CODECS = sizeof codecs / sizeof *codecs, SIDE_MOST = 65535 };
-
-/* A JPEG is decoded at a fraction of its size where the region still has this many pixels for each that is wanted. */
-static const double kept_by_reduction = 2;
 
 struct ghl_picture_room {
     ghl_resize resize;
@@ -52,7 +50,8 @@ static ghl_status find_codec(const uint8_t *bytes, size_t size, const ghl_codec 
         return ghl_fail(GHL_DATA, GHL_PICTURE_DAMAGED, "the file is empty");
     for (size_t i = 0; i < size && i < 8; i++)
         snprintf(start + 3 * i, sizeof start - 3 * i, " %02x", bytes[i]);
-    return ghl_fail(GHL_DATA, "pictures are JPEG or PNG files, whatever their names end in", "neither JPEG nor PNG: it begins with%s", start);
+    return ghl_fail(GHL_DATA, "pictures are JPEG or PNG files, whatever their names end in", "neither JPEG nor PNG: it begins with%s",
+                    start);
 }
 
 static ghl_status check_size(const ghl_picture *p)
@@ -129,7 +128,7 @@ static ghl_status place_view(const ghl_picture *p, turn t, const ghl_region *g, 
     for (int i = 0; i < 2; i++) {
         const double end = v->start[i] + v->extent[i], most = (double)size[i];
         if (!(v->extent[i] > 0) || !(v->start[i] >= -tolerance) || !(end <= most + tolerance) || v->out[i] < 1)
-            return ghl_fail(GHL_USAGE, NULL, "a view of %lld x %lld pixels of the region %g,%g %gx%g: not within the picture of %lld x %lld",
+            return ghl_fail(GHL_USAGE, NULL, "a view of %lld x %lld pixels of the region %g,%g %gx%g: not in the picture of %lld x %lld",
                             (long long)width, (long long)height, g->x, g->y, g->width, g->height, (long long)(t.swap ? size[1] : size[0]),
                             (long long)(t.swap ? size[0] : size[1]));
         if (flip[i])
@@ -138,20 +137,11 @@ static ghl_status place_view(const ghl_picture *p, turn t, const ghl_region *g, 
     return GHL_OK;
 }
 
-static int choose_reduction(const ghl_codec *codec, const view *v)
-{
-    int reduction = codec->reduction_most;
-
-    while (reduction > 1 && (v->extent[0] < kept_by_reduction * reduction * (double)v->out[0] ||
-                             v->extent[1] < kept_by_reduction * reduction * (double)v->out[1]))
-        reduction /= 2;
-    return reduction;
-}
-
 static ghl_status read_view(const ghl_codec *codec, void *decoder, const ghl_picture *p, view *v, ghl_picture_room *room, uint8_t *pixels)
 {
-    const int reduction = choose_reduction(codec, v);
-    const int64_t size[2] = {(p->width + reduction - 1) / reduction, (p->height + reduction - 1) / reduction};
+    const double ratio = fmin(v->extent[0] / (double)v->out[0], v->extent[1] / (double)v->out[1]);
+    const int reduction = codec->reduction != NULL ? codec->reduction(decoder, ratio) : 1;
+    const double size[2] = {(double)p->width / reduction, (double)p->height / reduction};
     const bool turned = memcmp(&v->turn, &turns[1], sizeof v->turn) != 0;
 
     for (int i = 0; i < 2; i++) {

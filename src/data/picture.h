@@ -34,14 +34,15 @@ void ghl_picture_room_free(ghl_picture_room *room);
 /* Reads the header only: the rest of the file may be damaged all the same. */
 ghl_status ghl_picture_probe(const uint8_t *bytes, size_t size, ghl_picture *out);
 
-/* The region resized to `pixels`, RGB [height,width,3], by an antialiased bilinear filter (a triangle as wide as the reduction), as Pillow's
- * resize(box=region) does it. Where the region is much larger than the target a JPEG is decoded at 1/2, 1/4 or 1/8 of its size: the result
- * is within 2 of 255 of Pillow's on average, and within 12 everywhere. Rows below the region are not decoded, and damage there is not found.
- * `orient`: turn by EXIF's orientation. A region that is empty or leaves the picture is GHL_USAGE. */
+/* The region resized to `pixels`, RGB [height,width,3], by an antialiased bilinear filter (a triangle as wide as the reduction), as
+ * Pillow's resize(box=region) does it. Where the region is much larger than the target a JPEG is decoded at 1/2, 1/4 or 1/8 of its size:
+ * the result is within 2 of 255 of Pillow's on average, and within 12 everywhere. Rows below the region are not decoded, and damage in
+ * them is not found, but that a file ends too early is. `orient`: turn by EXIF's orientation. A region that is empty or leaves the
+ * picture is GHL_USAGE. */
 ghl_status ghl_picture_view(const uint8_t *bytes, size_t size, bool orient, const ghl_region *region, int64_t height, int64_t width,
                             ghl_picture_room *room, uint8_t *pixels);
 
-/* RGB [height,width,3] as a JPEG file of a quality from 1 to 100, with libjpeg's defaults (chroma at half resolution). *out is malloc'ed. */
+/* RGB [height,width,3] as a JPEG file of a quality from 1 to 100, with libjpeg's defaults: chroma at half resolution. *out is malloc'ed. */
 ghl_status ghl_picture_write_jpeg(const uint8_t *pixels, int64_t height, int64_t width, int quality, uint8_t **out, size_t *size);
 
 const char *ghl_jpeg_version(void); /* of the libraries, "2.1.5" */

@@ -150,7 +150,6 @@ const ghl_codec ghl_codec_png = {
     .name = "png",
     .magic = "\x89PNG\r\n\x1a\n",
     .magic_size = 8,
-    .reduction_most = 1,
     .open = open_png,
     .read = read_png,
     .close = close_png,

@@ -7,9 +7,10 @@
  *
  *     s = max(1, region / out),   w_i = max(0, 1 - |i + 1/2 - c| / s) / sum,   c = start + (o + 1/2) region / out
  *
- * which is how Pillow's resize(BILINEAR, box) weighs too. Columns (of pixels) first, since that takes the fewest operations: of a row
- * that is put out each column is a mean of at most a few rows that are kept in a ring; then along the row. All of it is in integers, so that every
- * processor gives the same bytes: weights of 14 bits that sum up to 1 exactly, 7 bits behind the point between the two steps.
+ * which is how Pillow's resize(BILINEAR, box) weighs too. Columns of pixels come first, since that takes the fewest operations: each
+ * pixel of a row that is put out is a mean over at most a few rows that are kept in a ring; means along that row follow. All of it is in
+ * integers, so that every processor gives the same bytes: weights of 15 and 14 bits that sum up to 1 exactly, and 7 bits behind the
+ * point between the two steps.
  */
 #ifndef GHL_DATA_RESIZE_H
 #define GHL_DATA_RESIZE_H
@@ -17,8 +18,10 @@
 #include "base/status.h"
 
 enum {
-    GHL_RESIZE_WEIGHT_BITS = 14,
+    GHL_RESIZE_COLUMN_BITS = 15,
+    GHL_RESIZE_ALONG_BITS = 14,
     GHL_RESIZE_BETWEEN_BITS = 7,
+    GHL_RESIZE_SHORT = 64, /* columns of more rows are summed up exactly, in 32 bits, which is slower */
     GHL_RESIZE_SLACK = 16 /* pixels behind the end of a row that may be read, with weight 0 */
 };
 
@@ -27,13 +30,14 @@ typedef struct ghl_resize_axis {
     int64_t out;
     int64_t taps;     /* weights of an output, 0 behind the last: a multiple of 4 */
     int32_t *from;    /* [out] the first pixel of an output, counted from `first`, and how many: from, count, from, count, ... */
-    int16_t *weights; /* [out,taps] */
+    uint16_t *weights; /* [out,taps] */
     size_t from_bytes, weights_bytes;
 } ghl_resize_axis;
 
 typedef struct ghl_resize_kernels {
-    /* out[i] = the mean of rows[k][i] with weights[k], k < taps, a multiple of 2; `n` values, up to the next multiple of 16 are written. */
-    void (*columns)(const uint8_t *const *rows, const int16_t *weights, int64_t taps, int64_t n, int16_t *out);
+    /* out[i] = taps / 2 + sum of (rows[k][i] weights[k]) >> 8 over k < taps <= GHL_RESIZE_SHORT: the first term is what the shifts lose.
+     * `n` values; up to the next multiple of 32 may be read and written. */
+    void (*columns)(const uint8_t *const *rows, const uint16_t *weights, int64_t taps, int64_t n, int16_t *out);
     /* RGBX of 16 bits into RGB; `groups` as in ghl_resize. */
     void (*along)(const int16_t *row, const ghl_resize_axis *x, const int16_t *groups, uint8_t *out);
 } ghl_resize_kernels;
@@ -54,9 +58,10 @@ typedef struct ghl_resize {
     size_t rows_bytes, pick_bytes, mean_bytes, groups_bytes;
 } ghl_resize;
 
-/* Of a picture of `size[]` (width, height) pixels the region [start, start + extent) becomes out[] pixels. Says in x and y which rows and
- * columns are needed: first, count. */
-ghl_status ghl_resize_begin(ghl_resize *r, const int64_t size[2], const double start[2], const double extent[2], const int64_t out[2],
+/* Of a picture of `size[]` (width, height) pixels the region [start, start + extent) becomes out[] pixels. Where a size is not whole, the
+ * last pixel sticks out of the picture, and counts as far as it lies within. Says in x and y which columns and rows are needed (first,
+ * count). */
+ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double start[2], const double extent[2], const int64_t out[2],
                             uint8_t *pixels);
 /* Rows will be `width` pixels RGBX long, and the column x.first is their pixel `offset`. */
 ghl_status ghl_resize_rows(ghl_resize *r, int64_t width, int64_t offset);
