@@ -24,6 +24,7 @@ typedef struct ghl_command {
     ROW(compare)          \
     ROW(reproduce)        \
     ROW(eval)             \
+    ROW(predict)          \
     ROW(bench)            \
     ROW(trace)            \
     ROW(plan)             \
