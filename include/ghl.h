@@ -4,7 +4,7 @@
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
  * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, predict, bench, trace, plan, list,
- * doctor), then nets and engines for programs that bring their own images.
+ * doctor, selftest), then nets and engines for programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
  * ghl_free. Borrowed pointers (`const`) live as long as the object they came from.
@@ -181,6 +181,9 @@ GHL_API ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_
 /* what: rules, models, layers, data, devices, optimisers, schedules, probes, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);
+/* Does a device (NULL: "auto") compute what the device ref does? Every op, and a training step by every rule; GHL_DEVICE where it does
+ * not. */
+GHL_API ghl_status ghl_selftest(const char *device, bool json, const ghl_host *host);
 /* Every recipe key with its type, range, default and help; or one rule's, model's, ... options. topic: "recipe" or a name. */
 GHL_API ghl_status ghl_help(const char *topic, const ghl_host *host);
 

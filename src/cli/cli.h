@@ -30,6 +30,7 @@ typedef struct ghl_command {
     ROW(plan)             \
     ROW(list)             \
     ROW(doctor)           \
+    ROW(selftest)         \
     ROW(help)
 #define GHL_COMMAND_DECLARED(name) extern const ghl_command ghl_command_##name;
 GHL_COMMANDS(GHL_COMMAND_DECLARED)
