@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -150,6 +151,25 @@ class Folder(unittest.TestCase):
                 self.write(os.path.join(part, name), b"")
         self.assertIn("at least ", self.train("none", status=3).stderr)
         self.assertIn("at least ", self.train("measured", "data.normalise=mean_std", status=3).stderr)
+
+    def test_probes_and_sweep(self):
+        self.train("run", "train.probes=true", "train.batch=8")
+        rows = self.read("run/metrics.csv").split()
+        self.assertGreater(len(rows[0].split(b",")), 20)
+        self.assertNotIn(b"", rows[1].split(b",")[9:20])
+        done = self.ghl("sweep", "r.yaml", "learn.conv.lr=1e-3,1e-2", "train.epochs=1")
+        self.assertIn("4 of the 33 training images are held out", done.stderr)
+
+    def test_killed(self):
+        self.train("whole", "train.epochs=6")
+        command = [GHL, "train", "r.yaml", "train.epochs=6", "--run", "killed"]
+        for wait in (0.05, 0.1, 0.15):
+            child = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(wait)
+            child.kill()
+            child.wait()
+        self.train("killed", "train.epochs=6")
+        self.same("whole", "killed")
 
     def test_hold_out(self):
         shutil.rmtree(self.path("photos/val"))
