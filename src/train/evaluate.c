@@ -76,6 +76,20 @@ static ghl_status find_phase(const ghl_recipe *recipe, const char *branch, const
     return GHL_OK;
 }
 
+/* Weights go by channels but for those of a linear layer on a map, which is of the size that the net was trained with. */
+static ghl_status load(subject *s, const char *path, ghl_shape trained, void **snapshot)
+{
+    const ghl_shape here = s->setup.image;
+    ghl_failure failure;
+    const ghl_status status = ghl_snapshot_load(s->setup.net, "", &s->tensors, path, NULL, snapshot);
+    if (status == GHL_OK || ghl_shape_equal(here, trained))
+        return status;
+    ghl_failure_take(&failure, status);
+    return ghl_fail(status, "only nets that end in the mean of their map (resnet, resnet_cifar) take images of another size",
+                    "the net was trained on %lldx%lld images, and those of the data are %lldx%lld: %s", (long long)trained.h,
+                    (long long)trained.w, (long long)here.h, (long long)here.w, failure.message);
+}
+
 static ghl_status subject_prepare(subject *s, const char *path, int n, const char *const *overrides)
 {
     ghl_setup_options options = {0};
@@ -86,13 +100,14 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
     GHL_TRY(ghl_recipe_parse(recipe, path, n, overrides, &s->recipe));
     const ghl_recipe *last = NULL;
     GHL_TRY(find_phase(s->recipe, ghl_tensors_note_of(&s->tensors, "ghl.phase"), &last));
+    const ghl_shape trained = options.image;
     options.image = (ghl_shape){0}; /* what the data say counts */
     options.test_only = true;
     GHL_TRY(ghl_setup_begin(last, &options, &s->setup));
     GHL_TRY(ghl_setup_programs(&s->setup, false));
     if (s->setup.test.labels == NULL)
         return ghl_fail(GHL_DATA, NULL, "the test images in \"%s\" have no labels to judge by", last->data.path);
-    GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, NULL, &snapshot));
+    GHL_TRY(load(s, path, trained, &snapshot));
     ghl_status status = ghl_snapshot_put(s->setup.plan, snapshot);
     free(snapshot);
     return status;

@@ -28,7 +28,7 @@ typedef struct ghl_recipe_model {
     int64_t classes; /* 0: the data's */
 } ghl_recipe_model;
 
-enum { GHL_NORMALISE_HALF, GHL_NORMALISE_MEAN_STD, GHL_NORMALISE_NONE };
+enum { GHL_NORMALISE_HALF, GHL_NORMALISE_MEAN_STD, GHL_NORMALISE_NONE, GHL_NORMALISE_IMAGENET };
 enum { GHL_WHITEN_NONE, GHL_WHITEN_ZCA, GHL_WHITEN_ZCA_COR };
 enum { GHL_RECIPE_AUGMENT_NONE, GHL_RECIPE_AUGMENT_FLIP, GHL_RECIPE_AUGMENT_CROP_FLIP };
 typedef struct ghl_recipe_data {
@@ -46,6 +46,7 @@ typedef struct ghl_recipe_train {
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    double label_smoothing, ema;
     bool probes;
 } ghl_recipe_train;
 

@@ -21,14 +21,15 @@ static const ghl_option model_rows[] = {
      .help = "outputs of the net; 0: the data's classes"},
     {0}};
 
-static const char *const normalise_names[] = {"half", "mean_std", "none", NULL};
+static const char *const normalise_names[] = {"half", "mean_std", "none", "imagenet", NULL};
 static const char *const whiten_names[] = {"none", "zca", "zca_cor", NULL};
 static const char *const augment_names[] = {"none", "flip", "crop_flip", NULL};
 static const ghl_option data_rows[] = {
     {.name = "path", .type = GHL_OPTION_TEXT, .offset = DATA(path), .fallback = "",
      .help = "folder of the data files, relative to the current folder"},
     {.name = "normalise", .type = GHL_OPTION_CHOICE, .offset = DATA(normalise), .fallback = "half", .choices = normalise_names,
-     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images; none: pixel/255"},
+     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images; none: pixel/255; "
+     "imagenet: means 0.485, 0.456, 0.406 and deviations 0.229, 0.224, 0.225 of red, green, blue, PyTorch's"},
     {.name = "whiten", .type = GHL_OPTION_CHOICE, .offset = DATA(whiten), .fallback = "none", .choices = whiten_names,
      .help = "zca: make the features of normalised training images uncorrelated; zca_cor: after dividing each by its deviation + 1e-3"},
     {.name = "whiten_smoothing", .type = GHL_OPTION_REAL, .offset = DATA(whiten_smoothing), .fallback = "1e-3", .min = 1e-5, .max = 1e3,
@@ -70,6 +71,10 @@ static const ghl_option train_rows[] = {
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
+    {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
+     .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
+    {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,
+     .help = "decay by step of a moving average of weights and running statistics, which is what is tested and what checkpoints hold; 0: none"},
     {.name = "probes", .type = GHL_OPTION_BOOL, .offset = TRAIN(probes), .fallback = "false",
      .help = "measure each layer once an epoch, on the first training images, into metrics.csv: \"ghl list probes\""},
     {0}};

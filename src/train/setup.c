@@ -75,6 +75,26 @@ static ghl_status find_data(const ghl_setup_options *options, ghl_setup *setup)
     return given_data((ghl_shape){1, test.height, test.width, test.channels}, test.classes, setup);
 }
 
+/* Mean and deviation of pixel/255 that images are normalised by, [channels] each. */
+static ghl_status pixel_statistics(const ghl_setup *setup, double *mean, double *deviation)
+{
+    static const double imagenet[2][3] = {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+    const int how = setup->recipe->data.normalise;
+    const int64_t channels = setup->image.c;
+    if (how == GHL_NORMALISE_IMAGENET && channels != 3)
+        return ghl_fail(GHL_RECIPE, "data.normalise=mean_std goes by the data's own", "data.normalise = imagenet is of three channels, but "
+                        "the images have %lld", (long long)channels);
+    if (how == GHL_NORMALISE_MEAN_STD && setup->train.count > 0) {
+        ghl_images_statistics(&setup->train, mean, deviation);
+        return GHL_OK;
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        mean[c] = how == GHL_NORMALISE_IMAGENET ? imagenet[0][c] : how == GHL_NORMALISE_NONE ? 0.0 : 0.5;
+        deviation[c] = how == GHL_NORMALISE_IMAGENET ? imagenet[1][c] : how == GHL_NORMALISE_NONE ? 1.0 : 0.5;
+    }
+    return GHL_OK;
+}
+
 /* x = scale * pixel + shift, pixel 0..255. */
 static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup)
 {
@@ -90,19 +110,14 @@ static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup
         return GHL_OK;
     }
     GHL_TRY(GHL_NEW(statistics, 2 * channels));
-    int how = setup->recipe->data.normalise;
-    bool measured = how == GHL_NORMALISE_MEAN_STD && setup->train.count > 0;
-    if (measured)
-        ghl_images_statistics(&setup->train, statistics, statistics + channels);
-    for (int64_t c = 0; c < channels; c++) {
-        double mean = measured ? statistics[c] : how == GHL_NORMALISE_NONE ? 0.0 : 0.5;
-        double deviation = measured ? statistics[channels + c] : how == GHL_NORMALISE_NONE ? 1.0 : 0.5;
-        deviation = deviation > 0 ? deviation : 1.0; /* a channel without contrast */
+    const ghl_status status = pixel_statistics(setup, statistics, statistics + channels);
+    for (int64_t c = 0; status == GHL_OK && c < channels; c++) {
+        const double deviation = statistics[channels + c] > 0 ? statistics[channels + c] : 1.0; /* a channel without contrast */
         setup->affine[c] = (float)(1.0 / (255.0 * deviation));
-        setup->affine[channels + c] = (float)(-mean / deviation);
+        setup->affine[channels + c] = (float)(-statistics[c] / deviation);
     }
     free(statistics);
-    return GHL_OK;
+    return status;
 }
 
 /* ---- Net and plan ---- */
@@ -137,6 +152,8 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
         .affine = setup->affine,
         .frozen_to = setup->learnings.frozen_to,
         .root = setup->learnings.root,
+        .label_smoothing = recipe->train.label_smoothing,
+        .average = recipe->train.ema,
         .choices = options->choices,
     };
     return ghl_plan_create(setup->net, &settings, &setup->plan);
