@@ -529,7 +529,7 @@ const ghl_case ghl_cases[] = {
     LOSS(7, 100)
     LOSS(5, 10, SMOOTH(0.1f))
     LOSS(1, 1, SMOOTH(0.1f))
-    LOSS(64, 100, SMOOTH(0.9f))
+    LOSS(10, 100, SMOOTH(0.9f))
     LOSS(16, 10, TIES("logits"))
     LOSS(16, 10, LARGE("logits"))
     LOSS(16, 10, ZERO("logits"))

@@ -45,7 +45,8 @@ static ghl_net *built(const request *q)
     return net;
 }
 
-#define FASTHEBB_IMAGENET "channels: [96, 128, 192, 192, 256, 256, 384, 512], first_kernel: 7, pools: [3, 1, 2, 1, 2, 1, 2, 1]"
+#define DEEPHEBB_IMAGENET "depth: 5, channels: [48, 192, 768, 3072, 12288], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]"
+#define FASTHEBB_IMAGENET "depth: 9, channels: [96, 128, 192, 192, 256, 256, 384, 512], first_kernel: 7, pools: [3, 1, 2, 1, 2, 1, 2, 1]"
 
 static void parameter_counts(void **state)
 {
@@ -77,7 +78,7 @@ static void parameter_counts(void **state)
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11, norm: none", 32, 32, 3, 10},
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 110 + 10},
         /* ImageNet's: five blocks at 160 pixels; ten layers at 210, and scale and shift of the hidden layer's norm */
-        {{"deephebb", "channels: [48, 192, 768, 3072, 12288], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]", 160, 160, 3, 1000},
+        {{"deephebb", DEEPHEBB_IMAGENET, 160, 160, 3, 1000},
          362385936 + 307201000},
         {{"fasthebb", FASTHEBB_IMAGENET, 210, 210, 3, 1000}, 27339528 + 2 * 4096},
         {{"fasthebb", FASTHEBB_IMAGENET ", norm: none", 210, 210, 3, 1000}, 27339528},
@@ -261,8 +262,8 @@ static void layers_of_imagenet(void **state)
     static const double temperatures[] = {1.1, 0.7, 0.5, 0.4, 0.25};
     char name[32];
     (void)state;
-    ghl_net *net = built(&(request){"deephebb", "channels: [48, 192, 768, 3072, 12288], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25], "
-                                    "activation: triangle, power: [0.7, 0.7, 0.7, 1.4, 1]", 160, 160, 3, 1000});
+    ghl_net *net = built(&(request){"deephebb", DEEPHEBB_IMAGENET ", activation: triangle, power: [0.7, 0.7, 0.7, 1.4, 1]", 160, 160, 3,
+                                    1000});
     for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "pool%d", i + 1);
         assert_layer(net, name, i < 4 ? "max_pool" : "average_pool", deep[i], deep[i], 48 << 2 * i);
@@ -405,9 +406,9 @@ static void bad_requests(void **state)
     refused(&(request){"deephebb", NULL, 4, 4, 1, 10}, "pool3"); /* 4 2 1 */
     refused(&(request){"deephebb", NULL, 1, 1, 1, 10}, "pool1");
     refused(&(request){"deephebb", "padding: reflect", 2, 2, 1, 10}, "conv1");
-    refused(&(request){"deephebb", "channels: [96, 384]", 32, 32, 3, 10}, "inverse_temperature has 3 entries for 2 blocks");
-    refused(&(request){"deephebb", "channels: []", 32, 32, 3, 10}, "channels");
-    refused(&(request){"fasthebb", "channels: [1, 2, 3, 4, 5]", 32, 32, 3, 10}, "pools has 4 entries, but needs 5");
+    refused(&(request){"deephebb", "channels: [96, 384], depth: 2", 32, 32, 3, 10}, "inverse_temperature has 3 entries for 2 blocks");
+    refused(&(request){"deephebb", "channels: []", 32, 32, 3, 10}, "depth 3 of 0 layers");
+    refused(&(request){"fasthebb", "channels: [1, 2, 3, 4, 5], depth: 6", 32, 32, 3, 10}, "pools has 4 entries, but needs 5");
     refused(&(request){"deephebb", "widht: 2", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", "width: -1", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", NULL, 32, 32, 3, 0}, "classifier");

@@ -69,12 +69,11 @@ ghl_status ghl_model_powers(const char *model, const ghl_model_options *options,
     return ghl_model_reals(model, "power", &options->power, blocks);
 }
 
-ghl_status ghl_model_depth(const char *model, int64_t *depth, int layers)
+ghl_status ghl_model_depth(const char *model, int64_t depth, int layers)
 {
-    *depth = *depth == 0 ? layers : *depth;
-    if (*depth >= 1 && *depth <= layers)
+    if (depth <= layers)
         return GHL_OK;
-    return ghl_fail(GHL_RECIPE, "channels says how many layers there are", "model %s: depth %lld of %d layers", model, (long long)*depth,
+    return ghl_fail(GHL_RECIPE, "channels says how many layers there are", "model %s: depth %lld of %d layers", model, (long long)depth,
                     layers);
 }
 

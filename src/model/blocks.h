@@ -55,8 +55,8 @@ ghl_status ghl_model_list(const char *model, const char *key, const ghl_ints *li
 ghl_status ghl_model_reals(const char *model, const char *key, const ghl_reals *list, int blocks);
 double ghl_model_real(const ghl_reals *list, int block);
 ghl_status ghl_model_powers(const char *model, const ghl_model_options *options, int blocks);
-/* An option `depth` that says how many of the layers are built: 0 becomes all of them, GHL_RECIPE where there are not so many. */
-ghl_status ghl_model_depth(const char *model, int64_t *depth, int layers);
+/* GHL_RECIPE where an option `depth` asks for more layers than there are. */
+ghl_status ghl_model_depth(const char *model, int64_t depth, int layers);
 
 typedef struct ghl_model_conv {
     int64_t channels;

@@ -2,8 +2,8 @@
  *
  * fasthebb.c - convolutions without padding, each activation, (max pool), plain batch norm; a hidden linear layer with activation and
  * batch norm with scale and shift; dropout; classifier (Hua et al. 2026, after the networks of Lagani et al. 2022). For 32 x 32 images
- * there are four convolutions; for ImageNet's, 210 wide, eight (channels: [96, 128, 192, 192, 256, 256, 384, 512], first_kernel: 7,
- * pools: [3, 1, 2, 1, 2, 1, 2, 1]), whose maps are 68, 66, 32, 30, 14, 12, 5 and 3 wide.
+ * there are four convolutions; for ImageNet's, 210 wide, eight (depth: 9, channels: [96, 128, 192, 192, 256, 256, 384, 512],
+ * first_kernel: 7, pools: [3, 1, 2, 1, 2, 1, 2, 1]), whose maps are 68, 66, 32, 30, 14, 12, 5 and 3 wide.
  *
  * With norm: variance_keeping the last three norms are so, those before plain: Lagani et al.'s own net, whose hidden linear layer has
  * no bias and learns as the convolutions do (hidden_bias: false, init: uniform_fan_in). They put classifiers on each of its layers: depth.
@@ -26,8 +26,8 @@ static const ghl_option rows[] = {
      .help = "rows and columns of the first convolution's filters; the others' are 3x3"},
     {.name = "pools", .type = GHL_OPTION_INTS, .offset = offsetof(options, pools), .fallback = "[2, 1, 2, 1]", .min = 1, .max = 15,
      .help = "rows, columns and stride of the max pool after each convolution; 1: none"},
-    {.name = "depth", .type = GHL_OPTION_INT, .offset = offsetof(options, depth), .fallback = "0", .min = 0, .max = 1000,
-     .help = "layers before the classifier: the first of the convolutions and the hidden layer; 0: all of them"},
+    {.name = "depth", .type = GHL_OPTION_INT, .offset = offsetof(options, depth), .fallback = "5", .min = 1, .max = 1000,
+     .help = "layers before the classifier: the first of the convolutions and the hidden layer behind them"},
     {.name = "hidden", .type = GHL_OPTION_INT, .offset = offsetof(options, hidden), .fallback = "4096", .min = 1, .max = 1 << 20,
      .help = "features of the hidden linear layer, before width"},
     {.name = "hidden_bias", .type = GHL_OPTION_BOOL, .offset = offsetof(options, hidden_bias), .fallback = "true",
@@ -68,14 +68,13 @@ static ghl_status build(ghl_net *net, int64_t classes, const void *settings)
 {
     const options *o = settings;
     const int convs = o->channels.count;
-    int64_t depth = o->depth;
-    GHL_TRY(ghl_model_depth("fasthebb", &depth, convs + 1));
+    GHL_TRY(ghl_model_depth("fasthebb", o->depth, convs + 1));
     GHL_TRY(ghl_model_powers("fasthebb", &o->common, convs + 1));
     GHL_TRY(ghl_model_list("fasthebb", "pools", &o->pools, convs));
-    for (int i = 0; i < convs && i < depth; i++)
+    for (int i = 0; i < convs && i < o->depth; i++)
         GHL_TRY(add_conv(net, o, i));
     GHL_TRY(ghl_net_append(net, "flatten", "flatten", NULL));
-    if (depth > convs)
+    if (o->depth > convs)
         GHL_TRY(add_hidden(net, o, convs));
     return ghl_model_add_classifier(net, "classifier", classes, &o->common);
 }

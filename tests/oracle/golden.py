@@ -37,7 +37,7 @@ class Case:
     images: int = 4
     classes: int = 4
     seed: int = 1
-    branch: float = 1.0                            # times the scale of the last norm of a bottleneck: small for deep nets, as in trained ones
+    branch: float = 1.0                            # times the scale of the last norm of a bottleneck: small for deep nets
 
 
 GHL = {"conv": Row("ghl", 1e-2, 5e-2), "linear": Row("backprop", 5e-3)}
@@ -49,9 +49,9 @@ RESNET = {"size": {"depth": 20, "channels": (2, 3, 4)}, "recipe": "depth: 20, ch
 TORCHVISION = {"size": {"depth": 18, "channels": (2, 3, 3, 4)}, "recipe": "depth: 18, channels: [2, 3, 3, 4]"}
 BOTTLENECKS = {"size": {"depth": 50, "channels": (4, 4, 4, 4)}, "recipe": "depth: 50, channels: [4, 4, 4, 4]", "branch": 0.1}
 DEEP_LARGE = {"size": {"channels": (2, 2, 3, 3, 4), "temperatures": (1.1, 0.7, 0.5, 0.4, 0.25)},
-              "recipe": "channels: [2, 2, 3, 3, 4], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]"}
+              "recipe": "depth: 5, channels: [2, 2, 3, 3, 4], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]"}
 FAST_LARGE = {"size": {"channels": (2, 3, 3, 4, 5), "first_kernel": 7, "pools": (3, 1, 1, 2, 1), "hidden": 9},
-              "recipe": "channels: [2, 3, 3, 4, 5], first_kernel: 7, pools: [3, 1, 1, 2, 1], hidden: 9"}
+              "recipe": "depth: 6, channels: [2, 3, 3, 4, 5], first_kernel: 7, pools: [3, 1, 1, 2, 1], hidden: 9"}
 VGG = {"size": {"depth": 16, "channels": (2, 2, 3, 3, 4), "hidden": 9},
        "recipe": "depth: 16, channels: [2, 2, 3, 3, 4], hidden: 9"}
 MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
