@@ -74,7 +74,7 @@ static const ghl_option train_rows[] = {
     {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
      .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
     {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,
-     .help = "decay by step of a moving average of weights and running statistics, which is what is tested and what checkpoints hold; 0: none"},
+     .help = "decay by step of a moving average of weights and running statistics: what is tested and what checkpoints hold; 0: none"},
     {.name = "probes", .type = GHL_OPTION_BOOL, .offset = TRAIN(probes), .fallback = "false",
      .help = "measure each layer once an epoch, on the first training images, into metrics.csv: \"ghl list probes\""},
     {0}};
