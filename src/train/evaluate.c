@@ -61,8 +61,14 @@ typedef struct subject {
     ghl_tensors tensors;
     ghl_recipe *recipe;
     float *affine;
+    ghl_damages damages;
     ghl_setup setup;
 } subject;
+
+static void tell_damage(void *user, const char *text)
+{
+    ghl_tell(user, GHL_LEVEL_WARNING, "%s", text);
+}
 
 /* The branch that it says it is of, or the last phase of the net itself. */
 static ghl_status find_phase(const ghl_recipe *recipe, const char *branch, const ghl_recipe **out)
@@ -103,6 +109,8 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
     const ghl_shape trained = options.image;
     options.image = (ghl_shape){0}; /* what the data say counts */
     options.test_only = true;
+    options.damages = &s->damages;
+    s->damages.budget = last->data.error_budget;
     GHL_TRY(ghl_setup_begin(last, &options, &s->setup));
     GHL_TRY(ghl_setup_programs(&s->setup, false));
     if (s->setup.test.labels == NULL)
@@ -116,12 +124,12 @@ static ghl_status subject_prepare(subject *s, const char *path, int n, const cha
 ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host)
 {
     char path[PATH];
-    subject s = {0};
+    subject s = {.damages = {.tell = tell_damage, .user = (void *)host}};
     ghl_score score = {0};
     GHL_TRY(find_checkpoint(run_or_checkpoint, path));
     ghl_status status = subject_prepare(&s, path, n, overrides);
     if (status == GHL_OK)
-        status = ghl_evaluation_run(&s.setup, &score);
+        status = ghl_evaluation_run(&s.setup, 0, &score);
     if (status == GHL_OK)
         status = report(path, &score, json, host);
     ghl_failure failure;
@@ -129,6 +137,7 @@ ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const 
     ghl_setup_release(&s.setup);
     ghl_recipe_free(s.recipe);
     free(s.affine);
+    ghl_damages_release(&s.damages);
     ghl_tensors_release(&s.tensors);
     return status == GHL_OK ? GHL_OK : ghl_failure_raise(&failure);
 }

@@ -34,7 +34,7 @@ enum { GHL_RECIPE_AUGMENT_NONE, GHL_RECIPE_AUGMENT_FLIP, GHL_RECIPE_AUGMENT_CROP
 typedef struct ghl_recipe_data {
     char *path;
     int normalise, whiten, augment; /* GHL_NORMALISE_*, GHL_WHITEN_*, GHL_RECIPE_AUGMENT_* */
-    double whiten_smoothing;
+    double whiten_smoothing, error_budget;
     int64_t crop_padding, holdout, limit;
 } ghl_recipe_data;
 

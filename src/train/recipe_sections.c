@@ -28,8 +28,8 @@ static const ghl_option data_rows[] = {
     {.name = "path", .type = GHL_OPTION_TEXT, .offset = DATA(path), .fallback = "",
      .help = "folder of the data files, relative to the current folder"},
     {.name = "normalise", .type = GHL_OPTION_CHOICE, .offset = DATA(normalise), .fallback = "half", .choices = normalise_names,
-     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images; none: pixel/255; "
-     "imagenet: means 0.485, 0.456, 0.406 and deviations 0.229, 0.224, 0.225 of red, green, blue, PyTorch's"},
+     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images, where they are read one by one of 4096 evenly "
+             "spaced ones; none: pixel/255; imagenet: mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225 of ImageNet"},
     {.name = "whiten", .type = GHL_OPTION_CHOICE, .offset = DATA(whiten), .fallback = "none", .choices = whiten_names,
      .help = "zca: make the features of normalised training images uncorrelated; zca_cor: after dividing each by its deviation + 1e-3"},
     {.name = "whiten_smoothing", .type = GHL_OPTION_REAL, .offset = DATA(whiten_smoothing), .fallback = "1e-3", .min = 1e-5, .max = 1e3,
@@ -41,7 +41,9 @@ static const ghl_option data_rows[] = {
     {.name = "holdout", .type = GHL_OPTION_INT, .offset = DATA(holdout), .fallback = "0", .min = 0, .max = 1e9,
      .help = "training images set aside, on which accuracy is measured in place of the test set"},
     {.name = "limit", .type = GHL_OPTION_INT, .offset = DATA(limit), .fallback = "0", .min = 0, .max = 1e9,
-     .help = "use only the first training images; 0: all"},
+     .help = "use only so many training images: the first; of images that lie by class, evenly spaced ones; 0: all"},
+    {.name = "error_budget", .type = GHL_OPTION_REAL, .offset = DATA(error_budget), .fallback = "1e-4", .min = 0, .max = 1,
+     .help = "share of an epoch's images that may be damaged, and at least one: each is named and replaced by the next; 0: none may"},
     {0}};
 
 static const char *const dtype_names[] = {"f32", "bf16", NULL};
@@ -59,8 +61,8 @@ static const ghl_option train_rows[] = {
      .help = "type of activations and errors; weights, gradients and statistics are f32 in either. \"ghl doctor\" says which is faster"},
     {.name = "threads", .type = GHL_OPTION_INT, .offset = TRAIN(threads), .fallback = "0", .min = 0, .max = 4096,
      .help = "of the steps; 0: all cores"},
-    {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "1", .min = 1, .max = 256,
-     .help = "threads that prepare batches ahead of the steps"},
+    {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "0", .min = 0, .max = 256,
+     .help = "threads that prepare batches ahead of the steps; 0: one, and one a core where images are read and decoded"},
     {.name = "save_every", .type = GHL_OPTION_INT, .offset = TRAIN(save_every), .fallback = "0", .min = 0, .max = 1e15,
      .help = "steps between saves of the state; 0: an epoch"},
     {.name = "log_every", .type = GHL_OPTION_INT, .offset = TRAIN(log_every), .fallback = "100", .min = 1, .max = 1e15,

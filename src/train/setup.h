@@ -26,6 +26,7 @@ typedef struct ghl_setup_options {
     int64_t batch;       /* 0: the recipe's */
     const char *folder;  /* of the run, for what it keeps beside its state; borrowed; NULL: none */
     const char *choices; /* of kernels, to be made again; NULL: the device's own */
+    ghl_damages *damages; /* of who reads images; borrowed */
 } ghl_setup_options;
 
 typedef struct ghl_setup {
@@ -38,6 +39,7 @@ typedef struct ghl_setup {
     ghl_learnings learnings;  /* how each weight learns; groups of rates */
     ghl_plan *plan;
     const char *folder;       /* borrowed */
+    ghl_damages *damages;     /* borrowed; NULL: no images are read */
     ghl_features features;    /* what steps read in the place of images */
     ghl_program *step;        /* training, batch */
     ghl_program *rest;        /* training, the last partial batch; NULL: none */
@@ -55,6 +57,10 @@ ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *opti
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train);
 /* What steps are fed with: images, or their features. */
 const ghl_images *ghl_setup_feed(const ghl_setup *setup, bool test);
+/* Batches of a training, shuffled epoch by epoch, or of one pass in order through the views of testing. */
+ghl_status ghl_setup_loader(const ghl_setup *setup, const ghl_images *images, int slots, bool training, ghl_loader **out);
+/* Tells and counts the damaged images that a batch met in the place of images that are read; nothing where features are (data.h). */
+ghl_status ghl_setup_damages(const ghl_setup *setup, bool test, int64_t pass, const ghl_slot *slot);
 /* And seals the plan, where the machine has the memory (fit.h). */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);

@@ -68,6 +68,10 @@ typedef struct ghl_training {
     char *text;        /* the resolved recipe */
     char *fingerprint; /* what byte-exactness depends on beside the recipe */
     char *choices;     /* of kernels, as the state that is continued has them; NULL: it has none */
+    float *affine;     /* likewise, [2 * channels], so that nothing is measured again */
+    int64_t channels;
+    ghl_damages damages;  /* images that could not be read */
+    ghl_failure spoiled;  /* GHL_DATA where they are too many: the run is saved and stops */
     ghl_setup setup;
     ghl_loader *loader;
     ghl_metrics *metrics;
@@ -103,8 +107,8 @@ ghl_status ghl_phase_next(ghl_training *t);
 void ghl_phase_close(ghl_training *t);
 
 /* epoch.c */
-/* Evaluation of the test images; GHL_INTERRUPTED when asked to stop. */
-ghl_status ghl_evaluation_run(ghl_setup *setup, ghl_score *score);
+/* Evaluation of the test images, number `pass`; GHL_INTERRUPTED when asked to stop, GHL_DATA where too many of them are damaged. */
+ghl_status ghl_evaluation_run(ghl_setup *setup, int64_t pass, ghl_score *score);
 ghl_status ghl_training_finish_epoch(ghl_training *t);
 
 /* state.c */
