@@ -3,12 +3,15 @@
  * test_models.c - the nets of Hua et al. 2026 and torchvision's residual nets: parameter counts to the last one, names, shapes, what
  * their options change, images that are too small; and that 1202 layers make three steps.
  */
+#include "base/files.h"
 #include "net/net.h"
+#include "train/setup.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -468,6 +471,46 @@ static void options_train(void **state)
     }
 }
 
+/* Names and shapes of all weights and buffers as torchvision's state_dict has them (oracle/torchvision_nets.py names), so that its
+ * weights load as they are. Torchvision lists a block's downsampling last, we where it stands. */
+static void torchvisions_names(void **state)
+{
+    static const struct {
+        const char *name;
+        request q;
+    } nets[] = {
+        {"resnet18", {"resnet", NULL, 224, 224, 3, 1000}},
+        {"resnet50", {"resnet", "depth: 50", 224, 224, 3, 1000}},
+        {"vgg16", {"vgg", "norm: none, bias: true", 224, 224, 3, 1000}},
+        {"vgg16_bn", {"vgg", "norm: affine, bias: true", 224, 224, 3, 1000}},
+    };
+    char path[4096], *text;
+    size_t size;
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/torchvision.txt", getenv("SOURCE_DIR") ? getenv("SOURCE_DIR") : ".");
+    assert_int_equal(ghl_file_read(path, 1 << 20, GHL_DATA, &text, &size), GHL_OK);
+    for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
+        ghl_net *net = built(&nets[i].q);
+        char title[80];
+        snprintf(title, sizeof title, "net %s\n", nets[i].name);
+        const char *begin = strstr(text, title) + strlen(title), *end = strstr(begin, "net ");
+        int lines = 0;
+        for (const char *c = begin; *c && c != end; c++)
+            lines += *c == '\n';
+        assert_int_equal(net->weights, lines);
+        for (int k = 0; k < net->weights; k++) {
+            char shape[120], line[240];
+            ghl_weight_print(net->all[k], shape);
+            snprintf(line, sizeof line, "\n%s %s\n", net->all[k]->name, shape);
+            const char *found = strstr(begin - 1, line);
+            if (!found || (end && found >= end))
+                fail_msg("%s: torchvision has no%s", nets[i].name, line);
+        }
+        ghl_net_free(net);
+    }
+    free(text);
+}
+
 /* As many layers, states and flags as the deepest net of the paper has, and scales and shifts besides: narrow, on two small images. */
 static void three_steps_of_1202_layers(void **state)
 {
@@ -499,7 +542,8 @@ int main(void)
         cmocka_unit_test(layers_of_imagenet),
         cmocka_unit_test(layers_of_resnet),    cmocka_unit_test(weights_of_deephebb),
         cmocka_unit_test(activations_have_powers), cmocka_unit_test(starts), cmocka_unit_test(options_train),
-        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(three_steps_of_1202_layers),
+        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(torchvisions_names),
+        cmocka_unit_test(three_steps_of_1202_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

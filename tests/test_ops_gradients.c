@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "cases_ops.h"
+#include "cases_more.h"
 #include "support_ops.h"
 
 static ghl_shape out_shape(const ghl_case *c, int64_t channels)
@@ -529,9 +529,9 @@ static void run_check(size_t which)
 {
     int cases = 0;
     device_open(&ghl_device_ref, 1);
-    for (int i = 0; i < ghl_cases_count; i++)
-        if (ghl_cases[i].op == checks[which].op && !ghl_cases[i].speed && ghl_cases[i].special == GHL_CASE_PLAIN) {
-            checks[which].check(&ghl_cases[i]);
+    for (int i = 0; i < ghl_case_count(); i++)
+        if (ghl_case_at(i)->op == checks[which].op && !ghl_case_at(i)->speed && ghl_case_at(i)->special == GHL_CASE_PLAIN) {
+            checks[which].check(ghl_case_at(i));
             tensors_forget();
             cases++;
         }

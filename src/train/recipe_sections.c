@@ -67,6 +67,8 @@ static const ghl_option train_rows[] = {
      .help = "steps between saves of the state; 0: an epoch"},
     {.name = "log_every", .type = GHL_OPTION_INT, .offset = TRAIN(log_every), .fallback = "100", .min = 1, .max = 1e15,
      .help = "steps between rows of log.jsonl"},
+    {.name = "init", .type = GHL_OPTION_TEXT, .offset = TRAIN(init), .fallback = "",
+     .help = "a .safetensors file; before the first step, what of it fits the net by name and shape takes the place of initial values"},
     {.name = "nan", .type = GHL_OPTION_CHOICE, .offset = TRAIN(nan), .fallback = "stop", .choices = nan_names,
      .help = "when a step is not finite: stop the training, or skip the step so that it changes nothing"},
     {.name = "recompute", .type = GHL_OPTION_CHOICE, .offset = TRAIN(recompute), .fallback = "none", .choices = recompute_names,

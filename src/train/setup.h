@@ -80,6 +80,10 @@ ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_t
 ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot); /* averages begin there too */
 /* What `net` has up to node `last`, by name, from a snapshot of another net. */
 void ghl_snapshot_graft(const ghl_net *net, void *snapshot, int last, const ghl_net *from, const void *other);
+/* Has the entry of a file the type and shape of the weight? Its shape in files, "[10,512]". */
+bool ghl_snapshot_fits(const ghl_weight *w, const ghl_entry *entry);
+void ghl_weight_print(const ghl_weight *w, char out[120]);
+void ghl_entry_print(const ghl_entry *entry, char out[120]);
 /* Adds the tensors to `t`, which borrows the snapshot. */
 ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char *prefix, ghl_tensors *t);
 
