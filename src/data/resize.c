@@ -23,6 +23,17 @@ ghl_status ghl_room_reserve(void **buffer, size_t *capacity, size_t bytes)
 
 /* ---- Weights ---- */
 
+/* Unlike fmax and fmin these are no calls; there is no NaN here. */
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 typedef struct triangle {
     double size; /* of the picture along the axis */
     double centre, support;
@@ -40,29 +51,32 @@ static void reach(triangle t, int64_t *first, int64_t *end)
 /* Rounded so that their sum is exactly 1: each takes what the running sum still lacks. */
 static void weigh(triangle t, int bits, int64_t first, int64_t count, uint16_t *weights)
 {
+    const double narrow = 1 / t.support;
     double sum = 0, running = 0;
     int32_t given = 0;
 
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < 2; pass++) {
+        const double unit = (1 << bits) / (sum > 0 ? sum : (double)count);
         for (int64_t i = 0; i < count; i++) {
-            const double at = (double)(first + i), within = fmin(t.size - at, 1);
-            const double w = within * fmax(1 - fabs(at + 0.5 - t.centre) / t.support, 0);
+            const double at = (double)(first + i), within = smaller(t.size - at, 1);
+            const double w = within * larger(1 - fabs(at + 0.5 - t.centre) * narrow, 0);
             if (pass == 0) {
                 sum += w;
                 continue;
             }
-            running += sum > 0 ? w / sum : 1.0 / (double)count;
-            const int32_t due = (int32_t)(running * (1 << bits) + 0.5);
+            running += sum > 0 ? w : 1;
+            const int32_t due = (int32_t)(running * unit + 0.5);
             weights[i] = (uint16_t)(due - given);
             given = due;
         }
+    }
 }
 
 static triangle triangle_of(double size, double start, double extent, int64_t out, int64_t o)
 {
     const double scale = extent / (double)out;
 
-    return (triangle){.size = size, .centre = start + ((double)o + 0.5) * scale, .support = fmax(scale, 1)};
+    return (triangle){.size = size, .centre = start + ((double)o + 0.5) * scale, .support = larger(scale, 1)};
 }
 
 static ghl_status plan_axis(ghl_resize_axis *a, int bits, double size, double start, double extent, int64_t out)
@@ -171,17 +185,24 @@ ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double st
     return GHL_RESERVE(r->pick, r->pick_bytes, r->y.taps);
 }
 
+/* libjpeg-turbo writes rows that are aligned past the caches, where they would be fetched from right away: so every row begins one pixel
+ * behind a multiple of 16 bytes. */
 ghl_status ghl_resize_rows(ghl_resize *r, int64_t width, int64_t offset)
 {
     r->offset = offset;
-    r->stride = width + GHL_RESIZE_SLACK;
+    r->stride = (width + GHL_RESIZE_SLACK + 4) / 4 * 4;
     r->ring = r->y.taps < r->y.count ? r->y.taps : r->y.count;
-    return GHL_RESERVE(r->rows, r->rows_bytes, 4 * r->ring * r->stride);
+    return GHL_RESERVE(r->rows, r->rows_bytes, 4 * (r->ring * r->stride + 1));
+}
+
+static uint8_t *row_at(const ghl_resize *r, int64_t i)
+{
+    return r->rows + 4 * (i % r->ring * r->stride + 1);
 }
 
 uint8_t *ghl_resize_slot(const ghl_resize *r)
 {
-    return r->rows + 4 * (r->read % r->ring) * r->stride;
+    return row_at(r, r->read);
 }
 
 static void put_out(ghl_resize *r, int64_t o)
@@ -189,7 +210,7 @@ static void put_out(ghl_resize *r, int64_t o)
     const int64_t from = r->y.from[2 * o], count = r->y.from[2 * o + 1];
 
     for (int64_t k = 0; k < count; k++)
-        r->pick[k] = r->rows + 4 * ((from + k) % r->ring * r->stride + r->offset);
+        r->pick[k] = row_at(r, from + k) + 4 * r->offset;
     (count <= GHL_RESIZE_SHORT ? r->kernels->columns : long_columns)(r->pick, r->y.weights + o * r->y.taps, count, 4 * r->x.count, r->mean);
     r->kernels->along(r->mean, &r->x, r->groups, r->pixels + 3 * o * r->x.out);
 }
