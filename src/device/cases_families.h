@@ -315,6 +315,7 @@
 
 /* ---- The rest ---- */
 
+#define SMOOTH(s) .attr = {.loss = {s}}
 #define LOSS(N, ...) {.op = GHL_OP_softmax_cross_entropy, .n = N, .h = 1, .w = 1, .c = 1, .tolerance = 5e-6, .k = __VA_ARGS__},
 #define INPUT(kinds, pad, ...) \
     {.op = GHL_OP_input, .attr = {.seed = 11, .input = {kinds, pad}}, .tolerance = 1e-6, .n = __VA_ARGS__},

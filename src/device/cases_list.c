@@ -103,6 +103,7 @@ const ghl_case ghl_cases[] = {
     RUNNING(1.0f, 1, 1, 1, 1, 1)
     RUNNING(64.0f / 63.0f, 1, 1, 1, 37, 1)
     RUNNING(1.0f, 1, 1, 1, 37, 1, NOT_OK)
+    {.op = GHL_OP_running_average, .attr = {.running = {0.001f, 1.0f}}, .tolerance = 1e-6, .n = 1, .h = 3, .w = 5, .c = 17, .k = 700},
     CASE(report, 1, 1, 1, 1, 1)
     CASE(report, 1, 1, 1, 1, 1, NOT_OK)
     CLOSE(winner_product, 1e-5, 1, 1, 1, 1, 1, 1, 1, 1, 0)
@@ -147,10 +148,14 @@ const ghl_case ghl_cases[] = {
     LOSS(5, 10)
     LOSS(64, 10)
     LOSS(7, 100)
+    LOSS(5, 10, SMOOTH(0.1f))
+    LOSS(1, 1, SMOOTH(0.1f))
+    LOSS(10, 100, SMOOTH(0.9f))
     LOSS(16, 10, TIES("logits"))
     LOSS(16, 10, LARGE("logits"))
     LOSS(16, 10, ZERO("logits"))
     LOSS(6, 10, IS_NAN("logits"))
+    LOSS(6, 10, IS_NAN("logits"), SMOOTH(0.1f))
 
     INPUT(0, 0, 1, 1, 1, 1, 1)
     INPUT(0, 0, 3, 5, 7, 3, 1)

@@ -71,7 +71,7 @@ static ghl_status scratch_allocate(const ghl_net *net, void **scratch)
     return ghl_allocate(largest, 1, scratch);
 }
 
-ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
+static ghl_status take(ghl_plan *plan, bool averages, void **snapshot)
 {
     const ghl_net *net = ghl_plan_net(plan);
     void *scratch = NULL;
@@ -80,7 +80,7 @@ ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
     char *at = *snapshot;
     for (int i = 0; i < net->weights && status == GHL_OK; i++) {
         const ghl_weight *w = ghl_net_weight(net, i);
-        status = ghl_plan_read(plan, i, scratch);
+        status = ghl_plan_read(plan, averages ? ghl_plan_averaged(plan, i) : i, scratch);
         if (status == GHL_OK)
             ghl_order_to_file(w->shape, ghl_dtype_bytes(w->dtype), scratch, at);
         at += step_over(w);
@@ -93,6 +93,16 @@ ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
     return status;
 }
 
+ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
+{
+    return take(plan, false, snapshot);
+}
+
+ghl_status ghl_snapshot_take_averages(ghl_plan *plan, void **snapshot)
+{
+    return take(plan, true, snapshot);
+}
+
 ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot)
 {
     const ghl_net *net = ghl_plan_net(plan);
@@ -103,6 +113,8 @@ ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot)
         const ghl_weight *w = ghl_net_weight(net, i);
         ghl_order_from_file(w->shape, ghl_dtype_bytes(w->dtype), at, scratch);
         status = ghl_plan_write(plan, i, scratch);
+        if (status == GHL_OK && ghl_plan_averaged(plan, i) != i)
+            status = ghl_plan_write(plan, ghl_plan_averaged(plan, i), scratch);
         at += step_over(w);
     }
     free(scratch);

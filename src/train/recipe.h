@@ -46,6 +46,7 @@ typedef struct ghl_recipe_train {
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    double label_smoothing, ema;
     bool probes;
 } ghl_recipe_train;
 

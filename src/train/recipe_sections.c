@@ -75,6 +75,10 @@ static const ghl_option train_rows[] = {
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
+    {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
+     .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
+    {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,
+     .help = "decay by step of a moving average of weights and running statistics: what is tested and what checkpoints hold; 0: none"},
     {.name = "probes", .type = GHL_OPTION_BOOL, .offset = TRAIN(probes), .fallback = "false",
      .help = "measure each layer once an epoch, on the first training images, into metrics.csv: \"ghl list probes\""},
     {0}};

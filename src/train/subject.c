@@ -41,15 +41,30 @@ ghl_status ghl_subject_open(const char *run_or_checkpoint, int n, const char *co
     GHL_TRY(find_checkpoint(run_or_checkpoint, s->path));
     GHL_TRY(ghl_tensors_read(s->path, GHL_CHECKPOINT, &s->tensors));
     GHL_TRY(ghl_checkpoint_read_notes(&s->tensors, s->path, &s->options, &s->affine, &recipe));
+    s->trained = s->options.image;
     s->options.test_only = true;
     GHL_TRY(ghl_recipe_parse(recipe, s->path, n, overrides, &s->recipe));
     return find_phase(s->recipe, ghl_tensors_note_of(&s->tensors, "ghl.phase"), &s->phase);
 }
 
+/* Weights go by channels but for those of a linear layer on a map, which is of the size that the net was trained with. */
+static ghl_status load(ghl_subject *s, void **snapshot)
+{
+    const ghl_shape here = s->setup.image, there = s->trained;
+    ghl_failure failure;
+    const ghl_status status = ghl_snapshot_load(s->setup.net, "", &s->tensors, s->path, NULL, snapshot);
+    if (status == GHL_OK || ghl_shape_equal(here, there))
+        return status;
+    ghl_failure_take(&failure, status);
+    return ghl_fail(status, "only nets that end in the mean of their map (resnet, resnet_cifar) take images of another size",
+                    "the net was trained on %lldx%lld images, and those of the data are %lldx%lld: %s", (long long)there.h,
+                    (long long)there.w, (long long)here.h, (long long)here.w, failure.message);
+}
+
 ghl_status ghl_subject_load(ghl_subject *s)
 {
     void *snapshot = NULL;
-    GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, s->path, NULL, &snapshot));
+    GHL_TRY(load(s, &snapshot));
     const ghl_status status = ghl_snapshot_put(s->setup.plan, snapshot);
     free(snapshot);
     return status;

@@ -15,6 +15,7 @@ typedef struct ghl_subject {
     ghl_recipe *recipe;
     const ghl_recipe *phase;   /* the branch that it says it is of, or the last phase of the net itself */
     ghl_setup_options options; /* image, classes and affine as trained, test part only: to be changed before ghl_setup_begin */
+    ghl_shape trained;         /* an image */
     float *affine;
     ghl_setup setup;
 } ghl_subject;
