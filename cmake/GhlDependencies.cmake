@@ -25,12 +25,14 @@ ghl_find(dnnl oneapi/dnnl/dnnl.h libdnnl-dev)
 ghl_find(yaml yaml.h libyaml-dev)
 ghl_find(jansson jansson.h libjansson-dev)
 ghl_find(z zlib.h zlib1g-dev)
+ghl_find(jpeg jpeglib.h libjpeg62-turbo-dev)
+ghl_find(spng spng.h libspng-dev)
 
 if(GHL_MISSING)
     string(REPLACE ";" " " missing "${GHL_MISSING}")
     message(FATAL_ERROR "Not found: ${missing} (names of Debian's packages).\n"
                         "  On Debian and its kin: sudo apt-get install ${missing}, or run ./check --build-only, which does it.\n"
-                        "  Elsewhere: install oneDNN 2.6 or later, or 3, libyaml, jansson, zlib with their headers.")
+                        "  Elsewhere: install oneDNN 2.6 or later, or 3, libyaml, jansson, zlib, libjpeg-turbo 2, libspng with their headers.")
 endif()
 
 check_c_compiler_flag(-fopenmp GHL_HAVE_OPENMP)
@@ -41,6 +43,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     set(GHL_OPENMP_LIBRARY gomp)
 else()
     set(GHL_OPENMP_LIBRARY omp)
+    target_link_options(ghl_deps INTERFACE -fopenmp)    # it knows where its library lies
 endif()
 list(APPEND GHL_LINK_NAMES ${GHL_OPENMP_LIBRARY} pthread dl m)
 target_link_libraries(ghl_deps INTERFACE ${GHL_OPENMP_LIBRARY} pthread dl m)

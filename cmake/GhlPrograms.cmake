@@ -4,6 +4,8 @@
 #
 #   tests/test_NAME.c           cmocka program, linked with the static library and tests/support*.c; may include the headers of src/
 #   tests/test_NAME.sh, .py     scripts; environment: GHL (the command), SOURCE_DIR, BUILD_DIR; exit status 77 means skipped
+#   tests/fuzz_NAME.c           a fuzz target: with preset `fuzz` libFuzzer's program (tests/fuzz.sh); else a test, which tests/replay.c runs on
+#                               the files of tests/corpus/NAME and on damaged copies of them
 #   tests/cases_*.c             lists of cases: linked with every test and every benchmark; no cmocka
 #   bench/NAME.c                build/bench/NAME, may include the headers of src/
 #   examples/NAME.c             build/examples/NAME, public headers and the shared library only
@@ -88,6 +90,20 @@ if(BUILD_TESTING)
             math(EXPR GHL_TESTS "${GHL_TESTS} + 1")
         endforeach()
     endif()
+    file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz_*.c")
+    foreach(file IN LISTS fuzz_sources)
+        get_filename_component(name ${file} NAME_WE)
+        string(REPLACE "fuzz_" "" corpus ${name})
+        if(GHL_SANITIZE MATCHES "fuzzer")
+            ghl_program(${name} tests ${file})
+            target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+            continue()
+        endif()
+        ghl_program(${name} tests ${file} "${PROJECT_SOURCE_DIR}/tests/replay.c")
+        add_test(NAME ${name} COMMAND ${name} "${PROJECT_SOURCE_DIR}/tests/corpus/${corpus}")
+        ghl_test_properties(${name} ${file})
+        math(EXPR GHL_TESTS "${GHL_TESTS} + 1")
+    endforeach()
     foreach(file IN LISTS script_tests)
         get_filename_component(name ${file} NAME)
         if(file MATCHES "[.]py$")

@@ -3,7 +3,7 @@
 #
 # What ./check and ./quickstart share: packages, and how a preset is built. Sourced, in the root of the tree.
 
-PACKAGES_BUILD="gcc libc6-dev cmake libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev"
+PACKAGES_BUILD="gcc libc6-dev cmake libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libjpeg62-turbo-dev libspng-dev"
 PACKAGES_CHECK="libcmocka-dev python3 pkg-config"
 
 say() { printf '== %s\n' "$*" >&2; }

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Writes docs/recipe.md and docs/rules.md from what the command itself says; with --check it only compares.
+# Writes docs/recipe.md and docs/rules.md from what the command itself says, and the tables of docs/results.md from the runs in docs/runs;
+# with --check it only compares. --keep copies the finished runs of `ghl reproduce` into docs/runs, without weights.
 #
 #     python3 docs/generate.py [--check] [build/ghl]
+#     python3 docs/generate.py --keep runs/reproduce...
+import csv
+import glob
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = [("rules", "Rules"), ("models", "Models"), ("data", "Data"), ("optimisers", "Optimisers"), ("schedules", "Schedules")]
@@ -83,10 +91,75 @@ def rules(command):
     return text
 
 
-PAGES = {"recipe.md": recipes, "rules.md": rules}
+# ---- Results ----
+
+RUNS = os.path.join(HERE, "runs")
+MARKED = re.compile(r"(<!-- ghl reproduce (.*?) -->\n).*?(<!-- end -->)", re.S)
+NOT_RUN = ("not run", "no data", "not built")
+
+
+def thinned(log):
+    """Of log.jsonl the last line of every epoch: speed and time, no more."""
+    last = {}
+    for line in log.splitlines():
+        row = json.loads(line)
+        if "images_per_s" in row:
+            last[row.get("phase"), row["epoch"]] = line
+    return "".join(line + "\n" for line in last.values())
+
+
+def keep(folder):
+    for point in sorted(glob.glob(os.path.join(glob.escape(folder), "*", "point.json"))):
+        source = os.path.dirname(point)
+        target = os.path.join(RUNS, os.path.basename(source))
+        os.makedirs(target, exist_ok=True)
+        for name in ("point.json", "metrics.csv", "env.json"):
+            shutil.copy(os.path.join(source, name), target)
+        with open(os.path.join(source, "log.jsonl"), encoding="utf-8") as f, open(os.path.join(target, "log.jsonl"), "w", encoding="utf-8") as to:
+            to.write(thinned(f.read()))
+        with open(os.path.join(source, "recipe.yaml"), encoding="utf-8") as f, \
+                open(os.path.join(target, "recipe.yaml"), "w", encoding="utf-8") as to:
+            to.write(re.sub(r"(?m)^( *path: ).*/", r"\1data/", f.read()))
+
+
+def mean(row, name):
+    deviation = row[name + "_sd"]
+    return row[name] + (f" ± {deviation}" if deviation else "")
+
+
+def table(command, arguments):
+    """What `ghl reproduce` makes of the kept runs: the rows with results, and the names of the others."""
+    with tempfile.TemporaryDirectory() as folder:
+        runs = os.path.join(folder, "runs")
+        shutil.copytree(RUNS, runs)
+        ghl(command, "reproduce", *shlex.split(arguments), "--show", "--run", runs, "--recipes", os.path.join(HERE, "..", "recipes"))
+        (made,) = glob.glob(os.path.join(runs, "*.csv"))
+        with open(made, encoding="utf-8", newline="") as f:
+            rows = list(csv.DictReader(f))
+    done = [row for row in rows if row["n"] != "0"]
+    published = any(row["paper"] for row in rows)
+    head = ["row", "method"] + (["paper"] if published else []) + ["last", "best", "at epoch", "epochs", "n", "status"]
+    text = line(*head) + "|---|---|" + (len(head) - 2) * "--:|" + "\n"
+    for row in done:
+        text += line(f"`{row['row']}`", row["method"], *([row["paper"]] if published else []), mean(row, "last"), mean(row, "best"),
+                     row["epoch"], row["epochs"], row["n"], row["status"])
+    left = [f"`{row['row']}`" for row in rows if row["status"] in NOT_RUN]
+    return text + (f"\nNot run: {', '.join(left)}.\n" if left else "")
+
+
+def results(command):
+    with open(os.path.join(HERE, "results.md"), encoding="utf-8") as f:
+        return MARKED.sub(lambda m: m[1] + table(command, m[2]) + m[3], f.read())
+
+
+PAGES = {"recipe.md": recipes, "rules.md": rules, "results.md": results}
 
 
 def main():
+    if sys.argv[1:2] == ["--keep"]:
+        for folder in sys.argv[2:]:
+            keep(folder)
+        return
     arguments = [a for a in sys.argv[1:] if a != "--check"]
     command = arguments[0] if arguments else os.path.join(HERE, "..", "build", "ghl")
     for name, page in PAGES.items():

@@ -101,7 +101,8 @@ enum {
     GHL_RANDOM_AUGMENT = 3 << 20, /* crop and flip */
     GHL_RANDOM_DROPOUT = 4 << 20, /* + node */
     GHL_RANDOM_SYNTHETIC = 5 << 20,
-    GHL_RANDOM_HOLDOUT = 6 << 20
+    GHL_RANDOM_HOLDOUT = 6 << 20,
+    GHL_RANDOM_VIEW = 7 << 20 /* + try: which part of a photograph */
 };
 
 /* ---- Ops: what a device runs -------------------------------------------------------------------------------------------- */
@@ -140,6 +141,7 @@ typedef struct ghl_attributes {
         struct { int32_t relu; } pool;
         struct { float power; int32_t centred; } repu;
         struct { float rate; int32_t node; } dropout;
+        struct { float smoothing; } loss;
         struct { float inverse_temperature; int32_t losers; } softmax;
         struct { int32_t variant, winners; float strength; } similarity;
         struct { float factor; } decay; /* instar_decay, sanger_decay */
@@ -446,12 +448,34 @@ typedef struct ghl_model {
     ghl_status (*build)(ghl_net *net, int64_t classes, const void *options);
 } ghl_model;
 
-/* An image data set in memory: uint8, channels last. */
+/* What a random view of an image is drawn from, beside the image's number. */
+typedef struct ghl_draw {
+    uint64_t seed;
+    int64_t phase, epoch;
+} ghl_draw;
+
+/* Images that are read one at a time, when a batch wants them. Every function may be called by many threads at once. */
+typedef struct ghl_image_source {
+    /* Pixels [height,width,channels] of image `sample`. draw: the random view of training; NULL: that of testing. GHL_DATA: this image
+     * is damaged, and the message says how; any other failure ends the run. */
+    ghl_status (*read)(void *self, int64_t sample, const ghl_draw *draw, uint8_t *pixels);
+    const char *(*name)(void *self, int64_t sample); /* for messages */
+    /* Of size and time, or content: another number where the image has changed. NULL: not known, so nothing computed from it is kept. */
+    uint64_t (*stamp)(void *self, int64_t sample);
+    void (*release)(void *self); /* of the last owner: frees self and this struct */
+    void *self;
+    bool random;    /* a view of training depends on the draw */
+    int references; /* owners; who makes it sets 1 */
+} ghl_image_source;
+
+/* An image data set: uint8, channels last, in memory or to be read from a source. */
 typedef struct ghl_images {
     int64_t count, height, width, channels, classes;
-    uint8_t *pixels;     /* [count,height,width,channels], malloc'ed */
-    int32_t *labels;     /* [count], malloc'ed; NULL: the images have none */
-    char **class_names;  /* [classes] or NULL, malloc'ed */
+    uint8_t *pixels;          /* [count,height,width,channels], malloc'ed */
+    int32_t *labels;          /* [count], malloc'ed; NULL: the images have none */
+    char **class_names;       /* [classes] or NULL, malloc'ed */
+    ghl_image_source *source; /* where pixels is NULL; owned together with others */
+    int64_t *samples;         /* [count] image i is the source's samples[i]; malloc'ed; NULL: it is i */
 } ghl_images;
 typedef struct ghl_data_format {
     GHL_DESCRIPTOR
@@ -460,6 +484,7 @@ typedef struct ghl_data_format {
     /* The same without pixels, labels and names: how many images of what size and classes, for plan, bench and trace; where files decide
      * and are missing, what they usually are. May be NULL: then the data are read. */
     ghl_status (*describe)(const char *path, bool test, const void *options, ghl_images *out);
+    bool streamed; /* images have a source: none are held in memory */
 } ghl_data_format;
 
 /* Registration at run time; a plugin's `ghl_status ghl_plugin_register(void)` calls these. The name must be new. */

@@ -24,7 +24,7 @@ STANDARD = set("""assert complex ctype errno fenv float inttypes iso646 limits l
 SYSTEM = set("""argp dirent dlfcn fcntl fnmatch glob malloc pthread sched semaphore strings termios unistd cpuid immintrin
     sys/auxv sys/file sys/ioctl sys/mman sys/random sys/resource sys/stat sys/syscall sys/sysinfo sys/time sys/types sys/utsname sys/wait""".split())
 # foreign header -> None: one file of the library may include it; a folder: only files in there
-FOREIGN = {"yaml.h": None, "jansson.h": None, "zlib.h": None, "gnu/libc-version.h": None, "link.h": None,
+FOREIGN = {"yaml.h": None, "jansson.h": None, "zlib.h": None, "jpeglib.h": None, "jerror.h": None, "spng.h": None, "gnu/libc-version.h": None, "link.h": None,
            "oneapi/dnnl/dnnl.h": "src/device/cpu/", "oneapi/dnnl/dnnl_types.h": "src/device/cpu/",
            "oneapi/dnnl/dnnl_config.h": "src/device/cpu/", "dnnl.h": "src/device/cpu/", "omp.h": "src/device/cpu/",
            "cuda_runtime.h": "src/device/cuda/", "cuda_runtime_api.h": "src/device/cuda/", "cudnn_backend.h": "src/device/cuda/",

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #if defined(GHL_HAVE_CUDNN)
-#include "cases_ops.h"
+#include "cases_more.h"
 #include "device/cuda/product.h"
 
 static const char *no_folders(void)
@@ -78,11 +78,11 @@ static bool problem_of(const ghl_case *c, int half, ghl_cudnn_problem *p)
 static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
 {
     int planned = 0, failed = 0;
-    for (int i = 0; i < ghl_cases_count; i++)
+    for (int i = 0; i < ghl_case_count(); i++)
         for (int half = 0; half < 2; half++) {
             ghl_cudnn_problem p;
             ghl_cudnn_plan plan;
-            if (!problem_of(&ghl_cases[i], half, &p))
+            if (!problem_of(ghl_case_at(i), half, &p))
                 continue;
             if (ghl_cudnn_prepare(cudnn, &p, &plan) == GHL_OK) {
                 assert_true(strncmp(plan.note, "cudnn engine ", 13) == 0);
@@ -90,7 +90,7 @@ static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
                 planned++;
             } else {
                 char name[160];
-                ghl_case_print(&ghl_cases[i], name);
+                ghl_case_print(ghl_case_at(i), name);
                 print_error("%s, %s, %s: %s\n", card->name, half ? "bf16" : "f32", name, ghl_error_message());
                 failed++;
             }

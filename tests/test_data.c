@@ -395,7 +395,7 @@ static void test_fashion_mnist(void **state)
     for (int c = 0; c < 10; c++)
         assert_int_equal(of_class[c], 6000);
     double mean, deviation; /* known of the set: 0.2860, 0.3530 */
-    ghl_images_statistics(&train, &mean, &deviation);
+    assert_int_equal(ghl_images_statistics(&train, 1, NULL, &mean, &deviation), GHL_OK);
     assert_true(mean > 0.28595 && mean < 0.28605 && deviation > 0.35295 && deviation < 0.35305);
     ghl_images_release(&train);
     ghl_images_release(&test);
@@ -576,7 +576,7 @@ static void test_statistics(void **state)
     double mean[2], deviation[2];
 
     (void)state;
-    ghl_images_statistics(&images, mean, deviation);
+    assert_int_equal(ghl_images_statistics(&images, 1, NULL, mean, deviation), GHL_OK);
     assert_true(mean[0] == 0.5 && deviation[0] == 0.5 && mean[1] == 1 && deviation[1] == 0);
 }
 

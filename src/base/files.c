@@ -123,6 +123,52 @@ ghl_status ghl_file_read(const char *path, size_t cap, ghl_status failure, char 
     return GHL_OK;
 }
 
+static ghl_status make_room(size_t size, char **bytes, size_t *room)
+{
+    if (size <= *room)
+        return GHL_OK;
+    char *grown = realloc(*bytes, size + size / 2);
+    if (grown == NULL)
+        return ghl_fail(GHL_MEMORY, NULL, "out of memory for a file of %zu bytes", size);
+    *bytes = grown;
+    *room = size + size / 2;
+    return GHL_OK;
+}
+
+/* Up to `want` bytes: fewer where the file has been cut short meanwhile. */
+static int read_some(int descriptor, char *to, size_t want, size_t *size)
+{
+    for (*size = 0; *size < want;) {
+        ssize_t n = read(descriptor, to + *size, want - *size);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return errno;
+        *size += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+ghl_status ghl_file_read_into(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *room, size_t *size)
+{
+    struct stat info;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fail_errno(failure, "open", path, errno);
+    ghl_status status = GHL_OK;
+    if (fstat(descriptor, &info) != 0)
+        status = fail_errno(failure, "read", path, errno);
+    else if (!S_ISREG(info.st_mode))
+        status = ghl_fail(failure, NULL, "%s is not a file", path);
+    else if ((uint64_t)info.st_size > cap)
+        status = ghl_fail(failure, "is it the right file?", "%s: larger than %zu bytes", path, cap);
+    if (status == GHL_OK)
+        status = make_room((size_t)info.st_size, bytes, room);
+    int error = status == GHL_OK ? read_some(descriptor, *bytes, (size_t)info.st_size, size) : 0;
+    close(descriptor);
+    return error != 0 ? fail_errno(failure, "read", path, error) : status;
+}
+
 /* ---- Writing ---- */
 
 static int write_bytes(int descriptor, const void *data, size_t size)

@@ -24,6 +24,9 @@ ghl_status ghl_file_remove(const char *path); /* one that does not exist is fine
 ghl_status ghl_file_map(const char *path, size_t size, bool *found, void **memory);
 ghl_status ghl_file_map_sync(void *memory, size_t size);
 void ghl_file_unmap(void *memory, size_t size);
+/* Into memory that grows and is used again: *bytes, of *room bytes. Only a file proper: a pipe or a device, which could be waited for, is
+ * refused. */
+ghl_status ghl_file_read_into(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *room, size_t *size);
 bool ghl_file_exists(const char *path);
 int64_t ghl_file_size(const char *path); /* -1: none */
 ghl_status ghl_folder_make(const char *path); /* with its parents */

@@ -5,6 +5,7 @@
  */
 #include "base/machine.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,4 +149,11 @@ size_t ghl_process_room(void)
     size_t total, available;
     ghl_machine_memory(&total, &available);
     return smaller(smaller(available > 0 ? available : SIZE_MAX, limits_room()), groups_room());
+}
+
+int ghl_machine_processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }

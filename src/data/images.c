@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Data sets in memory: both parts of a set that fit together, hold-out, statistics, and what the readers share.
+ * Data sets, in memory or with a source: both parts of a set that fit together, hold-out, and what the readers share.
  */
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +21,41 @@ void ghl_images_release(ghl_images *images)
     free(images->class_names);
     free(images->pixels);
     free(images->labels);
+    free(images->samples);
+    ghl_image_source *source = images->source;
+    if (source && __atomic_sub_fetch(&source->references, 1, __ATOMIC_ACQ_REL) == 0)
+        source->release(source->self);
     *images = (ghl_images){0};
+}
+
+ghl_image_source *ghl_image_source_share(ghl_image_source *source)
+{
+    if (source)
+        __atomic_add_fetch(&source->references, 1, __ATOMIC_RELAXED);
+    return source;
+}
+
+static int64_t sample_of(const ghl_images *images, int64_t i)
+{
+    return images->samples ? images->samples[i] : i;
+}
+
+ghl_status ghl_images_read(const ghl_images *images, int64_t i, const ghl_draw *draw, uint8_t *pixels)
+{
+    const size_t bytes = (size_t)(images->height * images->width * images->channels);
+
+    if (images->source)
+        return images->source->read(images->source->self, sample_of(images, i), draw, pixels);
+    memcpy(pixels, images->pixels + (size_t)i * bytes, bytes);
+    return GHL_OK;
+}
+
+const char *ghl_images_name(const ghl_images *images, int64_t i, char room[32])
+{
+    if (images->source)
+        return images->source->name(images->source->self, sample_of(images, i));
+    snprintf(room, 32, "number %lld", (long long)i);
+    return room;
 }
 
 ghl_status ghl_images_allocate(ghl_images *images)
@@ -135,19 +169,49 @@ ghl_status ghl_data_load(const ghl_data_format *format, const char *path, const 
     return status;
 }
 
+/* ---- Hold-out and limit: pixels in memory are moved, of a source the numbers of the samples ---- */
+
+/* Without images yet, but with room for `count`. */
+static ghl_status begin_part(const ghl_images *of, int64_t count, ghl_images *out)
+{
+    *out = (ghl_images){.count = count, .height = of->height, .width = of->width, .channels = of->channels, .classes = of->classes};
+    if (!of->source)
+        return ghl_images_allocate(out);
+    out->source = ghl_image_source_share(of->source);
+    GHL_TRY(GHL_NEW(out->samples, count));
+    return GHL_NEW(out->labels, count);
+}
+
+/* Image i of `from` becomes image `at` of `to`, which may be `from` itself where at <= i. */
+static void move_image(const ghl_images *from, int64_t i, ghl_images *to, int64_t at)
+{
+    const size_t bytes = (size_t)(from->height * from->width * from->channels);
+
+    if (to->source)
+        to->samples[at] = sample_of(from, i);
+    else if (to != from || at != i)
+        memcpy(to->pixels + (size_t)at * bytes, from->pixels + (size_t)i * bytes, bytes);
+    if (from->labels)
+        to->labels[at] = from->labels[i];
+}
+
+static ghl_status number_samples(ghl_images *images)
+{
+    if (!images->source || images->samples)
+        return GHL_OK;
+    GHL_TRY(GHL_NEW(images->samples, images->count));
+    for (int64_t i = 0; i < images->count; i++)
+        images->samples[i] = i;
+    return GHL_OK;
+}
+
 /* Moves the images that are marked to `held` and closes the gaps. */
 static void separate(ghl_images *train, const bool *marked, ghl_images *held)
 {
-    size_t bytes = (size_t)(train->height * train->width * train->channels);
     int64_t kept = 0, moved = 0;
 
-    for (int64_t i = 0; i < train->count; i++) {
-        ghl_images *to = marked[i] ? held : train;
-        int64_t at = marked[i] ? moved++ : kept++;
-        if (to != train || at != i)
-            memcpy(to->pixels + (size_t)at * bytes, train->pixels + (size_t)i * bytes, bytes);
-        to->labels[at] = train->labels[i];
-    }
+    for (int64_t i = 0; i < train->count; i++)
+        move_image(train, i, marked[i] ? held : train, marked[i] ? moved++ : kept++);
     train->count = kept;
 }
 
@@ -159,26 +223,22 @@ static ghl_status hold_out(ghl_images *train, ghl_images *test, int64_t holdout)
     if (holdout >= train->count)
         return ghl_fail(GHL_DATA, "hold out fewer images", "data.holdout=%lld of %lld training images leaves none to learn from",
                         (long long)holdout, (long long)train->count);
-    ghl_images held = {.count = holdout, .height = train->height, .width = train->width, .channels = train->channels,
-                       .classes = train->classes};
+    ghl_images held;
     bool *marked = NULL;
-    ghl_status status = ghl_images_allocate(&held);
+    ghl_status status = begin_part(train, holdout, &held);
+    if (status == GHL_OK)
+        status = number_samples(train);
     if (status == GHL_OK)
         status = GHL_NEW(marked, train->count);
     if (status == GHL_OK) {
         for (int64_t i = 0; i < holdout; i++)
             marked[ghl_order_permute(0, GHL_RANDOM_HOLDOUT, 0, i, train->count)] = true;
         separate(train, marked, &held);
-        free(test->pixels);
-        free(test->labels);
-        test->pixels = held.pixels;
-        test->labels = held.labels;
-        test->count = holdout;
-        test->height = held.height;
-        test->width = held.width;
-        test->channels = held.channels;
-        if (!test->class_names)
-            test->classes = held.classes;
+        held.class_names = test->class_names; /* the names stay */
+        held.classes = test->class_names ? test->classes : held.classes;
+        test->class_names = NULL;
+        ghl_images_release(test);
+        *test = held;
     } else {
         ghl_images_release(&held);
     }
@@ -189,9 +249,29 @@ static ghl_status hold_out(ghl_images *train, ghl_images *test, int64_t holdout)
 /* Gives back the memory of images that are no longer there. */
 static void shrink(ghl_images *images)
 {
-    uint8_t *pixels = realloc(images->pixels, (size_t)(images->count * images->height * images->width * images->channels));
+    uint8_t *pixels = images->pixels ? realloc(images->pixels, (size_t)(images->count * images->height * images->width * images->channels))
+                                     : NULL;
     if (pixels)
         images->pixels = pixels;
+}
+
+static ghl_status keep(ghl_images *train, int64_t limit)
+{
+    if (train->source) {
+        GHL_TRY(number_samples(train));
+        for (int64_t i = 0; i < limit; i++)
+            move_image(train, i * train->count / limit, train, i);
+    }
+    train->count = limit;
+    return GHL_OK;
+}
+
+ghl_status ghl_images_spaced(const ghl_images *images, int64_t count, ghl_images *out)
+{
+    GHL_TRY(begin_part(images, count, out));
+    for (int64_t i = 0; i < count; i++)
+        move_image(images, i * images->count / count, out, i);
+    return GHL_OK;
 }
 
 ghl_status ghl_images_split(ghl_images *train, ghl_images *test, int64_t holdout, int64_t limit)
@@ -199,26 +279,8 @@ ghl_status ghl_images_split(ghl_images *train, ghl_images *test, int64_t holdout
     if (holdout > 0)
         GHL_TRY(hold_out(train, test, holdout));
     if (limit > 0 && limit < train->count)
-        train->count = limit;
+        GHL_TRY(keep(train, limit));
     if (holdout > 0 || limit > 0)
         shrink(train);
     return GHL_OK;
-}
-
-void ghl_images_statistics(const ghl_images *images, double *mean, double *deviation)
-{
-    /* Counting values makes the sums exact, so they depend on no order. */
-    for (int64_t c = 0; c < images->channels; c++) {
-        int64_t count[256] = {0}, pixels = images->count * images->height * images->width;
-        double sum = 0, squares = 0;
-        for (int64_t i = 0; i < pixels; i++)
-            count[images->pixels[i * images->channels + c]]++;
-        for (int v = 0; v < 256; v++)
-            sum += (double)count[v] * v;
-        double m = sum / (double)pixels;
-        for (int v = 0; v < 256; v++)
-            squares += (double)count[v] * (v - m) * (v - m);
-        mean[c] = m / 255;
-        deviation[c] = sqrt(squares / (double)pixels) / 255;
-    }
 }

@@ -5,22 +5,29 @@
  * Batches are numbered 0, 1, 2 ... since the loader was made; number s lives in slot s % slots. Three counters divide them:
  *
  *     released <= given <= claimed <= released + slots
- *     [released, given): with the caller    [given, claimed): being filled, or ready    [claimed, ...): not begun
+ *     [released, given): with the caller    [given, claimed): being filled, or ready    [claimed, ...): not begun, but for the first
  *
- * What a batch holds is a pure function of its number, the seek and the order (order.c), so neither the number of workers nor their
- * pace changes the stream. A seek waits for the workers in the middle of a batch and begins anew at number `given`.
+ * Workers take a batch in pieces: images in memory, which are copied, all at once; of those that are read a few, so that many workers are
+ * at work on the batch that is wanted next. What a batch holds is a pure function of its number, the seek and the order (order.c), so
+ * neither the number of workers nor their pace changes the stream. A seek waits for the workers in the middle of a piece and begins anew
+ * at number `given`.
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "data/data.h"
+
+enum { PIECE = 4 }; /* images of a source */
 
 typedef struct ring_slot {
     ghl_slot batch;
-    bool ready;
+    int64_t taken, done; /* images that workers have begun with, and are finished with */
+    ghl_failure failure;
 } ring_slot;
 
 struct ghl_loader {
@@ -31,7 +38,7 @@ struct ghl_loader {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t filled, freed, idle;
     bool stop;
-    int busy;                           /* workers in the middle of a batch */
+    int busy;                           /* workers in the middle of a piece */
     int64_t released, given, claimed;
     int64_t phase, epoch, first, since; /* of the last seek: place (first: batch of the epoch) and the number `given` then */
     double waited;
@@ -41,31 +48,109 @@ struct ghl_loader {
     int running;
 };
 
-/* Where a batch lies in the training, from the last seek on. */
-static void place_batch(const ghl_loader *loader, int64_t number, ghl_slot *slot)
+static void forget_flaws(ghl_slot *slot)
 {
-    int64_t batch = loader->first + number - loader->since;
-    int64_t count = loader->settings.images->count;
-
-    slot->epoch = loader->epoch + batch / loader->batches;
-    slot->position = batch % loader->batches * loader->settings.batch;
-    int64_t rest = count - slot->position;
-    slot->count = rest < loader->settings.batch ? rest : loader->settings.batch;
+    for (int64_t i = 0; slot->flaws && i < slot->count; i++) {
+        free(slot->flaws[i]);
+        slot->flaws[i] = NULL;
+    }
 }
 
-static void fill_batch(const ghl_loader *loader, int64_t phase, ghl_slot *slot)
+/* Where a batch lies in the training, from the last seek on. */
+static void place_batch(const ghl_loader *loader, int64_t number, ring_slot *slot)
+{
+    ghl_slot *batch = &slot->batch;
+    int64_t n = loader->first + number - loader->since;
+    int64_t count = loader->settings.images->count;
+
+    forget_flaws(batch);
+    slot->failure.status = GHL_OK;
+    slot->done = 0;
+    batch->hopeless = false;
+    batch->epoch = loader->epoch + n / loader->batches;
+    batch->position = n % loader->batches * loader->settings.batch;
+    int64_t rest = count - batch->position;
+    batch->count = rest < loader->settings.batch ? rest : loader->settings.batch;
+}
+
+static ghl_status note_flaw(ghl_slot *slot, int64_t i, int64_t sample)
+{
+    GHL_TRY(GHL_NEW(slot->flaws[i], 1));
+    slot->flaws[i]->sample = sample;
+    snprintf(slot->flaws[i]->reason, sizeof slot->flaws[i]->reason, "%s", ghl_error_message());
+    return GHL_OK;
+}
+
+/* The image that stands there in the order, or the next good one; GHL_DATA where there are too many damaged ones to find it. */
+static ghl_status fill_image(const ghl_loader_settings *s, const ghl_draw *draw, ghl_slot *slot, int64_t i, uint8_t *pixels)
+{
+    const ghl_images *images = s->images;
+    ghl_status status = GHL_DATA;
+
+    for (int64_t k = 0; status == GHL_DATA && k <= s->damaged && k < images->count; k++) {
+        const int64_t position = (slot->position + i + k) % images->count;
+        const int64_t sample = s->shuffle ? ghl_order_sample(s->seed, draw->phase, draw->epoch, position, images->count) : position;
+        status = ghl_images_read(images, sample, s->shuffle ? draw : NULL, pixels);
+        slot->samples[i] = sample;
+        slot->labels[i] = images->labels ? images->labels[sample] : 0;
+        if (status != GHL_OK && status != GHL_DATA) {
+            char room[32];
+            return ghl_fail_within(status, "image %s", ghl_images_name(images, sample, room));
+        }
+        if (status == GHL_DATA && k == 0 && note_flaw(slot, i, sample) != GHL_OK)
+            return GHL_MEMORY;
+    }
+    return status;
+}
+
+/* GHL_DATA where an image was not replaced; the flaws of all are noted even so. */
+static ghl_status fill_piece(const ghl_loader *loader, int64_t phase, ghl_slot *slot, int64_t from, int64_t to)
+{
+    const ghl_draw draw = {.seed = loader->settings.seed, .phase = phase, .epoch = slot->epoch};
+    bool hopeless = false;
+
+    for (int64_t i = from; i < to; i++) {
+        const ghl_status status = fill_image(&loader->settings, &draw, slot, i, slot->images + (size_t)i * loader->image_bytes);
+        if (status != GHL_OK && status != GHL_DATA)
+            return status;
+        hopeless = hopeless || status == GHL_DATA;
+    }
+    return hopeless ? GHL_DATA : GHL_OK;
+}
+
+static bool may_claim(const ghl_loader *loader)
 {
     const ghl_loader_settings *s = &loader->settings;
+    return loader->claimed < loader->released + s->slots &&
+           !(s->once && loader->first + loader->claimed - loader->since >= loader->batches);
+}
 
-    for (int64_t i = 0; i < slot->count; i++) {
-        int64_t position = slot->position + i;
-        int64_t sample = s->shuffle ? ghl_order_sample(s->seed, phase, slot->epoch, position, s->images->count) : position;
-        memcpy(slot->images + (size_t)i * loader->image_bytes, s->images->pixels + (size_t)sample * loader->image_bytes,
-               loader->image_bytes);
-        if (s->images->labels != NULL)
-            slot->labels[i] = s->images->labels[sample];
-        slot->samples[i] = sample;
+/* Takes a piece of the batch `claimed`, fills it, and gives the mutex away meanwhile. */
+static void work_on(ghl_loader *loader)
+{
+    ring_slot *slot = &loader->ring[loader->claimed % loader->settings.slots];
+    const int64_t phase = loader->phase, from = slot->taken;
+
+    if (from == 0)
+        place_batch(loader, loader->claimed, slot);
+    const int64_t rest = slot->batch.count - from, n = loader->settings.images->source && rest > PIECE ? PIECE : rest;
+    slot->taken += n;
+    if (n == rest) {
+        loader->claimed++;
+        slot->taken = 0;
     }
+    loader->busy++;
+    pthread_mutex_unlock(&loader->mutex);
+    ghl_status status = fill_piece(loader, phase, &slot->batch, from, from + n);
+    pthread_mutex_lock(&loader->mutex);
+    slot->batch.hopeless = slot->batch.hopeless || status == GHL_DATA;
+    if (status != GHL_OK && status != GHL_DATA)
+        ghl_failure_take(&slot->failure, status);
+    slot->done += n;
+    if (slot->done == slot->batch.count)
+        pthread_cond_broadcast(&loader->filled);
+    if (--loader->busy == 0)
+        pthread_cond_broadcast(&loader->idle);
 }
 
 static void *work(void *argument)
@@ -73,22 +158,11 @@ static void *work(void *argument)
     ghl_loader *loader = argument;
 
     pthread_mutex_lock(&loader->mutex);
-    for (;;) {
-        while (!loader->stop && loader->claimed >= loader->released + loader->settings.slots)
+    while (!loader->stop) {
+        if (may_claim(loader))
+            work_on(loader);
+        else
             pthread_cond_wait(&loader->freed, &loader->mutex);
-        if (loader->stop)
-            break;
-        int64_t number = loader->claimed++, phase = loader->phase;
-        ring_slot *slot = &loader->ring[number % loader->settings.slots];
-        place_batch(loader, number, &slot->batch);
-        loader->busy++;
-        pthread_mutex_unlock(&loader->mutex);
-        fill_batch(loader, phase, &slot->batch);
-        pthread_mutex_lock(&loader->mutex);
-        slot->ready = true;
-        pthread_cond_broadcast(&loader->filled);
-        if (--loader->busy == 0)
-            pthread_cond_broadcast(&loader->idle);
     }
     pthread_mutex_unlock(&loader->mutex);
     return NULL;
@@ -105,6 +179,7 @@ static ghl_status make_ring(ghl_loader *loader)
         GHL_TRY(ghl_allocate((size_t)s->batch, loader->image_bytes, (void **)&slot->images));
         GHL_TRY(GHL_NEW(slot->labels, s->batch));
         GHL_TRY(GHL_NEW(slot->samples, s->batch));
+        GHL_TRY(GHL_NEW(slot->flaws, s->batch));
     }
     return GHL_OK;
 }
@@ -179,7 +254,7 @@ ghl_status ghl_loader_seek(ghl_loader *loader, int64_t phase, int64_t epoch, int
     while (loader->busy > 0)
         pthread_cond_wait(&loader->idle, &loader->mutex);
     for (int i = 0; i < s->slots; i++)
-        loader->ring[i].ready = false;
+        loader->ring[i].taken = loader->ring[i].done = 0;
     loader->claimed = loader->since = loader->given;
     loader->phase = phase;
     loader->epoch = epoch;
@@ -187,6 +262,12 @@ ghl_status ghl_loader_seek(ghl_loader *loader, int64_t phase, int64_t epoch, int
     pthread_cond_broadcast(&loader->freed);
     pthread_mutex_unlock(&loader->mutex);
     return GHL_OK;
+}
+
+/* Whether the slot of batch `given` is filled. */
+static bool is_ready(const ghl_loader *loader, const ring_slot *slot)
+{
+    return loader->claimed > loader->given && slot->done == slot->batch.count;
 }
 
 static double seconds(void)
@@ -198,23 +279,26 @@ static double seconds(void)
 
 ghl_status ghl_loader_next(ghl_loader *loader, ghl_slot *slot)
 {
+    ghl_status status = GHL_OK;
+
     pthread_mutex_lock(&loader->mutex);
     if (loader->given >= loader->released + loader->settings.slots) {
         pthread_mutex_unlock(&loader->mutex);
         return ghl_fail(GHL_INTERNAL, NULL, "all %d slots of the loader are handed out: none can be filled", loader->settings.slots);
     }
     ring_slot *next = &loader->ring[loader->given % loader->settings.slots];
-    if (!next->ready) {
+    if (!is_ready(loader, next)) {
         double from = seconds();
-        while (!next->ready)
+        while (!is_ready(loader, next))
             pthread_cond_wait(&loader->filled, &loader->mutex);
         loader->waited += seconds() - from;
     }
-    next->ready = false;
     loader->given++;
     *slot = next->batch;
+    if (next->failure.status != GHL_OK)
+        status = ghl_failure_raise(&next->failure);
     pthread_mutex_unlock(&loader->mutex);
-    return GHL_OK;
+    return status;
 }
 
 void ghl_loader_release(ghl_loader *loader, int slot_index)
@@ -222,7 +306,7 @@ void ghl_loader_release(ghl_loader *loader, int slot_index)
     pthread_mutex_lock(&loader->mutex);
     if (loader->released < loader->given && loader->released % loader->settings.slots == slot_index) {
         loader->released++;
-        pthread_cond_signal(&loader->freed);
+        pthread_cond_broadcast(&loader->freed); /* all may work on one batch */
     }
     pthread_mutex_unlock(&loader->mutex);
 }
@@ -243,6 +327,8 @@ void ghl_loader_free(ghl_loader *loader)
     for (int i = 0; i < loader->running; i++)
         pthread_join(loader->threads[i], NULL);
     for (int i = 0; loader->ring && i < loader->settings.slots; i++) {
+        forget_flaws(&loader->ring[i].batch);
+        free(loader->ring[i].batch.flaws);
         free(loader->ring[i].batch.images);
         free(loader->ring[i].batch.labels);
         free(loader->ring[i].batch.samples);

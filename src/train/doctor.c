@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/machine.h"
 #include "base/zip.h"
+#include "data/picture.h"
 #include "device/device.h"
 #include "device/peak.h"
 #include "device/processor.h"
@@ -128,7 +129,8 @@ static void check_huge_pages(const examination *x, finding *f)
 static void check_libraries(const examination *x, finding *f)
 {
     (void)x;
-    SAY(f, "zlib %s, libyaml %s, jansson %s; oneDNN: see device cpu", ghl_zlib_version(), ghl_yaml_version(), ghl_jansson_version());
+    SAY(f, "zlib %s, libyaml %s, jansson %s, libjpeg-turbo %s, libspng %s; oneDNN: see device cpu", ghl_zlib_version(), ghl_yaml_version(),
+        ghl_jansson_version(), ghl_jpeg_version(), ghl_png_version());
 }
 
 static void check_peak(const examination *x, finding *f)

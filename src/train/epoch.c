@@ -7,22 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/fit.h"
 #include "train/probing.h"
 #include "train/training.h"
 
-/* ---- Evaluation: batches in order, the last one padded and masked by its count ---- */
+/* ---- Evaluation: batches in order, the last one masked by its count ---- */
 
-typedef struct pass {
+typedef struct evaluation {
     ghl_setup *setup;
-    uint8_t *images;  /* [batch] the last batch */
-    int32_t *labels;  /* [batch] */
-    int64_t *samples; /* [batch] zeros: no augmentation asks for them */
+    int64_t pass; /* for the damaged images that it meets */
+    ghl_loader *loader;
     ghl_flight flights[GHL_FLIGHTS];
     double loss;
     int64_t top1, top5, count;
-} pass;
+} evaluation;
 
-static ghl_status pass_collect(pass *p, ghl_flight *flight)
+static ghl_status pass_collect(evaluation *p, ghl_flight *flight)
 {
     if (!flight->busy)
         return GHL_OK;
@@ -32,40 +32,30 @@ static ghl_status pass_collect(pass *p, ghl_flight *flight)
     p->top1 += (int64_t)flight->result[GHL_RESULT_TOP1];
     p->top5 += (int64_t)flight->result[GHL_RESULT_TOP5];
     p->count += (int64_t)flight->result[GHL_RESULT_COUNT];
+    ghl_loader_release(p->loader, flight->slot.index);
     return GHL_OK;
 }
 
-static ghl_status pass_launch(pass *p, int64_t number)
+static ghl_status pass_launch(evaluation *p, int64_t number)
 {
-    const ghl_images *test = ghl_setup_feed(p->setup, true);
-    int64_t batch = p->setup->batch, first = number * batch, rest = test->count - first;
-    size_t image = (size_t)(test->height * test->width * test->channels);
     ghl_flight *flight = &p->flights[number % GHL_FLIGHTS];
+    const ghl_slot *slot = &flight->slot;
     GHL_TRY(pass_collect(p, flight));
-    uint8_t *images = test->pixels + (size_t)first * image;
-    const int32_t *labels = test->labels + first;
-    if (rest < batch) {
-        memcpy(p->images, images, (size_t)rest * image);
-        memcpy(p->labels, labels, (size_t)rest * sizeof *labels);
-        images = p->images;
-        labels = p->labels;
-    }
-    int64_t count = rest < batch ? rest : batch;
-    flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = count;
-    flight->step = (ghl_step){.images = images, .features = images, .labels = labels, .samples = p->samples, .clock = flight->clock,
-                              .result = flight->result};
+    GHL_TRY(ghl_loader_next(p->loader, &flight->slot));
+    GHL_TRY(ghl_setup_damages(p->setup, true, p->pass, slot));
+    flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = slot->count;
+    flight->step = (ghl_step){.images = slot->images, .features = slot->images, .labels = slot->labels, .samples = slot->samples,
+                              .clock = flight->clock, .result = flight->result};
     GHL_TRY(ghl_plan_run(p->setup->plan, p->setup->evaluation, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
     return GHL_OK;
 }
 
-static ghl_status pass_run(pass *p)
+static ghl_status pass_run(evaluation *p)
 {
     const ghl_images *test = ghl_setup_feed(p->setup, true);
     int64_t batch = p->setup->batch, batches = (test->count + batch - 1) / batch;
-    GHL_TRY(GHL_NEW(p->images, batch * test->height * test->width * test->channels));
-    GHL_TRY(GHL_NEW(p->labels, batch));
-    GHL_TRY(GHL_NEW(p->samples, batch));
+    GHL_TRY(ghl_setup_loader(p->setup, test, GHL_EVALUATION_SLOTS, false, &p->loader));
     bool stopped = false;
     for (int64_t i = 0; i < batches && !stopped; i++) {
         stopped = ghl_stop_requested();
@@ -77,13 +67,14 @@ static ghl_status pass_run(pass *p)
     return stopped ? ghl_fail(GHL_INTERRUPTED, NULL, "interrupted in an evaluation") : GHL_OK;
 }
 
-ghl_status ghl_evaluation_run(ghl_setup *setup, ghl_score *score)
+ghl_status ghl_evaluation_run(ghl_setup *setup, int64_t pass, ghl_score *score)
 {
-    pass p = {.setup = setup};
+    evaluation p = {.setup = setup, .pass = pass};
     ghl_status status = pass_run(&p);
-    free(p.images);
-    free(p.labels);
-    free(p.samples);
+    for (int i = 0; i < GHL_FLIGHTS; i++) /* after a failure: queued steps read the loader's slots */
+        if (p.flights[i].busy)
+            ghl_plan_wait(setup->plan, p.flights[i].ticket);
+    ghl_loader_free(p.loader);
     *score = (ghl_score){.loss = p.count > 0 ? p.loss / (double)p.count : NAN, .top1 = p.top1, .top5 = p.top5, .count = p.count};
     return status;
 }
@@ -107,7 +98,7 @@ static double shown_rate(const ghl_training *t)
 static ghl_status keep_best(ghl_training *t)
 {
     void *snapshot = NULL;
-    GHL_TRY(ghl_snapshot_take(t->setup.plan, &snapshot));
+    GHL_TRY(ghl_snapshot_take_averages(t->setup.plan, &snapshot)); /* what was tested */
     free(t->best);
     t->best = snapshot;
     t->counts[GHL_COUNT_BEST_EPOCH] = t->counts[GHL_COUNT_EPOCH] + 1;
@@ -149,8 +140,13 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
         .n_more = t->probes != NULL ? ghl_probing_count(t->nets[0]) : 0,
     };
     ghl_status status = ghl_metrics_epoch(t->metrics, &row);
+    const int64_t damaged = ghl_damages_count(&t->damages, 0, t->counts[GHL_COUNT_EPOCH]);
+    char note[120];
+    if (status == GHL_OK && damaged > 0) {
+        snprintf(note, sizeof note, "%lld damaged images of epoch %lld were replaced", (long long)damaged, (long long)row.epoch);
+        status = ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
+    }
     if (status == GHL_OK && t->counts[GHL_COUNT_SKIPPED] > 0) {
-        char note[120];
         snprintf(note, sizeof note, "%lld steps skipped so far: they were not finite", (long long)t->counts[GHL_COUNT_SKIPPED]);
         status = ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], note);
     }
@@ -160,7 +156,7 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
 static ghl_status test(ghl_training *t, bool *best)
 {
     ghl_score score;
-    GHL_TRY(ghl_evaluation_run(&t->setup, &score));
+    GHL_TRY(ghl_evaluation_run(&t->setup, t->counts[GHL_COUNT_EPOCH], &score));
     const double tests = (double)score.count;
     t->sums[GHL_SUM_TEST_LOSS] = isnan(score.loss) ? NAN : score.loss; /* one spelling: no sign */
     t->sums[GHL_SUM_TEST_TOP1] = 100.0 * (double)score.top1 / tests;

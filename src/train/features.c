@@ -15,10 +15,11 @@
 
 #include "base/files.h"
 #include "base/machine.h"
+#include "train/fit.h"
 #include "train/recipe_sections.h"
 #include "train/training.h"
 
-enum { HEAD = 4096 };
+enum { HEAD = 4096, FEATURES_PASS = -1 };
 
 typedef struct ghl_features_head {
     char magic[16];
@@ -70,7 +71,9 @@ ghl_status ghl_features_choose(ghl_setup *setup, const ghl_program_settings *ste
     const ghl_recipe_train *train = &setup->recipe->train;
     bool scored = false;
     int node = 0;
-    if (train->features == GHL_FEATURES_NONE || setup->train.count == 0 || (train->features == GHL_FEATURES_AUTO && train->epochs < 2))
+    const bool random = setup->train.source != NULL && setup->train.source->random; /* another view in every epoch */
+    if (train->features == GHL_FEATURES_NONE || setup->train.count == 0 || random ||
+        (train->features == GHL_FEATURES_AUTO && train->epochs < 2))
         return GHL_OK;
     GHL_TRY(ghl_plan_constant(setup->plan, step, &node, &scored));
     if (node == 0)
@@ -106,9 +109,20 @@ static uint64_t hash(uint64_t h, const void *data, size_t bytes)
     return h;
 }
 
-static uint64_t hash_images(uint64_t h, const ghl_images *images, int64_t count)
+/* Of a source names and stamps. Without stamps there is no telling whether they are the same: *known. */
+static uint64_t hash_images(uint64_t h, const ghl_images *images, int64_t count, bool *known)
 {
-    return hash(h, images->pixels, (size_t)(count * images->height * images->width * images->channels));
+    const ghl_image_source *source = images->source;
+    if (source == NULL)
+        return hash(h, images->pixels, (size_t)(count * images->height * images->width * images->channels));
+    *known = *known && source->stamp != NULL;
+    for (int64_t i = 0; *known && i < count; i++) {
+        const int64_t sample = images->samples != NULL ? images->samples[i] : i;
+        const uint64_t stamp = source->stamp(source->self, sample);
+        const char *name = source->name(source->self, sample);
+        h = hash(hash(h, name, strlen(name)), &stamp, sizeof stamp);
+    }
+    return h;
 }
 
 static ghl_status hash_weights(const ghl_setup *setup, uint64_t *h)
@@ -145,73 +159,80 @@ static ghl_status make_head(const ghl_setup *setup, const char *machine, ghl_fea
 {
     const ghl_features *f = &setup->features;
     *head = (ghl_features_head){.magic = "ghl features", .train = f->train.count, .test = f->test.count, .bytes = f->train.channels};
+    bool known = true;
     uint64_t h = hash(UINT64_C(0xcbf29ce484222325), machine, strlen(machine));
     h = hash(h, setup->affine, (size_t)(2 * setup->image.c) * sizeof *setup->affine);
-    h = hash_images(h, &setup->train, f->train.count);
-    h = hash_images(h, &setup->test, f->test.count);
+    h = hash_images(h, &setup->train, f->train.count, &known);
+    h = hash_images(h, &setup->test, f->test.count, &known);
     GHL_TRY(hash_recipe(setup, &h));
     GHL_TRY(hash_weights(setup, &h));
-    head->fingerprint = h;
+    head->fingerprint = known ? h : 0;
     return GHL_OK;
 }
 
 /* ---- Making them ---- */
 
-typedef struct making {
-    ghl_setup *setup;
-    uint8_t *images, *features; /* [batch]: of the last, partial one */
-    int64_t *samples;           /* [batch] zeros */
-} making;
-
-static ghl_status make_batch(const making *m, const ghl_images *images, const ghl_images *rows, int64_t first)
+/* What a batch's images become, rows of so many bytes; those of the last batch by way of `rest`, since the program writes a whole one. */
+static ghl_status make_batch(ghl_setup *setup, const ghl_slot *slot, uint8_t *rows, size_t row, uint8_t *rest)
 {
-    const int64_t batch = m->setup->batch, rest = rows->count - first, count = rest < batch ? rest : batch;
-    const size_t image = (size_t)(images->height * images->width * images->channels), row = (size_t)rows->channels;
-    const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_COUNT] = count, [GHL_CLOCK_TOTAL] = count};
+    const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_COUNT] = slot->count, [GHL_CLOCK_TOTAL] = slot->count};
+    const bool whole = slot->count == setup->batch;
     int64_t ticket = 0;
-    ghl_step step = {.images = images->pixels + (size_t)first * image, .samples = m->samples, .clock = clock,
-                     .features = rows->pixels + (size_t)first * row};
-    if (count < batch) {
-        memcpy(m->images, step.images, (size_t)count * image);
-        step.images = m->images;
-        step.features = m->features;
-    }
-    GHL_TRY(ghl_plan_run(m->setup->plan, m->setup->features.program, &step, NULL, &ticket));
-    GHL_TRY(ghl_plan_wait(m->setup->plan, ticket));
-    if (count < batch)
-        memcpy(rows->pixels + (size_t)first * row, m->features, (size_t)count * row);
+    const ghl_step step = {.images = slot->images, .samples = slot->samples, .clock = clock, .features = whole ? rows : rest};
+    GHL_TRY(ghl_plan_run(setup->plan, setup->features.program, &step, NULL, &ticket));
+    GHL_TRY(ghl_plan_wait(setup->plan, ticket));
+    if (!whole)
+        memcpy(rows, rest, (size_t)slot->count * row);
     return GHL_OK;
 }
 
-static ghl_status make_rows(making *m)
+static ghl_status make_batches(ghl_setup *setup, bool test, ghl_loader *loader, uint8_t *rest)
 {
-    const ghl_setup *s = m->setup;
-    const ghl_images *images[] = {&s->train, &s->test}, *rows[] = {&s->features.train, &s->features.test};
-    GHL_TRY(GHL_NEW(m->images, s->batch * ghl_shape_elements(s->image)));
-    GHL_TRY(GHL_NEW(m->features, s->batch * s->features.train.channels));
-    GHL_TRY(GHL_NEW(m->samples, s->batch));
-    for (int part = 0; part < 2; part++)
-        for (int64_t first = 0; first < rows[part]->count; first += s->batch) {
-            if (ghl_stop_requested())
-                return ghl_fail(GHL_INTERRUPTED, "run the same command again to continue", "interrupted while features were computed");
-            GHL_TRY(make_batch(m, images[part], rows[part], first));
+    const ghl_images *rows = test ? &setup->features.test : &setup->features.train;
+    ghl_slot slot;
+    for (int64_t done = 0; done < rows->count; done += slot.count) {
+        if (ghl_stop_requested())
+            return ghl_fail(GHL_INTERRUPTED, "run the same command again to continue", "interrupted while features were computed");
+        GHL_TRY(ghl_loader_next(loader, &slot));
+        GHL_TRY(ghl_setup_damages(setup, test, FEATURES_PASS, &slot));
+        for (int64_t i = 0; i < slot.count; i++) {
+            if (slot.flaws[i] == NULL)
+                continue;
+            rows->labels[done + i] = slot.labels[i]; /* the replacement's */
+            setup->features.flawed = true;
         }
+        GHL_TRY(make_batch(setup, &slot, rows->pixels + (size_t)(done * rows->channels), (size_t)rows->channels, rest));
+        ghl_loader_release(loader, slot.index);
+    }
     return GHL_OK;
+}
+
+static ghl_status make_rows(ghl_setup *setup)
+{
+    uint8_t *rest = NULL;
+    ghl_status status = GHL_NEW(rest, setup->batch * setup->features.train.channels);
+    for (int part = 0; status == GHL_OK && part < 2; part++) {
+        ghl_loader *loader = NULL;
+        if ((part ? setup->features.test.count : setup->features.train.count) == 0)
+            continue;
+        status = ghl_setup_loader(setup, part ? &setup->test : &setup->train, GHL_EVALUATION_SLOTS, false, &loader);
+        if (status == GHL_OK)
+            status = make_batches(setup, part == 1, loader, rest);
+        ghl_loader_free(loader);
+    }
+    free(rest);
+    return status;
 }
 
 static ghl_status make_all(ghl_setup *setup, const ghl_features_head *head)
 {
     ghl_features *f = &setup->features;
-    making m = {.setup = setup};
     memset(f->memory, 0, sizeof *head);
-    ghl_status status = f->mapped ? ghl_file_map_sync(f->memory, f->bytes) : GHL_OK;
-    if (status == GHL_OK)
-        status = make_rows(&m);
-    free(m.images);
-    free(m.features);
-    free(m.samples);
-    if (status != GHL_OK || !f->mapped)
-        return status;
+    if (f->mapped)
+        GHL_TRY(ghl_file_map_sync(f->memory, f->bytes));
+    GHL_TRY(make_rows(setup));
+    if (!f->mapped || f->flawed) /* the file says nothing of replaced images: without a head it is made anew */
+        return GHL_OK;
     GHL_TRY(ghl_file_map_sync(f->memory, f->bytes));
     memcpy(f->memory, head, sizeof *head);
     return ghl_file_map_sync(f->memory, HEAD);
@@ -227,7 +248,7 @@ ghl_status ghl_features_make(ghl_setup *setup, const char *machine, const ghl_ho
         return GHL_OK;
     if (f->mapped)
         GHL_TRY(make_head(setup, machine, &head));
-    if (f->found && memcmp(f->memory, &head, sizeof head) == 0) {
+    if (f->found && head.fingerprint != 0 && memcmp(f->memory, &head, sizeof head) == 0) {
         ghl_tell(host, GHL_LEVEL_INFO, "features of layer %s are there in a file", node);
         return GHL_OK;
     }

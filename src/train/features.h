@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * features.h - what frozen layers make of every image, computed once and kept for all epochs: where everything up to a node always gives
- * the same of an image, the steps of training and evaluation begin at that node. The numbers are those of steps that begin at the images.
+ * the same of an image, the steps of training and evaluation begin at that node. The numbers are those of steps that begin at the images;
+ * but a damaged image is replaced by the next of the data set, not of the epoch's order.
  *
  *     ghl_features_choose -> programs compiled with first = node -> weights put -> ghl_features_make -> steps ... -> ghl_features_release
  */
@@ -17,6 +18,7 @@ typedef struct ghl_features {
     void *memory;           /* of both, or the mapped file */
     size_t bytes;
     bool mapped, found;     /* a file of the run folder; it was there before */
+    bool flawed;            /* some are of images that replace damaged ones */
     ghl_program *program;   /* makes them */
 } ghl_features;
 

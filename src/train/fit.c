@@ -8,6 +8,8 @@
 #include "base/machine.h"
 #include "train/whiten.h"
 
+enum { STREAMED = 96 }; /* bytes that an image of a source takes while it is not read: its name, numbers and label */
+
 size_t ghl_needs_sum(const ghl_needs *n)
 {
     return n->process + n->arena + n->working + n->batches + n->saving + n->data;
@@ -19,10 +21,10 @@ static size_t image_bytes(const ghl_setup *setup)
     return (size_t)(row > 0 ? row : pixels) + sizeof(int32_t); /* and the label */
 }
 
-/* The loader's slots and the evaluation's last batch; bare steps have one batch. */
+/* The slots of the loaders of training and evaluation; bare steps have one batch. */
 static size_t batches_bytes(const ghl_setup *setup, bool training, int64_t batch)
 {
-    return (training ? GHL_LOADER_SLOTS + 1 : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
+    return (training ? GHL_LOADER_SLOTS + GHL_EVALUATION_SLOTS : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
 }
 
 /* Snapshots of the weights, of the best epoch's and, in a branch, of the net that waits; then what rules and optimisers keep. The block
@@ -54,7 +56,7 @@ static ghl_status data_bytes(const ghl_setup *setup, size_t *bytes)
     GHL_TRY(format->describe(recipe->data.path, true, recipe->data_kind.options, &test));
     int64_t held = recipe->data.holdout, count = train.count - held;
     count = recipe->data.limit > 0 && recipe->data.limit < count ? recipe->data.limit : count;
-    *bytes = (size_t)(count + (held > 0 ? held : test.count)) * image_bytes(setup);
+    *bytes = (size_t)(count + (held > 0 ? held : test.count)) * (format->streamed ? STREAMED : image_bytes(setup));
     return GHL_OK;
 }
 

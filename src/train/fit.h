@@ -7,7 +7,7 @@
 
 #include "train/setup.h"
 
-enum { GHL_LOADER_SLOTS = 8 }; /* batches: 4 queued, and 4 that the workers may fill */
+enum { GHL_LOADER_SLOTS = 8, GHL_EVALUATION_SLOTS = 6 }; /* batches: 4 queued, and those that the workers may fill */
 
 /* Bytes. All but `process` are yet to be touched. */
 typedef struct ghl_needs {

@@ -90,7 +90,9 @@ ghl_status ghl_phases_check(ghl_training *t)
 ghl_status ghl_phase_open(ghl_training *t)
 {
     t->phase = ghl_recipe_phase_at(t->recipe, (int)t->counts[GHL_COUNT_PHASE]);
-    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder, .choices = t->choices}, &t->setup));
+    GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder, .choices = t->choices, .damages = &t->damages,
+                                                           .affine = t->affine, .channels = t->channels}, &t->setup));
+    t->damages.budget = t->phase->data.error_budget;
     GHL_TRY(ghl_setup_programs(&t->setup, true));
     if (t->recipe->n_phases == 0)
         t->nets[0] = ghl_net_share(t->setup.net);
@@ -101,15 +103,12 @@ ghl_status ghl_phase_open(ghl_training *t)
 
 ghl_status ghl_phase_begin(ghl_training *t)
 {
-    const ghl_loader_settings settings = {.images = ghl_setup_feed(&t->setup, false), .batch = t->setup.batch, .shuffle = true,
-                                          .seed = (uint64_t)t->recipe->top.seed, .slots = GHL_LOADER_SLOTS,
-                                          .threads = (int)t->phase->train.workers};
     const bool over = t->taken == t->setup.train.count; /* its evaluation is due */
     ghl_progress progress;
     GHL_TRY(ghl_run_describe(t));
     if (!ghl_phase_done(t))
         GHL_TRY(ghl_features_make(&t->setup, t->fingerprint, t->host));
-    GHL_TRY(ghl_loader_create(&settings, &t->loader));
+    GHL_TRY(ghl_setup_loader(&t->setup, ghl_setup_feed(&t->setup, false), GHL_LOADER_SLOTS, true, &t->loader));
     ghl_training_progress(t, &progress);
     t->watch = (ghl_watch){.start = t->watch.start, .row = ghl_now()};
     if (ghl_phase_done(t))
@@ -154,7 +153,9 @@ ghl_status ghl_phase_next(ghl_training *t)
         GHL_TRY(ghl_snapshot_take(t->setup.plan, &t->trunk));
     ghl_phase_close(t);
     free(t->choices); /* those of the last phase */
+    free(t->affine);
     t->choices = NULL;
+    t->affine = NULL;
     t->counts[GHL_COUNT_PHASE]++;
     t->counts[GHL_COUNT_PHASE_STEP] = t->counts[GHL_COUNT_STEP];
     t->counts[GHL_COUNT_PHASE_EPOCH] = t->counts[GHL_COUNT_EPOCH];

@@ -45,23 +45,28 @@ int ghl_probing_count(const ghl_net *net)
 
 /* ---- A reading ---- */
 
+/* On the first images, as tests see them. */
 static ghl_status run_step(ghl_setup *setup, const int64_t *clock)
 {
-    const int64_t batch = setup->batch;
     double result[GHL_RESULT_SIZE];
-    int64_t *samples = NULL, ticket;
+    int64_t ticket;
     float *rates = NULL;
-    GHL_TRY(GHL_NEW(samples, batch));
-    for (int64_t i = 0; i < batch; i++)
-        samples[i] = i;
+    ghl_loader *loader = NULL;
+    ghl_slot slot = {0};
     ghl_status status = GHL_NEW(rates, setup->learnings.n_groups + 1);
-    const ghl_step step = {.images = setup->train.pixels, .labels = setup->train.labels, .samples = samples, .clock = clock,
-                           .rates = rates, .result = result};
+    if (status == GHL_OK)
+        status = ghl_setup_loader(setup, &setup->train, 1, false, &loader);
+    if (status == GHL_OK)
+        status = ghl_loader_next(loader, &slot);
+    if (status == GHL_OK)
+        status = ghl_setup_damages(setup, false, clock[GHL_CLOCK_EPOCH], &slot);
+    const ghl_step step = {.images = slot.images, .labels = slot.labels, .samples = slot.samples, .clock = clock, .rates = rates,
+                           .result = result};
     if (status == GHL_OK)
         status = ghl_plan_run(setup->plan, setup->probe, &step, NULL, &ticket);
     if (status == GHL_OK)
         status = ghl_plan_wait(setup->plan, ticket);
-    free(samples);
+    ghl_loader_free(loader);
     free(rates);
     return status;
 }

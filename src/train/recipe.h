@@ -28,24 +28,25 @@ typedef struct ghl_recipe_model {
     int64_t classes; /* 0: the data's */
 } ghl_recipe_model;
 
-enum { GHL_NORMALISE_HALF, GHL_NORMALISE_MEAN_STD, GHL_NORMALISE_NONE };
+enum { GHL_NORMALISE_HALF, GHL_NORMALISE_MEAN_STD, GHL_NORMALISE_NONE, GHL_NORMALISE_IMAGENET };
 enum { GHL_WHITEN_NONE, GHL_WHITEN_ZCA, GHL_WHITEN_ZCA_COR };
 enum { GHL_RECIPE_AUGMENT_NONE, GHL_RECIPE_AUGMENT_FLIP, GHL_RECIPE_AUGMENT_CROP_FLIP };
 typedef struct ghl_recipe_data {
     char *path;
     int normalise, whiten, augment; /* GHL_NORMALISE_*, GHL_WHITEN_*, GHL_RECIPE_AUGMENT_* */
-    double whiten_smoothing;
+    double whiten_smoothing, error_budget;
     int64_t crop_padding, holdout, limit;
 } ghl_recipe_data;
 
 enum { GHL_FEATURES_AUTO, GHL_FEATURES_MEMORY, GHL_FEATURES_FILE, GHL_FEATURES_NONE };
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
-    char *device;
+    char *device, *init;
     int dtype; /* 0: f32, 1: bf16 */
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    double label_smoothing, ema;
     bool probes;
 } ghl_recipe_train;
 

@@ -21,14 +21,15 @@ static const ghl_option model_rows[] = {
      .help = "outputs of the net; 0: the data's classes"},
     {0}};
 
-static const char *const normalise_names[] = {"half", "mean_std", "none", NULL};
+static const char *const normalise_names[] = {"half", "mean_std", "none", "imagenet", NULL};
 static const char *const whiten_names[] = {"none", "zca", "zca_cor", NULL};
 static const char *const augment_names[] = {"none", "flip", "crop_flip", NULL};
 static const ghl_option data_rows[] = {
     {.name = "path", .type = GHL_OPTION_TEXT, .offset = DATA(path), .fallback = "",
      .help = "folder of the data files, relative to the current folder"},
     {.name = "normalise", .type = GHL_OPTION_CHOICE, .offset = DATA(normalise), .fallback = "half", .choices = normalise_names,
-     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images; none: pixel/255"},
+     .help = "half: (pixel/255 - 0.5)/0.5; mean_std: per channel, of the training images, where they are read one by one of 4096 evenly "
+             "spaced ones; none: pixel/255; imagenet: mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225 of ImageNet"},
     {.name = "whiten", .type = GHL_OPTION_CHOICE, .offset = DATA(whiten), .fallback = "none", .choices = whiten_names,
      .help = "zca: make the features of normalised training images uncorrelated; zca_cor: after dividing each by its deviation + 1e-3"},
     {.name = "whiten_smoothing", .type = GHL_OPTION_REAL, .offset = DATA(whiten_smoothing), .fallback = "1e-3", .min = 1e-5, .max = 1e3,
@@ -40,7 +41,9 @@ static const ghl_option data_rows[] = {
     {.name = "holdout", .type = GHL_OPTION_INT, .offset = DATA(holdout), .fallback = "0", .min = 0, .max = 1e9,
      .help = "training images set aside, on which accuracy is measured in place of the test set"},
     {.name = "limit", .type = GHL_OPTION_INT, .offset = DATA(limit), .fallback = "0", .min = 0, .max = 1e9,
-     .help = "use only the first training images; 0: all"},
+     .help = "use only so many training images: the first; of images that lie by class, evenly spaced ones; 0: all"},
+    {.name = "error_budget", .type = GHL_OPTION_REAL, .offset = DATA(error_budget), .fallback = "1e-4", .min = 0, .max = 1,
+     .help = "share of an epoch's images that may be damaged, and at least one: each is named and replaced by the next; 0: none may"},
     {0}};
 
 static const char *const dtype_names[] = {"f32", "bf16", NULL};
@@ -58,18 +61,24 @@ static const ghl_option train_rows[] = {
      .help = "type of activations and errors; weights, gradients and statistics are f32 in either. \"ghl doctor\" says which is faster"},
     {.name = "threads", .type = GHL_OPTION_INT, .offset = TRAIN(threads), .fallback = "0", .min = 0, .max = 4096,
      .help = "of the steps; 0: all cores"},
-    {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "1", .min = 1, .max = 256,
-     .help = "threads that prepare batches ahead of the steps"},
+    {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "0", .min = 0, .max = 256,
+     .help = "threads that prepare batches ahead of the steps; 0: one, and one a core where images are read and decoded"},
     {.name = "save_every", .type = GHL_OPTION_INT, .offset = TRAIN(save_every), .fallback = "0", .min = 0, .max = 1e15,
      .help = "steps between saves of the state; 0: an epoch"},
     {.name = "log_every", .type = GHL_OPTION_INT, .offset = TRAIN(log_every), .fallback = "100", .min = 1, .max = 1e15,
      .help = "steps between rows of log.jsonl"},
+    {.name = "init", .type = GHL_OPTION_TEXT, .offset = TRAIN(init), .fallback = "",
+     .help = "a .safetensors file; before the first step, what of it fits the net by name and shape takes the place of initial values"},
     {.name = "nan", .type = GHL_OPTION_CHOICE, .offset = TRAIN(nan), .fallback = "stop", .choices = nan_names,
      .help = "when a step is not finite: stop the training, or skip the step so that it changes nothing"},
     {.name = "recompute", .type = GHL_OPTION_CHOICE, .offset = TRAIN(recompute), .fallback = "none", .choices = recompute_names,
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
+    {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
+     .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
+    {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,
+     .help = "decay by step of a moving average of weights and running statistics: what is tested and what checkpoints hold; 0: none"},
     {.name = "probes", .type = GHL_OPTION_BOOL, .offset = TRAIN(probes), .fallback = "false",
      .help = "measure each layer once an epoch, on the first training images, into metrics.csv: \"ghl list probes\""},
     {0}};

@@ -7,9 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/machine.h"
 #include "train/layer_rows.h"
 
 /* ---- Data ---- */
+
+/* Copying takes one thread, decoding all there are. */
+static int workers(const ghl_recipe *recipe, const ghl_images *images)
+{
+    if (recipe->train.workers > 0)
+        return (int)recipe->train.workers;
+    return images->source != NULL ? ghl_machine_processors() : 1;
+}
+
+ghl_status ghl_setup_loader(const ghl_setup *setup, const ghl_images *images, int slots, bool training, ghl_loader **out)
+{
+    const ghl_recipe *recipe = setup->recipe;
+    const ghl_loader_settings settings = {.images = images, .batch = setup->batch, .shuffle = training, .once = !training,
+                                          .seed = (uint64_t)recipe->top.seed, .slots = slots, .threads = workers(recipe, images),
+                                          .damaged = ghl_damages_most(recipe->data.error_budget, images->count)};
+    return ghl_loader_create(&settings, out);
+}
 
 static ghl_status read_part(const ghl_recipe *recipe, bool test, ghl_images *out)
 {
@@ -46,6 +64,9 @@ static ghl_status read_data(const ghl_setup_options *options, ghl_setup *setup)
     if (setup->train.count > 0 && (recipe->data.holdout > 0 || recipe->data.limit > 0))
         GHL_TRY(ghl_images_split(&setup->train, &setup->test, recipe->data.holdout, recipe->data.limit));
     const ghl_images *seen = setup->train.count > 0 ? &setup->train : &setup->test;
+    if (seen->source != NULL && recipe->data.whiten != GHL_WHITEN_NONE)
+        return ghl_fail(GHL_RECIPE, "leave data.whiten out, or use a kind that holds its images in memory",
+                        "data.whiten is fitted to images in memory, and data.kind=%s reads them one by one", recipe->data_kind.kind->name);
     setup->image = (ghl_shape){1, seen->height, seen->width, seen->channels};
     int64_t least = options->classes > seen->classes ? options->classes : seen->classes;
     setup->classes = recipe->model.classes > 0 ? recipe->model.classes : least;
@@ -75,6 +96,33 @@ static ghl_status find_data(const ghl_setup_options *options, ghl_setup *setup)
     return given_data((ghl_shape){1, test.height, test.width, test.channels}, test.classes, setup);
 }
 
+static void note_damaged(void *user, const char *text)
+{
+    ghl_recipe_note(user, "data.normalise=mean_std is measured without it: %s", text);
+}
+
+/* Of 0..1: [channels] means, then [channels] deviations. */
+static ghl_status find_statistics(ghl_setup *setup, double *statistics)
+{
+    static const double imagenet[] = {0.485, 0.456, 0.406, 0.229, 0.224, 0.225};
+    const int how = setup->recipe->data.normalise;
+    const int64_t channels = setup->image.c;
+    ghl_damages damages = {.budget = setup->recipe->data.error_budget, .tell = note_damaged, .user = (void *)setup->recipe};
+    for (int64_t c = 0; c < 2 * channels; c++)
+        statistics[c] = how != GHL_NORMALISE_NONE ? 0.5 : c < channels ? 0.0 : 1.0;
+    if (how == GHL_NORMALISE_IMAGENET && channels != 3)
+        return ghl_fail(GHL_RECIPE, "use data.normalise=mean_std", "data.normalise=imagenet is for 3 channels, and the images have %lld",
+                        (long long)channels);
+    if (how == GHL_NORMALISE_IMAGENET)
+        memcpy(statistics, imagenet, sizeof imagenet);
+    if (how != GHL_NORMALISE_MEAN_STD || setup->train.count == 0)
+        return GHL_OK;
+    const ghl_status status = ghl_images_statistics(&setup->train, workers(setup->recipe, &setup->train), &damages, statistics,
+                                                    statistics + channels);
+    ghl_damages_release(&damages);
+    return status;
+}
+
 /* x = scale * pixel + shift, pixel 0..255. */
 static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup)
 {
@@ -90,19 +138,19 @@ static ghl_status make_affine(const ghl_setup_options *options, ghl_setup *setup
         return GHL_OK;
     }
     GHL_TRY(GHL_NEW(statistics, 2 * channels));
-    int how = setup->recipe->data.normalise;
-    bool measured = how == GHL_NORMALISE_MEAN_STD && setup->train.count > 0;
-    if (measured)
-        ghl_images_statistics(&setup->train, statistics, statistics + channels);
-    for (int64_t c = 0; c < channels; c++) {
-        double mean = measured ? statistics[c] : how == GHL_NORMALISE_NONE ? 0.0 : 0.5;
-        double deviation = measured ? statistics[channels + c] : how == GHL_NORMALISE_NONE ? 1.0 : 0.5;
-        deviation = deviation > 0 ? deviation : 1.0; /* a channel without contrast */
+    const ghl_status status = find_statistics(setup, statistics);
+    for (int64_t c = 0; status == GHL_OK && c < channels; c++) {
+        const double mean = statistics[c], d = statistics[channels + c], deviation = d > 0 ? d : 1.0; /* a channel without contrast */
         setup->affine[c] = (float)(1.0 / (255.0 * deviation));
         setup->affine[channels + c] = (float)(-mean / deviation);
     }
     free(statistics);
-    return GHL_OK;
+    return status;
+}
+
+ghl_status ghl_setup_damages(const ghl_setup *setup, bool test, int64_t pass, const ghl_slot *slot)
+{
+    return setup->damages != NULL ? ghl_damages_take(setup->damages, test ? &setup->test : &setup->train, test, pass, slot) : GHL_OK;
 }
 
 /* ---- Net and plan ---- */
@@ -137,6 +185,8 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
         .affine = setup->affine,
         .frozen_to = setup->learnings.frozen_to,
         .root = setup->learnings.root,
+        .label_smoothing = recipe->train.label_smoothing,
+        .average = recipe->train.ema,
         .choices = options->choices,
     };
     return ghl_plan_create(setup->net, &settings, &setup->plan);
@@ -147,7 +197,7 @@ ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *op
     static const ghl_setup_options none = {0};
     options = options != NULL ? options : &none;
     *setup = (ghl_setup){.recipe = recipe, .batch = options->batch > 0 ? options->batch : recipe->train.batch,
-                         .folder = options->folder};
+                         .folder = options->folder, .damages = options->damages};
     GHL_TRY(find_data(options, setup));
     GHL_TRY(make_affine(options, setup));
     GHL_TRY(build_net(setup));

@@ -26,6 +26,7 @@ typedef struct ghl_setup_options {
     int64_t batch;       /* 0: the recipe's */
     const char *folder;  /* of the run, for what it keeps beside its state; borrowed; NULL: none */
     const char *choices; /* of kernels, to be made again; NULL: the device's own */
+    ghl_damages *damages; /* of who reads images; borrowed */
 } ghl_setup_options;
 
 typedef struct ghl_setup {
@@ -38,6 +39,7 @@ typedef struct ghl_setup {
     ghl_learnings learnings;  /* how each weight learns; groups of rates */
     ghl_plan *plan;
     const char *folder;       /* borrowed */
+    ghl_damages *damages;     /* borrowed; NULL: no images are read */
     ghl_features features;    /* what steps read in the place of images */
     ghl_program *step;        /* training, batch */
     ghl_program *rest;        /* training, the last partial batch; NULL: none */
@@ -55,6 +57,10 @@ ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *opti
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train);
 /* What steps are fed with: images, or their features. */
 const ghl_images *ghl_setup_feed(const ghl_setup *setup, bool test);
+/* Batches of a training, shuffled epoch by epoch, or of one pass in order through the views of testing. */
+ghl_status ghl_setup_loader(const ghl_setup *setup, const ghl_images *images, int slots, bool training, ghl_loader **out);
+/* Tells and counts the damaged images that a batch met in the place of images that are read; nothing where features are (data.h). */
+ghl_status ghl_setup_damages(const ghl_setup *setup, bool test, int64_t pass, const ghl_slot *slot);
 /* And seals the plan, where the machine has the memory (fit.h). */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);
@@ -65,14 +71,19 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
 
 /* A snapshot is one block of memory, freed with free(). */
 ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot);
+ghl_status ghl_snapshot_take_averages(ghl_plan *plan, void **snapshot); /* what evaluation reads: of train.ema, where there are some */
 /* From the tensors prefix + name of a file; what it lacks from the snapshot `rest` (NULL: it must have all). GHL_CHECKPOINT names
  * `path`, the tensor and both shapes; what is not finite is refused;
  * with an empty prefix every tensor of the file must be one of the net's. Nothing is changed after an error. */
 ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest,
                              void **snapshot);
-ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot);
+ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot); /* averages begin there too */
 /* What `net` has up to node `last`, by name, from a snapshot of another net. */
 void ghl_snapshot_graft(const ghl_net *net, void *snapshot, int last, const ghl_net *from, const void *other);
+/* Has the entry of a file the type and shape of the weight? Its shape in files, "[10,512]". */
+bool ghl_snapshot_fits(const ghl_weight *w, const ghl_entry *entry);
+void ghl_weight_print(const ghl_weight *w, char out[120]);
+void ghl_entry_print(const ghl_entry *entry, char out[120]);
 /* Adds the tensors to `t`, which borrows the snapshot. */
 ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char *prefix, ghl_tensors *t);
 

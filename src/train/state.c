@@ -4,10 +4,10 @@
  * on where it lies. It is written first; last.safetensors and best.safetensors follow from it, so that a kill between two files loses
  * nothing.
  *
- *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, [n,h,w,c]
+ *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, and averages, [n,h,w,c]
  *     trunk/NAME                of the net, in a branch
  *     train/counts, train/sums  see training.h                  metadata: recipe, fingerprint, choices of kernels,
- *                                                           lengths of the sinks' files
+ *     train/damaged             [n,3], see data.h; where any        lengths of the sinks' files
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,10 @@ static ghl_status add_notes(const ghl_training *t, ghl_tensors *out)
 static ghl_status add_figures(const ghl_training *t, ghl_tensors *out)
 {
     const int64_t counts = GHL_COUNTS, sums = GHL_SUMS;
+    const int64_t damaged[2] = {t->damages.count, 3};
     GHL_TRY(ghl_tensors_add(out, "train/counts", GHL_I64, 1, &counts, t->counts));
+    if (t->damages.count > 0)
+        GHL_TRY(ghl_tensors_add(out, "train/damaged", GHL_I64, 2, damaged, t->damages.rows));
     return ghl_tensors_add(out, "train/sums", GHL_F64, 1, &sums, t->sums);
 }
 
@@ -136,10 +139,14 @@ static ghl_status write_checkpoint(const ghl_training *t, const char *name, cons
     return status;
 }
 
-static ghl_status write_checkpoints(const ghl_training *t, const void *weights)
+static ghl_status write_checkpoints(const ghl_training *t)
 {
     const int64_t *c = t->counts;
-    GHL_TRY(write_checkpoint(t, "last.safetensors", weights, c[GHL_COUNT_PHASE], c[GHL_COUNT_EPOCH]));
+    void *last = NULL;
+    GHL_TRY(ghl_snapshot_take_averages(t->setup.plan, &last));
+    const ghl_status status = write_checkpoint(t, "last.safetensors", last, c[GHL_COUNT_PHASE], c[GHL_COUNT_EPOCH]);
+    free(last);
+    GHL_TRY(status);
     return t->best != NULL ? write_checkpoint(t, "best.safetensors", t->best, best_phase(t), c[GHL_COUNT_BEST_EPOCH]) : GHL_OK;
 }
 
@@ -148,11 +155,9 @@ static ghl_status save(const ghl_training *t)
     GHL_TRY(ghl_metrics_sync(t->metrics));
     void *weights = NULL;
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &weights));
-    ghl_status status = write_state(t, weights);
-    if (status == GHL_OK)
-        status = write_checkpoints(t, weights);
+    const ghl_status status = write_state(t, weights);
     free(weights);
-    return status;
+    return status == GHL_OK ? write_checkpoints(t) : status;
 }
 
 void ghl_training_save(ghl_training *t)
@@ -175,7 +180,7 @@ ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *o
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
-                                            "train.recompute", "train.features", NULL};
+                                            "train.recompute", "train.features", "data.error_budget", NULL};
     ghl_text names = {0};
     ghl_recipe *before = NULL;
     int count = 0;
@@ -206,6 +211,29 @@ static ghl_status read_figures(const ghl_training *t, const ghl_tensors *state, 
     return GHL_OK;
 }
 
+static ghl_status read_damages(ghl_training *t, const ghl_tensors *state)
+{
+    const ghl_entry *entry = ghl_tensors_find(state, "train/damaged");
+    if (entry == NULL)
+        return GHL_OK;
+    if (entry->dtype != GHL_I64 || entry->rank != 2 || entry->dim[1] != 3 || entry->dim[0] > INT32_MAX / 3)
+        return ghl_fail(GHL_RUN, "start over with --fresh", "%s/state: tensor train/damaged is not i64 [n,3]", t->folder);
+    GHL_TRY(GHL_GROW(t->damages.rows, t->damages.capacity, (int)entry->dim[0] * 3));
+    memcpy(t->damages.rows, entry->data, entry->bytes);
+    t->damages.count = (int)entry->dim[0];
+    return GHL_OK;
+}
+
+/* What pixels are normalised with in the phase under way. */
+static ghl_status read_affine(ghl_training *t, const ghl_tensors *state, const char *path)
+{
+    ghl_setup_options input = {0};
+    const char *recipe = NULL;
+    GHL_TRY(ghl_checkpoint_read_notes(state, path, &input, &t->affine, &recipe));
+    t->channels = input.channels;
+    return GHL_OK;
+}
+
 ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
 {
     char path[4096];
@@ -221,6 +249,8 @@ ghl_status ghl_training_find(ghl_training *t, ghl_tensors *state, bool *found)
     GHL_TRY(ghl_copy_text(ghl_tensors_note_of(state, choices_key), &t->choices));
     GHL_TRY(read_figures(t, state, "train/counts", GHL_I64, GHL_COUNTS, t->counts));
     GHL_TRY(read_figures(t, state, "train/sums", GHL_F64, GHL_SUMS, t->sums));
+    GHL_TRY(read_damages(t, state));
+    GHL_TRY(read_affine(t, state, path));
     t->launched = t->counts[GHL_COUNT_STEP];
     t->taken = t->counts[GHL_COUNT_POSITION];
     const int64_t phase = t->counts[GHL_COUNT_PHASE];
@@ -319,10 +349,8 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
         status = ghl_snapshot_load(t->nets[0], "trunk/", state, path, NULL, &t->trunk);
     if (status == GHL_OK)
         status = restore_states(t, state);
-    if (status == GHL_OK)
-        status = write_checkpoints(t, weights); /* a kill may have come between state and these */
     free(weights);
-    return status;
+    return status == GHL_OK ? write_checkpoints(t) : status; /* a kill may have come between state and these */
 }
 
 int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *out)

@@ -82,6 +82,15 @@ static ghl_status blame(ghl_training *t, ghl_flight *flight)
     return status != GHL_OK ? status : ghl_fail(GHL_NAN, NULL, "step %lld was not finite", (long long)flight->clock[GHL_CLOCK_STEP]);
 }
 
+/* Told in the order of the steps, when a step is read back, so that the log does not depend on how many were queued. */
+static ghl_status look_at_damages(ghl_training *t, const ghl_slot *slot)
+{
+    const ghl_status status = ghl_setup_damages(&t->setup, false, t->counts[GHL_COUNT_EPOCH], slot);
+    if (status == GHL_DATA)
+        ghl_failure_take(&t->spoiled, status);
+    return status == GHL_DATA ? GHL_OK : status;
+}
+
 static ghl_status collect(ghl_training *t, ghl_flight *flight)
 {
     GHL_TRY(ghl_plan_wait(t->setup.plan, flight->ticket));
@@ -103,6 +112,7 @@ static ghl_status collect(ghl_training *t, ghl_flight *flight)
     }
     t->watch.images += images;
     t->watch.row_images += images;
+    GHL_TRY(look_at_damages(t, &flight->slot));
     ghl_loader_release(t->loader, flight->slot.index);
     flight->busy = false;
     show(t);
@@ -118,6 +128,10 @@ ghl_status ghl_training_launch(ghl_training *t)
         t->watch.segment = ghl_now();
     GHL_TRY(ghl_loader_next(t->loader, &flight->slot));
     const ghl_slot *slot = &flight->slot;
+    if (slot->hopeless) {
+        GHL_TRY(ghl_training_drain(t));
+        return look_at_damages(t, slot);
+    }
     ghl_progress progress;
     ghl_training_progress(t, &progress);
     if (slot->epoch != progress.epoch || slot->position != t->taken)

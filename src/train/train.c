@@ -29,6 +29,13 @@ void ghl_stop_scope_leave(void)
         ghl_stop_clear();
 }
 
+static void note_damage(void *user, const char *text)
+{
+    ghl_training *t = user;
+    if (ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], text) != GHL_OK) /* it waits, and is written before the next save */
+        ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
+}
+
 static bool epoch_done(const ghl_training *t)
 {
     return t->taken == t->setup.train.count;
@@ -44,12 +51,26 @@ static ghl_status interrupted(ghl_training *t)
                     (long long)t->counts[GHL_COUNT_STEP], t->folder);
 }
 
+/* Too many images are damaged: what was learned is kept, for when they are mended or allowed. */
+static ghl_status spoiled(ghl_training *t)
+{
+    GHL_TRY(ghl_training_drain(t));
+    ghl_training_save(t);
+    return ghl_failure_raise(&t->spoiled);
+}
+
 static ghl_status end_epoch(ghl_training *t)
 {
     GHL_TRY(ghl_training_drain(t));
+    if (t->spoiled.status != GHL_OK)
+        return spoiled(t);
     ghl_status status = ghl_training_finish_epoch(t);
     if (status == GHL_INTERRUPTED)
         return interrupted(t);
+    if (status == GHL_DATA) {
+        ghl_failure_take(&t->spoiled, status);
+        return spoiled(t);
+    }
     GHL_TRY(status);
     int64_t every = t->phase->train.save_every;
     if (every == 0 || ghl_phase_done(t) || t->counts[GHL_COUNT_STEP] % every == 0)
@@ -76,6 +97,8 @@ static ghl_status steps(ghl_training *t)
         const int64_t every = t->phase->train.save_every;
         if (ghl_stop_requested())
             return interrupted(t);
+        if (t->spoiled.status != GHL_OK)
+            return spoiled(t);
         if (epoch_done(t))
             GHL_TRY(end_epoch(t));
         if (ghl_phase_done(t) && is_last_phase(t))
@@ -190,6 +213,8 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     } else
         GHL_TRY(ghl_whiten_fit(&t->setup, t->host));
     GHL_TRY(open_metrics(t, n, lengths));
+    if (!found)
+        GHL_TRY(ghl_training_init(t));
     GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);
 }
@@ -236,6 +261,8 @@ static void release(ghl_training *t)
     free(t->text);
     free(t->fingerprint);
     free(t->choices);
+    free(t->affine);
+    ghl_damages_release(&t->damages);
     free(t);
 }
 
@@ -255,6 +282,8 @@ ghl_status ghl_train(const ghl_recipe *recipe, const ghl_train_options *options,
     t->host = host;
     t->stop_after = options->stop_after;
     t->lock = -1;
+    t->damages.tell = note_damage;
+    t->damages.user = t;
     ghl_stop_scope_enter();
     ghl_status status = prepare(t, options, &state);
     ghl_tensors_release(&state);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * training.h - a training under way, for the files that share it: train.c (from start to end), steps.c (the pipeline of steps), epoch.c
- * (what happens at the end of one), phase.c (from one phase to the next), state.c (saved and resumed), run_folder.c (files beside it).
+ * (what happens at the end of one), phase.c (from one phase to the next), state.c (saved and resumed), start.c (initial
+ * weights from a file), run_folder.c (files beside it).
  */
 #ifndef GHL_TRAIN_TRAINING_H
 #define GHL_TRAIN_TRAINING_H
@@ -68,6 +69,10 @@ typedef struct ghl_training {
     char *text;        /* the resolved recipe */
     char *fingerprint; /* what byte-exactness depends on beside the recipe */
     char *choices;     /* of kernels, as the state that is continued has them; NULL: it has none */
+    float *affine;     /* likewise, [2 * channels], so that nothing is measured again */
+    int64_t channels;
+    ghl_damages damages;  /* images that could not be read */
+    ghl_failure spoiled;  /* GHL_DATA where they are too many: the run is saved and stops */
     ghl_setup setup;
     ghl_loader *loader;
     ghl_metrics *metrics;
@@ -103,8 +108,8 @@ ghl_status ghl_phase_next(ghl_training *t);
 void ghl_phase_close(ghl_training *t);
 
 /* epoch.c */
-/* Evaluation of the test images; GHL_INTERRUPTED when asked to stop. */
-ghl_status ghl_evaluation_run(ghl_setup *setup, ghl_score *score);
+/* Evaluation of the test images, number `pass`; GHL_INTERRUPTED when asked to stop, GHL_DATA where too many of them are damaged. */
+ghl_status ghl_evaluation_run(ghl_setup *setup, int64_t pass, ghl_score *score);
 ghl_status ghl_training_finish_epoch(ghl_training *t);
 
 /* state.c */
@@ -119,6 +124,10 @@ int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *ou
 /* Two resolved recipes, of the run in a folder and of the one that is asked for. GHL_RECIPE names the keys in which they differ; those
  * that one may change in a run are passed over. */
 ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours);
+
+/* start.c: weights and buffers from the file of train.init, as far as they fit; a note says what did and what did not. GHL_CHECKPOINT
+ * where the file is damaged or nothing fits. */
+ghl_status ghl_training_init(ghl_training *t);
 
 /* train.c */
 /* Around everything that one ghl_stop() ends: when the last of these scopes is left, the request is forgotten. */

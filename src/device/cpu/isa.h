@@ -37,6 +37,7 @@ typedef struct ghl_by_images {
     X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add) X(subsample_pad)                        \
     X(subsample_pad_backward) X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction)               \
     X(oja_scale) X(moving_average) X(finite) X(copy) X(finite_product) X(finite_step) X(commit) X(sgd) X(adam)              \
+    X(running_average)                                                                                                      \
     X(one_hot) X(column_norms) X(similarity_response) X(instar_decay) X(sanger_decay) X(ascent)                             \
     X(pad_reflect) X(pad_reflect_backward)                                                                                  \
     X(normalise_weight) X(normalise_weight_backward) X(divide_columns) X(divide_columns_backward)                           \
@@ -45,7 +46,8 @@ typedef struct ghl_by_images {
 /* Those among them that add up over images, or have tables to make. */
 #define GHL_CPU_BY_IMAGES(X) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward)
 
-/* A convolution in one way; `plan` is the sizes that the way was prepared with. */
+/* A convolution in one way; `plan` is the sizes that the way was prepared with. A plan for bf16 activations (ghl_winograd) has them behind
+ * the pointers to x, y, e and dx. */
 typedef struct ghl_conv_kernels {
     void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
     /* And squares [K] = |w_k|^2, without another pass over w; linear layers, else NULL. */

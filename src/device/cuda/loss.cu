@@ -3,7 +3,7 @@
  * loss.cu - softmax cross entropy with its error and its counts of hits, and labels as responses. A warp does a row, in f64; the rows'
  * scores are added up in order by one warp more.
  *
- *     L = sum over rows of (log sum exp(z) - z_label),   e = (softmax(z) - one hot) / total
+ *     L = sum over rows of (log sum exp(z) - <q, z>),   e = (softmax(z) - q) / total,   q = (1 - s) one hot + s / K
  */
 #include "device/cuda/kernel.h"
 
@@ -38,7 +38,8 @@ GHL_INLINE void loss_row(const ghl_cuda_args *a, int row, int half)
 {
     const int classes = a->in[0].c, lane = (int)threadIdx.x % 32, label = ((const int32_t *)a->in[1].data)[row];
     const int64_t *clock = (const int64_t *)a->in[2].data;
-    double *score = (double *)a->scratch + 4 * row;
+    const double smoothing = (double)a->attr.loss.smoothing, share = smoothing / (double)classes;
+    double *score = (double *)a->scratch + 4 * row, all = 0.0;
     const int counts = row < clock[GHL_CLOCK_COUNT] && labelled(a, row, label, classes);
     float most = -INFINITY;
     double sum = 0.0;
@@ -50,18 +51,25 @@ GHL_INLINE void loss_row(const ghl_cuda_args *a, int row, int half)
         const float other = __shfl_xor_sync(GHL_ALL_LANES, most, o);
         most = other > most ? other : most;
     }
-    for (int k = lane; k < classes; k += 32)
-        sum += exp((double)ghl_get(a->in[0].data, row * classes + k, half) - (double)most);
+    for (int k = lane; k < classes; k += 32) {
+        const double z = (double)ghl_get(a->in[0].data, row * classes + k, half);
+        sum += exp(z - (double)most);
+        all += z;
+    }
     sum = ghl_lanes_sum_double(sum, 32);
+    all = ghl_lanes_sum_double(all, 32);
     for (int k = lane; k < classes; k += 32) {
         const double q = exp((double)ghl_get(a->in[0].data, row * classes + k, half) - (double)most) / sum;
-        const double e = (q - (k == label ? 1.0 : 0.0)) / (double)clock[GHL_CLOCK_TOTAL];
+        const double e = (q - (k == label ? 1.0 - smoothing + share : share)) / (double)clock[GHL_CLOCK_TOTAL];
         ghl_put(a->out[0].data, row * classes + k, counts ? (float)e : 0.0f, half);
     }
     const int rank = rank_of(a, row, counts ? label : 0, half);
     if (lane != 0)
         return;
-    score[GHL_RESULT_LOSS] = counts ? log(sum) + (double)most - (double)ghl_get(a->in[0].data, row * classes + label, half) : 0.0;
+    double aimed = counts ? (double)ghl_get(a->in[0].data, row * classes + label, half) : 0.0;
+    if (smoothing > 0.0) /* else the other logits do not count, be they infinite */
+        aimed = (1.0 - smoothing) * aimed + share * all;
+    score[GHL_RESULT_LOSS] = counts ? log(sum) + (double)most - aimed : 0.0;
     score[GHL_RESULT_TOP1] = counts && rank < 1 ? 1.0 : 0.0;
     score[GHL_RESULT_TOP5] = counts && rank < 5 ? 1.0 : 0.0;
     score[GHL_RESULT_COUNT] = counts ? 1.0 : 0.0;
