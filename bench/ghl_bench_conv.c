@@ -60,7 +60,7 @@ typedef struct way {
     const ghl_conv_kernels *kernels; /* NULL: oneDNN */
     const void *plan;
     ghl_dnnl_conv *conv;
-    bool half; /* conv: of bf16 */
+    bool half; /* conv, and plan of kernels: of bf16 */
     const ghl_conv16_kernels *kernels16;
     int n; /* kernels16: gradients at a time */
 } way;
@@ -100,7 +100,8 @@ static ghl_status run_onednn(const bench *b, const way *v, ghl_conv_direction di
 
 static ghl_status run(const bench *b, const way *v, ghl_conv_direction direction)
 {
-    const float *first = direction == GHL_CONV_BACKWARD_DATA ? b->y : b->x, *second = direction == GHL_CONV_BACKWARD_WEIGHTS ? b->y : b->w;
+    const float *x = v->half ? (const float *)b->x16 : b->x, *y = v->half ? (const float *)b->y16 : b->y;
+    const float *first = direction == GHL_CONV_BACKWARD_DATA ? y : x, *second = direction == GHL_CONV_BACKWARD_WEIGHTS ? y : b->w;
     float *scratch = ghl_scratch_data(b->scratch);
     if (v->kernels16 != NULL)
         return run16(b, v, direction);
@@ -174,6 +175,12 @@ static ghl_status tiles(bench *b, const ghl_conv_problem *p)
             status = measure(b, p, both, &pair);
         free(b->packed);
         GHL_TRY(status);
+        ghl_winograd winograd;
+        if (!ghl_winograd_plan(&half, 4, &winograd))
+            continue;
+        snprintf(name, sizeof name, "%s F(4x4,3x3)16", kernels->name);
+        GHL_TRY(ghl_scratch_reserve(b->scratch, winograd.scratch_bytes));
+        GHL_TRY(measure(b, p, name, &(way){.kernels = kernels->winograd4, .plan = &winograd, .half = true}));
     }
     return GHL_OK;
 }

@@ -271,8 +271,8 @@ static ghl_status prepare_tiles(ghl_cpu *cpu, const ghl_call *call, const ghl_co
 
 const ghl_conv_way ghl_conv_ways[] = {
     {"linear", .single = true, .prepare = prepare_own, .plan = plan_linear},
-    {"F(2x2,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd2},
-    {"F(4x4,3x3)", .single = true, .prepare = prepare_own, .plan = plan_winograd4},
+    {"F(2x2,3x3)", .single = true, .half = true, .prepare = prepare_own, .plan = plan_winograd2},
+    {"F(4x4,3x3)", .single = true, .half = true, .prepare = prepare_own, .plan = plan_winograd4},
     {"columns", .single = true, .prepare = prepare_own, .plan = plan_columns},
     {"tiles padded", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_PADDED},
     {"tiles shifted", .half = true, .prepare = prepare_tiles, .form = GHL_CONV16_SHIFTED},

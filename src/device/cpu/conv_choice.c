@@ -49,6 +49,13 @@ static const struct {
     int64_t inputs, outputs;
 } columns_for = {4, 48};
 
+/* F(4x4, 3x3) of bf16 maps, whose products are f32, against dot products of bf16, twice as many at a time. Forward and backward data need
+ * tiles enough to make up for the transforms of the weights. */
+static const struct {
+    int64_t channels, tiles;
+    double saving;
+} winograd_half_from = {64, 200, 2.6};
+
 /* A weight gradient on dot products is left to oneDNN from so many times the cycles on that its multiplications alone take. */
 static const double in_vain_from = 1.25;
 
@@ -85,9 +92,20 @@ static bool leave_to_onednn(const ghl_conv16 *plan, ghl_conv16_cost cost, const 
     return p->direction != GHL_CONV_BACKWARD_WEIGHTS || plan->cycles > in_vain_from * products / 512 * cost.pair;
 }
 
+static bool winograd_pays_in_half(const ghl_conv_problem *p)
+{
+    const int64_t channels = p->x.c < p->y.c ? p->x.c : p->y.c;
+    ghl_winograd winograd;
+    return channels >= winograd_half_from.channels && saving(p, 4) >= winograd_half_from.saving &&
+           (p->direction == GHL_CONV_BACKWARD_WEIGHTS || ghl_winograd_tiles(p->y, 4) >= winograd_half_from.tiles) &&
+           ghl_winograd_plan(p, 4, &winograd);
+}
+
 static const char *rule_of_half(const ghl_cpu_kernels *kernels, const ghl_conv_problem *p)
 {
     ghl_conv16 plan;
+    if (kernels->conv16 != NULL && kernels->conv16->cost.pair > 0 && winograd_pays_in_half(p))
+        return "F(4x4,3x3)";
     if (kernels->conv16 == NULL || !ghl_conv16_plan(p, kernels->conv16->cost, 1, &plan) ||
         leave_to_onednn(&plan, kernels->conv16->cost, p))
         return "onednn";

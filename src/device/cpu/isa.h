@@ -45,7 +45,8 @@ typedef struct ghl_by_images {
 /* Those among them that add up over images, or have tables to make. */
 #define GHL_CPU_BY_IMAGES(X) X(sum_positions) X(batch_norm_statistics) X(batch_norm) X(batch_norm_sums) X(batch_norm_backward)
 
-/* A convolution in one way; `plan` is the sizes that the way was prepared with. */
+/* A convolution in one way; `plan` is the sizes that the way was prepared with. A plan for bf16 activations (ghl_winograd) has them behind
+ * the pointers to x, y, e and dx. */
 typedef struct ghl_conv_kernels {
     void (*forward)(const void *plan, const float *x, const float *w, const float *bias /* or NULL */, float *y, float *scratch);
     /* And squares [K] = |w_k|^2, without another pass over w; linear layers, else NULL. */

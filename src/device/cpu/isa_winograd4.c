@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "device/cpu/isa.h"
-#include "device/cpu/isa_tile.h"
+#include "device/cpu/isa_half.h"
 
 enum { M = 4 };
 

@@ -61,7 +61,8 @@ bool ghl_winograd_plan(const ghl_conv_problem *problem, int64_t tile, ghl_winogr
     ghl_winograd g = {.tile = tile, .x = problem->x, .w = problem->w, .y = problem->y, .padding = {window->padding[0], window->padding[1]}};
     bool back = problem->direction == GHL_CONV_BACKWARD_DATA;
     int64_t from = back ? g.y.c : g.x.c, to = back ? g.x.c : g.y.c, tiles;
-    g.adjoint = back && ghl_winograd_tiles(g.y, tile) < ghl_winograd_tiles(g.x, tile);
+    g.half = problem->half;
+    g.adjoint = back && !g.half && ghl_winograd_tiles(g.y, tile) < ghl_winograd_tiles(g.x, tile);
     tiles = round_up(ghl_winograd_tiles(back && !g.adjoint ? g.x : g.y, tile), UNIT);
     const struct block_sizes *sizes = &measured[tile == 4][problem->direction];
     g.in_block = clamp(sizes->in, UNIT, from);

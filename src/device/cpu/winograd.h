@@ -20,6 +20,7 @@
 typedef struct ghl_winograd {
     ghl_shape x, w, y;                    /* [N,H,W,C], [K,3,3,C], [N,P,Q,K]; C and K are multiples of 16 */
     int64_t padding[2];
+    bool half;                            /* x, y, e and dx are bf16; weights and their gradients are f32 */
     bool adjoint;                         /* backward data as the forward pass's adjoint: tiles of y, not of x */
     int64_t tile;                         /* M */
     int64_t tile_block;                   /* tiles done at a time, multiple of 16 */

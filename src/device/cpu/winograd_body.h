@@ -87,8 +87,30 @@ static int64_t strip_offset(const pass *p, const strip *s)
     return (s->c / GHL_LANES * p->tile_block + s->begin) * GHL_LANES + s->c % GHL_LANES;
 }
 
+/* Maps are f32 or bf16; element i of one. */
+typedef uint16_t halves __attribute__((vector_size(GHL_VECTOR_BYTES / 2), aligned(2), may_alias));
+typedef uint32_t words __attribute__((vector_size(GHL_VECTOR_BYTES), may_alias));
+
+static inline __attribute__((always_inline)) ghl_vec load_map(const float *map, int64_t i, int half)
+{
+    if (!half)
+        return GHL_LOAD(map + i);
+    return (ghl_vec)(__builtin_convertvector(*(const halves *)((const uint16_t *)map + i), words) << 16);
+}
+
+static inline __attribute__((always_inline)) void store_map(float *map, int64_t i, ghl_vec v, int half)
+{
+    if (half)
+        *(halves *)((uint16_t *)map + i) = __builtin_convertvector(ghl_bits_round(v) >> 16, halves);
+    else
+        GHL_STORE(map + i, v);
+}
+
+/* One copy of the code for each dtype of the maps. */
+#define BY_DTYPE(function, p, ...) ((p)->g->half ? function(p, __VA_ARGS__, 1) : function(p, __VA_ARGS__, 0))
+
 /* A strip of the part's input channels of the map `data` -> v; zero past the part's tiles. */
-static void transform_inputs(const pass *p, const part *at, const float *data, strip strip)
+static inline __attribute__((always_inline)) void inputs_of(const pass *p, const part *at, const float *data, strip strip, int half)
 {
     const ghl_shape s = p->from;
     int64_t step = plane(at->in_blocks * GHL_LANES, p->tile_block);
@@ -97,12 +119,12 @@ static void transform_inputs(const pass *p, const part *at, const float *data, s
         ghl_vec d[N * N], v[FREQUENCIES];
         tile_place place = place_of(p, at->tile + t);
         int64_t h = place.h - p->padding[0], w = place.w - p->padding[1];
-        const float *image = data + place.n * s.h * s.w * s.c + at->in + strip.c;
+        const int64_t image = place.n * s.h * s.w * s.c + at->in + strip.c;
         bool inside = t < at->tiles && h >= 0 && w >= 0 && h + N <= s.h && w + N <= s.w;
         for (int i = 0; i < N; i++)
             for (int j = 0; j < N; j++) {
                 if (inside || (t < at->tiles && h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w))
-                    d[i * N + j] = GHL_LOAD(image + ((h + i) * s.w + w + j) * s.c);
+                    d[i * N + j] = load_map(data, image + ((h + i) * s.w + w + j) * s.c, half);
                 else
                     d[i * N + j] = (ghl_vec){0};
             }
@@ -112,8 +134,14 @@ static void transform_inputs(const pass *p, const part *at, const float *data, s
     }
 }
 
+static void transform_inputs(const pass *p, const part *at, const float *data, strip strip)
+{
+    BY_DTYPE(inputs_of, p, at, data, strip);
+}
+
 /* m -> a strip of the part's output channels of the map `out`; bias of all channels, or NULL. */
-static void transform_outputs(const pass *p, const part *at, const float *bias, strip strip, float *out)
+static inline __attribute__((always_inline)) void outputs_of(const pass *p, const part *at, const float *bias, strip strip, float *out,
+                                                             int half)
 {
     const ghl_shape s = p->to;
     int64_t step = plane(at->out_blocks * GHL_LANES, p->tile_block), channel = at->out + strip.c;
@@ -129,17 +157,23 @@ static void transform_outputs(const pass *p, const part *at, const float *bias, 
         square(output_line, N, M, product, o);
         for (int i = 0; i < M && place.h + i < s.h; i++)
             for (int j = 0; j < M && place.w + j < s.w; j++)
-                GHL_STORE(out + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i * M + j] + shift);
+                store_map(out, ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + channel, o[i * M + j] + shift, half);
     }
 }
 
-/* A e A' of a strip of the tiled map, whose part begins at `from` and has `blocks` blocks -> to; zero past the part's tiles. */
-static void transform_errors(const pass *p, const part *at, const float *from, int64_t blocks, strip strip, float *to)
+static void transform_outputs(const pass *p, const part *at, const float *bias, strip strip, float *out)
+{
+    BY_DTYPE(outputs_of, p, at, bias, strip, out);
+}
+
+/* A e A' of a strip of the tiled map, whose part begins at channel `first` and has `blocks` blocks -> to; zero past the part's tiles. */
+static inline __attribute__((always_inline)) void errors_of(const pass *p, const part *at, const float *e, int64_t first, int64_t blocks,
+                                                            strip strip, float *to, int half)
 {
     const ghl_shape s = p->tiled;
     int64_t step = plane(blocks * GHL_LANES, p->tile_block);
     float *out = to + strip_offset(p, &strip);
-    from += strip.c;
+    first += strip.c;
     for (int64_t t = strip.begin; t < strip.end; t++, out += GHL_LANES) {
         ghl_vec d[M * M], u[FREQUENCIES];
         tile_place place = place_of(p, at->tile + t);
@@ -147,7 +181,7 @@ static void transform_errors(const pass *p, const part *at, const float *from, i
             for (int j = 0; j < M; j++) {
                 d[i * M + j] = (ghl_vec){0};
                 if (t < at->tiles && place.h + i < s.h && place.w + j < s.w)
-                    d[i * M + j] = GHL_LOAD(from + ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c);
+                    d[i * M + j] = load_map(e, ((place.n * s.h + place.h + i) * s.w + place.w + j) * s.c + first, half);
             }
         square(error_line, M, N, d, u);
         for (int f = 0; f < FREQUENCIES; f++)
@@ -155,7 +189,12 @@ static void transform_errors(const pass *p, const part *at, const float *from, i
     }
 }
 
-/* m -> channels [c, c + GHL_WIDTH) of the map `out`: all tiles of the part, in order, because they overlap. The first part clears. */
+static void transform_errors(const pass *p, const part *at, const float *e, int64_t first, int64_t blocks, strip strip, float *to)
+{
+    BY_DTYPE(errors_of, p, at, e, first, blocks, strip, to);
+}
+
+/* m -> channels [c, c + GHL_WIDTH) of the map `out`, f32: all tiles of the part, in order, because they overlap. The first part clears. */
 static void scatter_outputs(const pass *p, const part *at, int64_t c, float *out)
 {
     const ghl_shape s = p->to;
@@ -253,7 +292,7 @@ static void correlate_inputs(const pass *p, const part *at, const correlation *c
         if (i < filters)
             c->transform(p, at, c->w, i);
         else if (p->adjoint)
-            transform_errors(p, at, c->data + at->in, at->in_blocks, strip_at(p, at->in_blocks, i - filters), p->v);
+            transform_errors(p, at, c->data, at->in, at->in_blocks, strip_at(p, at->in_blocks, i - filters), p->v);
         else
             transform_inputs(p, at, c->data, strip_at(p, at->in_blocks, i - filters));
     }
@@ -366,7 +405,7 @@ static void gradient_part(const pass *p, part *at, const float *x, const float *
             if (i < inputs)
                 transform_inputs(p, at, x, strip_at(p, at->in_blocks, i));
             else
-                transform_errors(p, at, e + at->out, at->out_blocks, strip_at(p, at->out_blocks, i - inputs), p->u);
+                transform_errors(p, at, e, at->out, at->out_blocks, strip_at(p, at->out_blocks, i - inputs), p->u);
         }
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < FREQUENCIES * parts; i++)
