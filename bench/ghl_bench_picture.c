@@ -170,6 +170,7 @@ int main(int n, char **arguments)
         }
     }
     for (int s = 0; s < STAGES; s++)
-        printf("%-22s %10.1f images/s %8.3f\n", stages[s].name, (double)done[s] / took[s], took[1] / took[s] * (double)done[s] / (double)done[1]);
+        printf("%-22s %10.1f images/s %8.3f\n", stages[s].name, (double)done[s] / took[s],
+               took[1] / took[s] * (double)done[s] / (double)done[1]);
     return 0;
 }

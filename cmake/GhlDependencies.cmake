@@ -43,6 +43,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     set(GHL_OPENMP_LIBRARY gomp)
 else()
     set(GHL_OPENMP_LIBRARY omp)
+    target_link_options(ghl_deps INTERFACE -fopenmp)    # it knows where its library lies
 endif()
 list(APPEND GHL_LINK_NAMES ${GHL_OPENMP_LIBRARY} pthread dl m)
 target_link_libraries(ghl_deps INTERFACE ${GHL_OPENMP_LIBRARY} pthread dl m)

@@ -339,14 +339,18 @@ static void noise_can_be_written(void **state)
 
 enum { IN_W = 61, IN_H = 47, OUT_MOST = 90 };
 
-static double triangle(double start, double scale, int o, int i, int size, double *sum)
+/* [out,size] */
+static void triangles(double start, double extent, int64_t out, int size, double *weights)
 {
-    const double centre = start + (o + 0.5) * scale, support = scale > 1 ? scale : 1;
+    const double scale = extent / (double)out, support = scale > 1 ? scale : 1;
 
-    *sum = 0;
-    for (int k = 0; k < size; k++)
-        *sum += fmax(1 - fabs(k + 0.5 - centre) / support, 0);
-    return fmax(1 - fabs(i + 0.5 - centre) / support, 0);
+    for (int64_t o = 0; o < out; o++) {
+        double *w = weights + o * size, sum = 0;
+        for (int i = 0; i < size; i++)
+            sum += w[i] = fmax(1 - fabs(i + 0.5 - start - ((double)o + 0.5) * scale) / support, 0);
+        for (int i = 0; i < size; i++)
+            w[i] /= sum;
+    }
 }
 
 static void run_resize(ghl_resize *r, const uint8_t *in, const double start[2], const double extent[2], const int64_t out[2],
@@ -372,6 +376,7 @@ static void resize_follows_its_equation(void **state)
     };
     const ghl_resize_kernels *const kernels[] = {&ghl_resize_plain, NULL};
     static uint8_t in[4 * IN_W * IN_H], out[2][3 * OUT_MOST * OUT_MOST];
+    static double along[OUT_MOST * IN_W], columns[OUT_MOST * IN_H];
 
     (void)state;
     for (int i = 0; i < 4 * IN_W * IN_H; i++)
@@ -384,16 +389,16 @@ static void resize_follows_its_equation(void **state)
             ghl_resize_release(&r);
         }
         assert_memory_equal(out[0], out[1], (size_t)(3 * w * h)); /* every processor gives the same bytes */
-        for (int o = 0; o < w * h * 3; o++) {
-            double mean = 0, sums[2];
-            for (int y = 0; y < IN_H; y++) {
-                const double wy = triangle(cases[c].start[1], cases[c].extent[1] / (double)h, (int)(o / 3 / w), y, IN_H, &sums[1]);
-                for (int x = 0; x < IN_W && wy > 0; x++)
-                    mean += wy * triangle(cases[c].start[0], cases[c].extent[0] / (double)w, (int)(o / 3 % w), x, IN_W, &sums[0]) *
-                            in[4 * (y * IN_W + x) + o % 3] / sums[0] / sums[1];
-            }
+        triangles(cases[c].start[0], cases[c].extent[0], w, IN_W, along);
+        triangles(cases[c].start[1], cases[c].extent[1], h, IN_H, columns);
+        for (int64_t o = 0; o < w * h * 3; o++) {
+            const double *wx = along + o / 3 % w * IN_W, *wy = columns + o / 3 / w * IN_H;
+            double mean = 0;
+            for (int y = 0; y < IN_H; y++)
+                for (int x = 0; x < IN_W && wy[y] > 0; x++)
+                    mean += wy[y] * wx[x] * in[4 * (y * IN_W + x) + o % 3];
             if (fabs(mean - out[0][o]) > 0.6)
-                fail_msg("case %zu, value %d: %g and %d", c, o, mean, out[0][o]);
+                fail_msg("case %zu, value %lld: %g and %d", c, (long long)o, mean, out[0][o]);
         }
     }
 }

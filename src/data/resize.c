@@ -23,6 +23,17 @@ ghl_status ghl_room_reserve(void **buffer, size_t *capacity, size_t bytes)
 
 /* ---- Weights ---- */
 
+/* Unlike fmax and fmin these are no calls; there is no NaN here. */
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 typedef struct triangle {
     double size; /* of the picture along the axis */
     double centre, support;
@@ -40,29 +51,32 @@ static void reach(triangle t, int64_t *first, int64_t *end)
 /* Rounded so that their sum is exactly 1: each takes what the running sum still lacks. */
 static void weigh(triangle t, int bits, int64_t first, int64_t count, uint16_t *weights)
 {
+    const double narrow = 1 / t.support;
     double sum = 0, running = 0;
     int32_t given = 0;
 
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < 2; pass++) {
+        const double unit = (1 << bits) / (sum > 0 ? sum : (double)count);
         for (int64_t i = 0; i < count; i++) {
-            const double at = (double)(first + i), within = fmin(t.size - at, 1);
-            const double w = within * fmax(1 - fabs(at + 0.5 - t.centre) / t.support, 0);
+            const double at = (double)(first + i), within = smaller(t.size - at, 1);
+            const double w = within * larger(1 - fabs(at + 0.5 - t.centre) * narrow, 0);
             if (pass == 0) {
                 sum += w;
                 continue;
             }
-            running += sum > 0 ? w / sum : 1.0 / (double)count;
-            const int32_t due = (int32_t)(running * (1 << bits) + 0.5);
+            running += sum > 0 ? w : 1;
+            const int32_t due = (int32_t)(running * unit + 0.5);
             weights[i] = (uint16_t)(due - given);
             given = due;
         }
+    }
 }
 
 static triangle triangle_of(double size, double start, double extent, int64_t out, int64_t o)
 {
     const double scale = extent / (double)out;
 
-    return (triangle){.size = size, .centre = start + ((double)o + 0.5) * scale, .support = fmax(scale, 1)};
+    return (triangle){.size = size, .centre = start + ((double)o + 0.5) * scale, .support = larger(scale, 1)};
 }
 
 static ghl_status plan_axis(ghl_resize_axis *a, int bits, double size, double start, double extent, int64_t out)

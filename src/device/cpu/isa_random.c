@@ -212,6 +212,18 @@ static void mapping_init(mapping *m, const float *affine, int64_t channels)
         m->turned[i] = (uint8_t)(i < m->grouped * channels ? (m->grouped - 1 - i / channels) * channels + i % channels : 0);
 }
 
+static inline group_bytes reordered(group_bytes group, group_bytes order)
+{
+#if defined(__clang__) /* it has no shuffle by an order that is not constant */
+    group_bytes out;
+    for (int64_t i = 0; i < GROUP; i++)
+        out[i] = group[order[i]];
+    return out;
+#else
+    return __builtin_shuffle(group, order);
+#endif
+}
+
 /* line [n,C]: n pixels from `last` on backwards. A group is read to its sixteenth byte, which belongs to the pixel behind it: so one at
  * least goes before, alone. */
 static void turn_round(const uint8_t *last, int64_t n, int64_t channels, const mapping *m, uint8_t line[LINE + GROUP])
@@ -222,7 +234,7 @@ static void turn_round(const uint8_t *last, int64_t n, int64_t channels, const m
             line[i * channels + c] = last[c - i * channels];
     for (int64_t i = alone; i < n; i += m->grouped) {
         const group_bytes group = *(const group_loose *)(last - (i + m->grouped - 1) * channels);
-        *(group_loose *)(line + i * channels) = __builtin_shuffle(group, m->turned);
+        *(group_loose *)(line + i * channels) = reordered(group, m->turned);
     }
 }
 
