@@ -3,8 +3,8 @@
  * ghl.h - the stable interface of libghl: trains deep networks with Global-guided Hebbian Learning
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
- * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, bench, trace, plan, data, list, doctor), then
- * nets and engines for programs that bring their own images.
+ * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, bench, trace, plan, data, list, doctor),
+ * then nets and engines for programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
  * ghl_free. Borrowed pointers (`const`) live as long as the object they came from.

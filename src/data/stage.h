@@ -6,7 +6,7 @@
 #ifndef GHL_DATA_STAGE_H
 #define GHL_DATA_STAGE_H
 
-enum { GHL_STAGE_READ, GHL_STAGE_DECODE, GHL_STAGE_RESIZE, GHL_STAGES };
+enum { GHL_STAGE_READ, GHL_STAGE_DECODE, GHL_STAGE_RESIZE, GHL_STAGE_COPY, GHL_STAGES };
 
 typedef struct ghl_stages {
     double seconds[GHL_STAGES];
@@ -14,7 +14,7 @@ typedef struct ghl_stages {
 } ghl_stages;
 
 extern _Thread_local ghl_stages *ghl_stages_kept; /* NULL: nobody wants to know */
-double ghl_stages_now(void);                      /* seconds of the processor's time that this thread took */
+double ghl_stages_now(void);                      /* seconds */
 void ghl_stages_add(int stage);
 
 static inline void ghl_stage_end(int stage)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The command `data bench`: how many images a second can be read. One thread reads random views of the training images through the
- * source that trainings read through, and its own time is booked to stages (data/stage.h); then a loader hands out batches, with one
- * worker and with as many as there are processors. All images are read once before, so that they are in the system's cache.
+ * source that trainings read through, its processor's time booked to stages (data/stage.h), then once more without that; then a loader
+ * hands out batches, with one worker and with as many as there are processors, by the clock on the wall. All images are read once before, so that they are in the system's cache.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "train/catalog.h"
 #include "train/data_look.h"
 
-enum { BATCH = 32, SLOTS = 6, IMAGES = 1024, COPY = GHL_STAGES, ROWS };
+enum { BATCH = 32, SLOTS = 6, IMAGES = 1024, COPY = GHL_STAGE_COPY, ROWS = GHL_STAGES };
 static const double long_enough = 2; /* seconds */
 static const char *const names[ROWS] = {"read", "decode", "resize", "copy"};
 
@@ -39,42 +39,54 @@ static ghl_status touch(void *self, int64_t i)
     return status == GHL_DATA ? GHL_OK : status;
 }
 
-static ghl_status time_stages(timing *t, uint8_t *pixels, uint8_t *copy)
+static double clock_of(clockid_t clock)
 {
-    ghl_stages stages = {.since = ghl_stages_now()};
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Reads images for long enough. *took: the processor's time for one. */
+static ghl_status read_images(const timing *t, ghl_stages *stages, uint8_t *pixels, uint8_t *copy, double *took)
+{
+    const double from = clock_of(CLOCK_THREAD_CPUTIME_ID), wall = ghl_stages_now();
     ghl_draw draw = {.seed = 1};
     ghl_status status = GHL_OK;
-    double copying = 0;
     int64_t done = 0;
 
-    for (const double from = stages.since; stages.since - from < long_enough && status == GHL_OK; draw.epoch++)
-        for (int64_t i = 0; i < t->images.count && stages.since - from < long_enough && status == GHL_OK; i++) {
-            ghl_stages_kept = &stages;
-            status = ghl_images_read(&t->images, i, &draw, pixels);
-            ghl_stage_end(GHL_STAGE_READ); /* images in memory: there is nothing else */
-            ghl_stages_kept = NULL;
+    for (int64_t i = 0; status == GHL_OK && ghl_stages_now() - wall < long_enough; i = (i + 1) % t->images.count) {
+        draw.epoch += i == 0;
+        ghl_stages_kept = stages;
+        if (stages)
+            stages->since = ghl_stages_now();
+        status = ghl_images_read(&t->images, i, &draw, pixels);
+        ghl_stage_end(GHL_STAGE_READ); /* images in memory: there is nothing else */
+        if (stages) {
             memcpy(copy, pixels, (size_t)t->bytes);
-            const double now = ghl_stages_now();
-            copying += now - stages.since;
-            stages.since = now;
-            done += status == GHL_OK;
-            status = status == GHL_DATA ? GHL_OK : status;
+            ghl_stage_end(COPY);
         }
-    double all = 0;
-    for (int s = 0; s < ROWS; s++) {
-        const double seconds = s < GHL_STAGES ? stages.seconds[s] : copying;
-        t->rates[s] = seconds > 0 ? (double)done / seconds : 0;
-        all += s < GHL_STAGES ? seconds : 0;
+        ghl_stages_kept = NULL;
+        done += status == GHL_OK;
+        status = status == GHL_DATA ? GHL_OK : status;
     }
-    t->thread = all > 0 ? (double)done / all : 0;
+    *took = done > 0 ? (clock_of(CLOCK_THREAD_CPUTIME_ID) - from) / (double)done : 0;
     return status;
 }
 
-static double clock_now(void)
+/* The stages share the processor's time by the clock's. */
+static ghl_status time_thread(timing *t, uint8_t *pixels, uint8_t *copy)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    ghl_stages stages = {0};
+    double took, all = 0;
+
+    GHL_TRY(read_images(t, &stages, pixels, copy, &took));
+    for (int s = 0; s < ROWS; s++)
+        all += stages.seconds[s];
+    for (int s = 0; s < ROWS; s++)
+        t->rates[s] = stages.seconds[s] > 0 && took > 0 ? all / stages.seconds[s] / took : 0;
+    GHL_TRY(read_images(t, NULL, pixels, copy, &took));
+    t->thread = took > 0 ? 1 / took : 0;
+    return GHL_OK;
 }
 
 static ghl_status time_loader(const timing *t, int threads, double *rate)
@@ -84,9 +96,9 @@ static ghl_status time_loader(const timing *t, int threads, double *rate)
     ghl_loader *loader;
     int64_t done = 0;
     ghl_status status = ghl_loader_create(&settings, &loader);
-    const double from = clock_now();
+    const double from = clock_of(CLOCK_MONOTONIC);
 
-    while (status == GHL_OK && clock_now() - from < long_enough) {
+    while (status == GHL_OK && clock_of(CLOCK_MONOTONIC) - from < long_enough) {
         ghl_slot slot;
         status = ghl_loader_next(loader, &slot);
         if (status == GHL_OK && slot.hopeless)
@@ -94,7 +106,7 @@ static ghl_status time_loader(const timing *t, int threads, double *rate)
         done += slot.count;
         ghl_loader_release(loader, slot.index);
     }
-    *rate = (double)done / (clock_now() - from);
+    *rate = (double)done / (clock_of(CLOCK_MONOTONIC) - from);
     ghl_loader_free(loader);
     return status;
 }
@@ -111,7 +123,7 @@ static ghl_status measure(const ghl_images *train, timing *t)
     if (status == GHL_OK)
         status = GHL_NEW(copy, t->bytes);
     if (status == GHL_OK)
-        status = time_stages(t, pixels, copy);
+        status = time_thread(t, pixels, copy);
     free(pixels);
     free(copy);
     if (status == GHL_OK)
