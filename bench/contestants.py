@@ -15,6 +15,8 @@ JEMALLOC = {"f32": "oversize_threshold:1,dirty_decay_ms:-1,muzzy_decay_ms:-1"}
 JEMALLOC["bf16"] = JEMALLOC["f32"] + ",metadata_thp:auto"
 BACKPROP = "conv: {rule: backprop, lr: 5e-2, weight_decay: 5e-4}\n  linear: {rule: backprop, lr: 5e-2, weight_decay: 5e-4}"
 
+IMAGENET = "{kind: synthetic, shape: [3, 224, 224], classes: 1000, size: 128}"
+
 
 @dataclass(frozen=True)
 class Net:
@@ -24,6 +26,7 @@ class Net:
     batch: int
     momentum: float
     rates: tuple[str, str, str]    # GHL: rate and decay of convolutions, rate of linear layers
+    data: str = "{kind: synthetic, size: 1024}"
 
     def recipe(self, rule: str, threads: int, batch: int | None) -> str:
         conv, decay, linear = self.rates
@@ -33,7 +36,7 @@ class Net:
         elif rule == "ghl":
             learn = f"conv: {{rule: ghl, lr: {conv}, weight_decay: {decay}}}\n  linear: {{rule: backprop, lr: {linear}}}"
         momentum = self.momentum if rule == "backprop" else 0
-        return (f"name: compare\nmodel: {self.model}\ndata: {{kind: synthetic, size: 1024}}\n"
+        return (f"name: compare\nmodel: {self.model}\ndata: {self.data}\n"
                 f"train: {{epochs: 1, batch: {batch or self.batch}, device: cpu, threads: {threads}}}\n"
                 f"optimiser: {{kind: sgd, momentum: {momentum}}}\nlearn:\n  {learn}\n")
 
@@ -43,6 +46,8 @@ NETS = {
     "deephebb": Net("{kind: deephebb}", 64, 0, ("1e-2", "5e-2", "5e-3")),
     "fasthebb": Net("{kind: fasthebb}", 64, 0, ("5e-2", "1e-2", "1e-4")),
     "vgg": Net("{kind: vgg, depth: 16}", 64, 0.9, ("1e-2", "1e-2", "5e-3")),
+    "resnet18": Net("{kind: resnet, depth: 18}", 32, 0.9, ("1e-2", "1e-2", "5e-2"), IMAGENET),
+    "resnet50": Net("{kind: resnet, depth: 50}", 16, 0.9, ("1e-2", "1e-2", "5e-2"), IMAGENET),
 }
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ghl_bench_ops.c - the speed of single ops on a device: the cases of tests/cases_list.c, against what this machine was measured to do
+ * ghl_bench_ops.c - the speed of single ops on a device: the cases of tests/cases_more.c, against what this machine was measured to do
  * in the same run. The limit is the bound which the op is nearer to: arithmetic, or copying in the level of caches that its operands fit
  * in. It passes 100 % where a convolution is done with fewer multiplications than its definition has.
  *
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cases_ops.h"
+#include "cases_more.h"
 #include "device/peak.h"
 
 enum { SAMPLES = 200, LEAST_SAMPLES = 3 };
@@ -96,12 +96,12 @@ static ghl_status bench(const settings *s, const ghl_device *device, void *self,
                device->describe(self), peak->cpu, peak->threads, peak->gflops, peak->isa, peak->bf16_gflops, peak->bf16_isa, "case",
                "ms least", "median", "GFLOP/s", "GB/s", "limit");
     }
-    for (int i = 0; i < ghl_cases_count; i++) {
+    for (int i = 0; i < ghl_case_count(); i++) {
         ghl_case_run run;
         timing t;
-        if (!wanted(s, &ghl_cases[i]))
+        if (!wanted(s, ghl_case_at(i)))
             continue;
-        ghl_status status = ghl_case_run_init(&run, &ghl_cases[i], device, self);
+        ghl_status status = ghl_case_run_init(&run, ghl_case_at(i), device, self);
         if (status == GHL_OK)
             status = time_case(&run, s->seconds, &t);
         if (status == GHL_OK)

@@ -75,14 +75,16 @@ class Lab:
 
     @cache
     def turns(self, net: str, dtype: str) -> dict[str, Figures]:
-        """The published way takes part in its faster type beside our faster one; for the first two nets also f32 beside f32."""
+        """The published way takes part in its faster type beside our faster one; for the first two nets also f32 beside f32. For large
+        nets it would take minutes a step."""
         if dtype == "bf16" and not self.half:
             return {}
         dtypes = ["f32", "bf16"] if dtype == "bf16" else ["f32"]
         setting = f"train.dtype={dtype}"
         running: dict[str, Ours | Peer] = {OUR_BP: self.ours(net, "backprop", setting), OUR_GHL: self.ours(net, "ghl", setting)}
         running |= self.fastest(net, "backprop", dtypes, PEER_BP)
-        if not self.options.backprop_only and net != "vgg" and (dtype == "bf16" or not self.half or net != "resnet_cifar"):
+        published = not self.options.backprop_only and net not in ("vgg", "resnet18", "resnet50")
+        if published and (dtype == "bf16" or not self.half or net != "resnet_cifar"):
             running |= self.fastest(net, "ghl", dtypes, PEER_GHL)
         if not self.options.backprop_only and dtype == "f32" and net in ("deephebb", "fasthebb"):
             running[PEER_IDENTITY] = Peer(self.options, self.folder, net, "ghl_by_identity", MODES[0])

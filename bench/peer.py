@@ -17,6 +17,7 @@ import re
 import statistics
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,8 +27,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "oracl
 import nets  # noqa: E402
 import rules  # noqa: E402
 
-# A net's options, and the momentum of its backprop (GHL has none); both as the recipes of bench/compare.
-NETS = {"deephebb": ({}, 0.0), "fasthebb": ({}, 0.0), "resnet_cifar": ({"depth": 20}, 0.9), "vgg": ({"depth": 16}, 0.9)}
+
+
+@dataclass(frozen=True)
+class Net:
+    """As the recipes of bench/compare. kind and options: in tests/oracle/nets.py. momentum: of its backprop; GHL has none."""
+
+    kind: str
+    options: dict = field(default_factory=dict)
+    momentum: float = 0.0
+    image: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+
+IMAGENET = {"image": (3, 224, 224), "classes": 1000}
+NETS = {"deephebb": Net("deephebb"), "fasthebb": Net("fasthebb"), "resnet_cifar": Net("resnet_cifar", {"depth": 20}, 0.9),
+        "vgg": Net("vgg", {"depth": 16}, 0.9), "resnet18": Net("resnet", {"depth": 18}, 0.9, **IMAGENET),
+        "resnet50": Net("resnet", {"depth": 50}, 0.9, **IMAGENET)}
 BACKPROP = (rules.Row("backprop", 5e-2, 5e-4), rules.Row("backprop", 5e-2, 5e-4))
 LAYERS = {"ghl": rules.HebbConv2d, "ghl_by_identity": rules.HebbConv2dByIdentity}
 LOCAL = ("softhebb", "swta", "hpca", "hwta_bcm")
@@ -40,17 +56,17 @@ class Contestant:
         torch.set_num_threads(options.threads)
         self.local = options.rule in LOCAL
         hebbian = self.local or options.rule in LAYERS
-        shape, momentum = NETS[options.net]
-        rows = (rules.Row(options.rule),) * 2 if self.local else rules.RATES[options.net] if hebbian else BACKPROP
+        net = NETS[options.net]
+        rows = (rules.Row(options.rule),) * 2 if self.local else rules.RATES[net.kind] if hebbian else BACKPROP
         layers = {"conv": LAYERS.get(options.rule, rules.HebbConv2d)} if hebbian else {}
         layers |= {"linear": rules.HebbLinear} if self.local else {}
         self.learn = dict(zip(("conv", "linear"), rows))
         layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
-        self.model = nets.NETS[options.net](**shape, **layers).to(memory_format=layout).train()
+        self.model = nets.NETS[net.kind](image=net.image, classes=net.classes, **net.options, **layers).to(memory_format=layout).train()
         rules.prepare(self.model, self.learn)
-        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0, momentum=0.0 if hebbian else momentum, fused=True)
-        self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=layout)
-        self.labels = torch.randint(0, 10, (options.batch,))
+        self.optimiser = torch.optim.SGD(rules.groups(self.model, self.learn), lr=0.0, momentum=0.0 if hebbian else net.momentum, fused=True)
+        self.images = torch.randn(options.batch, *net.image).to(memory_format=layout)
+        self.labels = torch.randint(0, net.classes, (options.batch,))
         self.half = options.dtype == "bf16"
         self.loss = torch.compile(self.forward) if options.compiled else self.forward
 

@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-TITLES = {"resnet_cifar": "ResNet-20", "deephebb": "DeepHebb", "fasthebb": "FastHebb", "vgg": "VGG-16"}
+TITLES = {"resnet_cifar": "ResNet-20", "deephebb": "DeepHebb", "fasthebb": "FastHebb", "vgg": "VGG-16",
+          "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 OUR_BP, OUR_GHL = "ghl backprop", "ghl GHL"
 PEER_BP, PEER_GHL, PEER_IDENTITY = "PyTorch backprop", "PyTorch GHL as published", "PyTorch GHL, decay by our identity"
 RUNNER_UP = ", next mode"
@@ -125,7 +126,10 @@ def all_rows() -> list[Row]:
     bp = [("resnet_cifar", "f32", "BP ResNet-20 batch 128, fp32", 1.05, 1.25), ("resnet_cifar", "bf16", "BP ResNet-20, bf16", 1.4, 2.3),
           ("deephebb", "bf16", "BP DeepHebb batch 64, bf16", 1.3, 2.5), ("fasthebb", "bf16", "BP FastHebb batch 64, bf16", 1.3, 2.2),
           ("vgg", "bf16", "BP VGG-16 batch 64 (CIFAR), bf16", 1.5, 2.5),
-          ("deephebb", "f32", "BP DeepHebb, fp32", 1.05, 1.25), ("fasthebb", "f32", "BP FastHebb, fp32", 1.15, 1.4)]
+          ("deephebb", "f32", "BP DeepHebb, fp32", 1.05, 1.25), ("fasthebb", "f32", "BP FastHebb, fp32", 1.15, 1.4),
+          ("resnet18", "f32", "BP ResNet-18 at 224, batch 32, fp32", 1.0, 1.3),
+          ("resnet50", "f32", "BP ResNet-50 at 224, batch 16, fp32", 1.0, 1.2),
+          ("resnet50", "bf16", "BP ResNet-50 at 224, batch 16, bf16", 1.0, 1.2)]
     ghl = [("resnet_cifar", 4.5, 8), ("deephebb", 2.6, 6), ("fasthebb", 2.4, 4.9)]
     rows = [Row(title, must, aim, ratio(net, dtype, OUR_BP, PEER_BP)) for net, dtype, title, must, aim in bp]
     rows += [Row(f"GHL {TITLES[net]} against the published way, each in its faster dtype", must, aim, published(net))

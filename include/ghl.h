@@ -3,8 +3,8 @@
  * ghl.h - the stable interface of libghl: trains deep networks with Global-guided Hebbian Learning
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
- * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, bench, trace, plan, data, list, doctor),
- * then nets and engines for programs that bring their own images.
+ * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, predict, bench, trace, plan, data,
+ * list, doctor, selftest), then nets and engines for programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
  * ghl_free. Borrowed pointers (`const`) live as long as the object they came from.
@@ -152,6 +152,17 @@ GHL_API ghl_status ghl_reproduce(const char *what, int n, const char *const *set
 /* Test accuracy of a checkpoint file, or of best.safetensors in a run folder. Text, or JSON with json. */
 GHL_API ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host);
 
+typedef struct ghl_predict_options {
+    int n;                       /* settings that override the checkpoint's recipe */
+    const char *const *settings;
+    int64_t top;                 /* classes an image; 0: 5 */
+    bool json;
+} ghl_predict_options;
+/* Which classes images (JPEG, PNG) are of, by a checkpoint file or best.safetensors in a run folder: the likeliest ones by name, with
+ * their probabilities. Images that cannot be read are told by name, the others are predicted all the same, and GHL_DATA comes last. */
+GHL_API ghl_status ghl_predict(const char *run_or_checkpoint, int n, const char *const *images, const ghl_predict_options *options,
+                               const ghl_host *host);
+
 typedef struct ghl_bench_options {
     int64_t steps; /* 0: as many as make the figures steady */
     bool profile, json;
@@ -186,6 +197,9 @@ GHL_API ghl_status ghl_data_bench(const char *path, bool json, const ghl_host *h
 /* what: rules, models, layers, data, devices, optimisers, schedules, probes, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);
+/* Does a device (NULL: "auto") compute what the device ref does? Every op, and a training step by every rule; GHL_DEVICE where it does
+ * not. */
+GHL_API ghl_status ghl_selftest(const char *device, bool json, const ghl_host *host);
 /* Every recipe key with its type, range, default and help; or one rule's, model's, ... options. topic: "recipe" or a name. */
 GHL_API ghl_status ghl_help(const char *topic, const ghl_host *host);
 

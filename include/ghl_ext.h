@@ -141,6 +141,7 @@ typedef struct ghl_attributes {
         struct { int32_t relu; } pool;
         struct { float power; int32_t centred; } repu;
         struct { float rate; int32_t node; } dropout;
+        struct { float smoothing; } loss;
         struct { float inverse_temperature; int32_t losers; } softmax;
         struct { int32_t variant, winners; float strength; } similarity;
         struct { float factor; } decay; /* instar_decay, sanger_decay */

@@ -5,7 +5,7 @@
 #ifndef GHL_TESTS_CASES_CONV_H
 #define GHL_TESTS_CASES_CONV_H
 
-#include "cases_ops.h"
+#include "device/cases.h"
 
 /* From "pair bf16 8x8x384->1536 3x3/1x1+1x1" and a number of images; false: it does not say that. */
 bool ghl_case_of_conv(const char *key, int64_t images, ghl_case *out);

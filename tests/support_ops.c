@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "cases_ops.h"
+#include "cases_more.h"
 
 static _Alignas(64) uint8_t pool[(size_t)24 << 20];
 static size_t pool_used;

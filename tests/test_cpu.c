@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cases_ops.h"
+#include "cases_more.h"
 #include "device/cpu/conv.h"
 #include "device/cpu/cpu.h"
 
@@ -170,9 +170,9 @@ static void every_instruction_set_agrees_with_ref(void **state)
     assert_non_null(scratch);
     must(ghl_device_ref.open(&options, &ref));
     for (int isa = 0; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++)
-        for (int i = 0; i < ghl_cases_count; i++)
-            if (!ghl_cases[i].speed && kernels->op[ghl_cases[i].op] != NULL)
-                case_agrees(kernels, &ghl_cases[i], ref, scratch);
+        for (int i = 0; i < ghl_case_count(); i++)
+            if (!ghl_case_at(i)->speed && kernels->op[ghl_case_at(i)->op] != NULL)
+                case_agrees(kernels, ghl_case_at(i), ref, scratch);
     ghl_device_ref.close(ref);
     free(scratch);
 }
@@ -391,13 +391,13 @@ static void threads_change_no_bit(void **state)
     void *one = open_cpu(1), *three = open_cpu(3);
     int compared = 0;
     (void)state;
-    for (int i = 0; i < ghl_cases_count; i++) {
-        if (ghl_cases[i].speed)
+    for (int i = 0; i < ghl_case_count(); i++) {
+        if (ghl_case_at(i)->speed)
             continue;
         size_t size;
         char own[64], name[160];
-        uint8_t *a = outputs_of(one, &ghl_cases[i], 1, &size, own), *b = outputs_of(three, &ghl_cases[i], 1, &size, own);
-        ghl_case_print(&ghl_cases[i], name);
+        uint8_t *a = outputs_of(one, ghl_case_at(i), 1, &size, own), *b = outputs_of(three, ghl_case_at(i), 1, &size, own);
+        ghl_case_print(ghl_case_at(i), name);
         if (strncmp(own, "onednn", 6) != 0) {
             compared++;
             if (memcmp(a, b, size) != 0)
@@ -440,13 +440,13 @@ static void a_step_allocates_nothing(void **state)
     (void)state;
     if (!COUNTS)
         skip();
-    for (int i = 0; i < ghl_cases_count; i++) {
-        if (ghl_cases[i].speed)
+    for (int i = 0; i < ghl_case_count(); i++) {
+        if (ghl_case_at(i)->speed)
             continue;
         ghl_case_run run;
         char name[160];
-        ghl_case_print(&ghl_cases[i], name);
-        must(ghl_case_run_init(&run, &ghl_cases[i], &ghl_device_cpu, cpu));
+        ghl_case_print(ghl_case_at(i), name);
+        must(ghl_case_run_init(&run, ghl_case_at(i), &ghl_device_cpu, cpu));
         must(ghl_case_run_reset(&run));
         must(ghl_case_run_once(&run, false, NULL)); /* the first run may start threads */
         must(ghl_case_run_reset(&run));

@@ -205,6 +205,10 @@ class Folder(unittest.TestCase):
         self.assertIn("does not have: elm", self.train("bad", status=3).stderr)
         shutil.rmtree(self.path("photos/val/elm"))
         self.assertIn("parameters", self.ghl("plan", "r.yaml", "data.path=nowhere").stdout)
+        self.train("run", "train.epochs=1")
+        for part in ("train", "val"):
+            shutil.copytree(self.path(f"photos/{part}/ash"), self.path(f"photos/{part}/elm"))
+        self.assertIn("classifier.weight is [3,64], but the net's is [4,64]", self.ghl("eval", "run", status=3).stderr)
 
 
 if __name__ == "__main__":

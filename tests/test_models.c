@@ -3,12 +3,15 @@
  * test_models.c - the nets of Hua et al. 2026 and torchvision's residual nets: parameter counts to the last one, names, shapes, what
  * their options change, images that are too small; and that 1202 layers make three steps.
  */
+#include "base/files.h"
 #include "net/net.h"
+#include "train/setup.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -45,6 +48,9 @@ static ghl_net *built(const request *q)
     return net;
 }
 
+#define DEEPHEBB_IMAGENET "depth: 5, channels: [48, 192, 768, 3072, 12288], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]"
+#define FASTHEBB_IMAGENET "depth: 9, channels: [96, 128, 192, 192, 256, 256, 384, 512], first_kernel: 7, pools: [3, 1, 2, 1, 2, 1, 2, 1]"
+
 static void parameter_counts(void **state)
 {
     static const struct {
@@ -74,6 +80,12 @@ static void parameter_counts(void **state)
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 22 + 110 + 10},
         {{"fasthebb", "channels: [4, 5, 6, 7], hidden: 11, norm: none", 32, 32, 3, 10},
          4 * 75 + 5 * 36 + 6 * 45 + 7 * 54 + 11 * 63 + 11 + 110 + 10},
+        /* ImageNet's: five blocks at 160 pixels; ten layers at 210, and scale and shift of the hidden layer's norm */
+        {{"deephebb", DEEPHEBB_IMAGENET, 160, 160, 3, 1000},
+         362385936 + 307201000},
+        {{"fasthebb", FASTHEBB_IMAGENET, 210, 210, 3, 1000}, 27339528 + 2 * 4096},
+        {{"fasthebb", FASTHEBB_IMAGENET ", norm: none", 210, 210, 3, 1000}, 27339528},
+        {{"fasthebb", FASTHEBB_IMAGENET ", norm: variance_keeping, hidden_bias: false", 210, 210, 3, 1000}, 27339528 - 4096},
         {{"fasthebb", "depth: 3", 32, 32, 3, 10}, 96 * 75 + 128 * 96 * 9 + 192 * 128 * 9 + 10 * 25 * 192 + 10},
         /* the columns of no bias and plain norm, bias, affine norm, both */
         {{"vgg", "depth: 14", 32, 32, 3, 10}, 14715594},
@@ -246,6 +258,36 @@ static void layers_of_vgg(void **state)
     ghl_net_free(net);
 }
 
+/* The maps that Journe et al. and Lagani et al. publish, and which of FastHebb's norms keep variance. */
+static void layers_of_imagenet(void **state)
+{
+    static const int64_t deep[] = {80, 40, 20, 10, 5}, fast[] = {68, 66, 32, 30, 14, 12, 5, 3};
+    static const double temperatures[] = {1.1, 0.7, 0.5, 0.4, 0.25};
+    char name[32];
+    (void)state;
+    ghl_net *net = built(&(request){"deephebb", DEEPHEBB_IMAGENET ", activation: triangle, power: [0.7, 0.7, 0.7, 1.4, 1]", 160, 160, 3,
+                                    1000});
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "pool%d", i + 1);
+        assert_layer(net, name, i < 4 ? "max_pool" : "average_pool", deep[i], deep[i], 48 << 2 * i);
+        snprintf(name, sizeof name, "conv%d", i + 1);
+        const ghl_weight *w = &node_named(net, name)->weights[0];
+        assert_true(w->inverse_temperature == temperatures[i] && w->shape.h == (i > 0 ? 3 : 5));
+    }
+    assert_true(option_of(net, "triangle4", "power") == 1.4);
+    ghl_net_free(net);
+    net = built(&(request){"fasthebb", FASTHEBB_IMAGENET ", norm: variance_keeping", 210, 210, 3, 1000});
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "bn%d", i + 1);
+        assert_true(node_named(net, name)->shape.h == fast[i] && node_named(net, name)->shape.w == fast[i]);
+        assert_true(option_of(net, name, "variance_keeping") == (i + 1 >= 7));
+    }
+    assert_layer(net, "pool1", "max_pool", 68, 68, 96);
+    assert_layer(net, "fc9", "linear", 1, 1, 4096);
+    assert_true(option_of(net, "bn9", "variance_keeping") == 1);
+    ghl_net_free(net);
+}
+
 static void layers_of_resnet(void **state)
 {
     (void)state;
@@ -367,14 +409,15 @@ static void bad_requests(void **state)
     refused(&(request){"deephebb", NULL, 4, 4, 1, 10}, "pool3"); /* 4 2 1 */
     refused(&(request){"deephebb", NULL, 1, 1, 1, 10}, "pool1");
     refused(&(request){"deephebb", "padding: reflect", 2, 2, 1, 10}, "conv1");
-    refused(&(request){"deephebb", "channels: [96, 384]", 32, 32, 3, 10}, "channels");
-    refused(&(request){"fasthebb", "channels: [1, 2, 3, 4, 5]", 32, 32, 3, 10}, "channels");
+    refused(&(request){"deephebb", "channels: [96, 384], depth: 2", 32, 32, 3, 10}, "inverse_temperature has 3 entries for 2 blocks");
+    refused(&(request){"deephebb", "channels: []", 32, 32, 3, 10}, "depth 3 of 0 layers");
+    refused(&(request){"fasthebb", "channels: [1, 2, 3, 4, 5], depth: 6", 32, 32, 3, 10}, "pools has 4 entries, but needs 5");
     refused(&(request){"deephebb", "widht: 2", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", "width: -1", 32, 32, 3, 10}, "width");
     refused(&(request){"deephebb", NULL, 32, 32, 3, 0}, "classifier");
     refused(&(request){"deephebb", "activation: triangle, power: [1, 2]", 32, 32, 3, 10}, "power has 2 entries for 3 blocks");
     refused(&(request){"deephebb", "power: 2", 32, 32, 3, 10}, "relu1");
-    refused(&(request){"deephebb", "depth: 4", 32, 32, 3, 10}, "depth");
+    refused(&(request){"deephebb", "depth: 4", 32, 32, 3, 10}, "depth 4 of 3 layers");
     refused(&(request){"mlp", "hidden: [4, 0]", 32, 32, 3, 10}, "hidden");
     refused(&(request){"vgg", "depth: 19", 32, 32, 3, 10}, "14, 16");
     refused(&(request){"vgg", NULL, 16, 32, 3, 10}, "32x32 at least: layer features.43");
@@ -428,6 +471,46 @@ static void options_train(void **state)
     }
 }
 
+/* Names and shapes of all weights and buffers as torchvision's state_dict has them (oracle/torchvision_nets.py names), so that its
+ * weights load as they are. Torchvision lists a block's downsampling last, we where it stands. */
+static void torchvisions_names(void **state)
+{
+    static const struct {
+        const char *name;
+        request q;
+    } nets[] = {
+        {"resnet18", {"resnet", NULL, 224, 224, 3, 1000}},
+        {"resnet50", {"resnet", "depth: 50", 224, 224, 3, 1000}},
+        {"vgg16", {"vgg", "norm: none, bias: true", 224, 224, 3, 1000}},
+        {"vgg16_bn", {"vgg", "norm: affine, bias: true", 224, 224, 3, 1000}},
+    };
+    char path[4096], *text;
+    size_t size;
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/torchvision.txt", getenv("SOURCE_DIR") ? getenv("SOURCE_DIR") : ".");
+    assert_int_equal(ghl_file_read(path, 1 << 20, GHL_DATA, &text, &size), GHL_OK);
+    for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
+        ghl_net *net = built(&nets[i].q);
+        char title[80];
+        snprintf(title, sizeof title, "net %s\n", nets[i].name);
+        const char *begin = strstr(text, title) + strlen(title), *end = strstr(begin, "net ");
+        int lines = 0;
+        for (const char *c = begin; *c && c != end; c++)
+            lines += *c == '\n';
+        assert_int_equal(net->weights, lines);
+        for (int k = 0; k < net->weights; k++) {
+            char shape[120], line[240];
+            ghl_weight_print(net->all[k], shape);
+            snprintf(line, sizeof line, "\n%s %s\n", net->all[k]->name, shape);
+            const char *found = strstr(begin - 1, line);
+            if (!found || (end && found >= end))
+                fail_msg("%s: torchvision has no%s", nets[i].name, line);
+        }
+        ghl_net_free(net);
+    }
+    free(text);
+}
+
 /* As many layers, states and flags as the deepest net of the paper has, and scales and shifts besides: narrow, on two small images. */
 static void three_steps_of_1202_layers(void **state)
 {
@@ -456,9 +539,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameter_counts),    cmocka_unit_test(names_and_shapes), cmocka_unit_test(layers_of_vgg),
+        cmocka_unit_test(layers_of_imagenet),
         cmocka_unit_test(layers_of_resnet),    cmocka_unit_test(weights_of_deephebb),
         cmocka_unit_test(activations_have_powers), cmocka_unit_test(starts), cmocka_unit_test(options_train),
-        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(three_steps_of_1202_layers),
+        cmocka_unit_test(weights_of_fasthebb), cmocka_unit_test(bad_requests), cmocka_unit_test(torchvisions_names),
+        cmocka_unit_test(three_steps_of_1202_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "cases_ops.h"
+#include "cases_more.h"
 #include "support_ops.h"
 
 static ghl_shape out_shape(const ghl_case *c, int64_t channels)
@@ -470,10 +470,13 @@ static double cross_entropy(const ghl_case *c, const double *z, ghl_operand e)
     double loss = 0.0;
     (void)e;
     for (int64_t n = 0; n < rows; n++) {
-        double sum = 0.0;
-        for (int64_t k = 0; k < c->k; k++)
+        double sum = 0.0, all = 0.0;
+        const double smoothing = c->attr.loss.smoothing;
+        for (int64_t k = 0; k < c->k; k++) {
             sum += exp(z[n * c->k + k]);
-        loss += log(sum) - z[n * c->k + loss_labels[n]];
+            all += z[n * c->k + k];
+        }
+        loss += log(sum) - (1.0 - smoothing) * z[n * c->k + loss_labels[n]] - smoothing * all / (double)c->k;
     }
     return loss / (double)(3 * c->n);
 }
@@ -489,7 +492,7 @@ static void softmax_cross_entropy(const ghl_case *c)
     for (int64_t i = 0; i < elements(z); i++)
         values[i] = floats(z)[i];
     loss_labels = label;
-    RUN_OP(softmax_cross_entropy, NULL, IN(z, labels, tensor_clock(c->n > 1 ? c->n - 1 : 1, 3 * c->n)), OUT(e, score));
+    RUN_OP(softmax_cross_entropy, &c->attr, IN(z, labels, tensor_clock(c->n > 1 ? c->n - 1 : 1, 3 * c->n)), OUT(e, score));
     assert_gradient("cross entropy", c, cross_entropy, z, e, e);
     assert_number("loss", ((double *)score.data)[GHL_RESULT_LOSS], cross_entropy(c, values, e) * (double)(3 * c->n), 1e-9 * (double)c->n);
 }
@@ -526,9 +529,9 @@ static void run_check(size_t which)
 {
     int cases = 0;
     device_open(&ghl_device_ref, 1);
-    for (int i = 0; i < ghl_cases_count; i++)
-        if (ghl_cases[i].op == checks[which].op && !ghl_cases[i].speed && ghl_cases[i].special == GHL_CASE_PLAIN) {
-            checks[which].check(&ghl_cases[i]);
+    for (int i = 0; i < ghl_case_count(); i++)
+        if (ghl_case_at(i)->op == checks[which].op && !ghl_case_at(i)->speed && ghl_case_at(i)->special == GHL_CASE_PLAIN) {
+            checks[which].check(ghl_case_at(i));
             tensors_forget();
             cases++;
         }

@@ -246,6 +246,10 @@ static void loss_and_hits(void)
         assert_number("e of row 1", floats(e)[6 + k], (exp(k - log_sum) - (k == 0)) / 10.0, 1e-7);
         assert_true(floats(e)[6 * 5 + k] == 0.0f); /* past the count */
     }
+    /* PyTorch: F.cross_entropy(torch.arange(6.).repeat(2, 1), torch.tensor([5, 0]), label_smoothing=0.1, reduction="sum") */
+    RUN_OP(softmax_cross_entropy, (&(ghl_attributes){.loss = {0.1f}}), IN(z, labels, tensor_clock(2, 2)), OUT(e, score));
+    assert_number("smoothed loss", s[GHL_RESULT_LOSS], 5.912386632, 1e-6);
+    assert_number("its e", floats(e)[5], (exp(5 - log_sum) - 0.9 - 0.1 / 6) / 2.0, 1e-7);
     floats(z)[6 * NAN_ROW] = NAN;
     RUN_OP(softmax_cross_entropy, NULL, IN(z, labels, tensor_clock(6, 6)), OUT(e, score));
     assert_true(isnan(s[GHL_RESULT_LOSS]) && isnan(floats(e)[6 * NAN_ROW]) && isnan(floats(e)[6 * NAN_ROW + 5]));

@@ -214,6 +214,32 @@ static void foreign_options_are_dropped(void **state)
     bad(text, "learn.conv.power=x", "command line:1:", "power");
 }
 
+/* Another kind of data or model than the file's, from the command line: what it does not know and the file's kind did goes, with a note. */
+static void foreign_keys_of_sections_are_dropped(void **state)
+{
+    static const char text[] = "model: {kind: resnet_cifar, depth: 20, width: 0.5}\n"
+                               "data: {kind: synthetic, shape: [3, 16, 16], size: 30, classes: 4, normalise: imagenet}\n"
+                               "learn: {conv: {rule: backprop}, linear: {rule: backprop}}\n";
+    static const char *const overrides[] = {"model.kind=mlp", "model.hidden=[3]", "data.kind=cifar10"};
+    ghl_recipe *recipe = NULL;
+    (void)state;
+    if (ghl_recipe_parse(text, "r.yaml", 3, overrides, &recipe) != GHL_OK)
+        fail_msg("%s", ghl_error_message());
+    assert_int_equal(recipe->n_notes, 4); /* depth; shape, size, classes */
+    assert_string_equal(recipe->notes[0], "model: depth is dropped: kind mlp, which the command line asks for, has no such key");
+    char *resolved_text = ghl_recipe_text(recipe);
+    assert_non_null(strstr(resolved_text, "width: 0.5"));
+    assert_non_null(strstr(resolved_text, "normalise: imagenet"));
+    ghl_free(resolved_text);
+    ghl_recipe_free(recipe);
+    static const char *const unknown[] = {"model.kind=mlp", "model.depth=3"}; /* the command line's own keys are not */
+    assert_int_equal(ghl_recipe_parse(text, "r.yaml", 2, unknown, &recipe), GHL_RECIPE);
+    static const char nobodys[] = "model: {kind: resnet_cifar, dept: 20}\ndata: synthetic\n";
+    assert_int_equal(ghl_recipe_parse(nobodys, "r.yaml", 1, unknown, &recipe), GHL_RECIPE);
+    assert_non_null(strstr(ghl_error_message(), "r.yaml:1:29"));
+    assert_int_equal(ghl_recipe_parse(text, "r.yaml", 1, (const char *const[]){"model.kind=[mlp]"}, &recipe), GHL_RECIPE);
+}
+
 static void rows_must_speak_of_something(void **state)
 {
     (void)state;
@@ -405,6 +431,7 @@ int main(void)
         cmocka_unit_test(norm_goes_by_linear),
         cmocka_unit_test(optimisers_per_row),
         cmocka_unit_test(foreign_options_are_dropped),
+        cmocka_unit_test(foreign_keys_of_sections_are_dropped),
         cmocka_unit_test(rows_must_speak_of_something),
         cmocka_unit_test(messages_name_place_and_nearest),
         cmocka_unit_test(missing_parts),

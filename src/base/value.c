@@ -436,7 +436,7 @@ ghl_status ghl_value_set(ghl_value *map, const char *key, const ghl_value *value
 
 /* ---- Overrides ---- */
 
-static const char override_origin[] = "command line";
+static const char override_origin[] = GHL_COMMAND_LINE;
 static const char override_hint[] = "overrides look like train.epochs=10 or learn.conv.rule=sign";
 
 typedef struct path_part {
@@ -566,6 +566,11 @@ static ghl_status set_path(ghl_value *map, const char *assignment, const char *e
         text++;
         at = at->items[place];
     }
+}
+
+bool ghl_value_overridden(const ghl_value *value)
+{
+    return strcmp(value->origin, override_origin) == 0;
 }
 
 ghl_status ghl_value_override(ghl_value *map, const char *assignment)

@@ -12,7 +12,7 @@ typedef enum ghl_value_kind { GHL_VALUE_SCALAR, GHL_VALUE_LIST, GHL_VALUE_MAP } 
 typedef struct ghl_value ghl_value;
 struct ghl_value {
     ghl_value_kind kind;
-    const char *origin; /* file name or "command line", owned by the node */
+    const char *origin; /* file name or GHL_COMMAND_LINE, owned by the node */
     int line, column;   /* 1-based */
     char *text;         /* scalar */
     bool quoted;        /* scalar in quotes: never a number or a bool */
@@ -30,6 +30,8 @@ ghl_status ghl_value_parse(const char *text, size_t size, const char *origin, gh
 ghl_status ghl_value_parse_flow(const char *text, const char *origin, ghl_value **out);
 /* Sets "a.b.c=value" in a map; maps on the way are made; list entries by number ("phases.0.lr=..."). */
 ghl_status ghl_value_override(ghl_value *map, const char *assignment);
+#define GHL_COMMAND_LINE "command line" /* the origin of values that come so */
+bool ghl_value_overridden(const ghl_value *value);
 const ghl_value *ghl_value_find(const ghl_value *map, const char *key); /* NULL: absent */
 ghl_status ghl_value_copy(const ghl_value *value, ghl_value **out);
 /* A copy of `value` in the place of the map's key, or as a new one; the key taken away, where there is one. */

@@ -24,12 +24,14 @@ typedef struct ghl_command {
     ROW(compare)          \
     ROW(reproduce)        \
     ROW(eval)             \
+    ROW(predict)          \
     ROW(bench)            \
     ROW(trace)            \
     ROW(plan)             \
     ROW(data)             \
     ROW(list)             \
     ROW(doctor)           \
+    ROW(selftest)         \
     ROW(help)
 #define GHL_COMMAND_DECLARED(name) extern const ghl_command ghl_command_##name;
 GHL_COMMANDS(GHL_COMMAND_DECLARED)

@@ -193,17 +193,24 @@ ghl_status ghl_resize_begin(ghl_resize *r, const double size[2], const double st
     return GHL_RESERVE(r->pick, r->pick_bytes, r->y.taps);
 }
 
+/* libjpeg-turbo writes rows that are aligned past the caches, where they would be fetched from right away: so every row begins one pixel
+ * behind a multiple of 16 bytes. */
 ghl_status ghl_resize_rows(ghl_resize *r, int64_t width, int64_t offset)
 {
     r->offset = offset;
-    r->stride = width + GHL_RESIZE_SLACK;
+    r->stride = (width + GHL_RESIZE_SLACK + 4) / 4 * 4;
     r->ring = r->y.taps < r->y.count ? r->y.taps : r->y.count;
-    return GHL_RESERVE(r->rows, r->rows_bytes, 4 * r->ring * r->stride);
+    return GHL_RESERVE(r->rows, r->rows_bytes, 4 * (r->ring * r->stride + 1));
+}
+
+static uint8_t *row_at(const ghl_resize *r, int64_t i)
+{
+    return r->rows + 4 * (i % r->ring * r->stride + 1);
 }
 
 uint8_t *ghl_resize_slot(const ghl_resize *r)
 {
-    return r->rows + 4 * (r->read % r->ring) * r->stride;
+    return row_at(r, r->read);
 }
 
 static void put_out(ghl_resize *r, int64_t o)
@@ -211,7 +218,7 @@ static void put_out(ghl_resize *r, int64_t o)
     const int64_t from = r->y.from[2 * o], count = r->y.from[2 * o + 1];
 
     for (int64_t k = 0; k < count; k++)
-        r->pick[k] = r->rows + 4 * ((from + k) % r->ring * r->stride + r->offset);
+        r->pick[k] = row_at(r, from + k) + 4 * r->offset;
     (count <= GHL_RESIZE_SHORT ? r->kernels->columns : long_columns)(r->pick, r->y.weights + o * r->y.taps, count, 4 * r->x.count, r->mean);
     r->kernels->along(r->mean, &r->x, r->groups, r->pixels + 3 * o * r->x.out);
 }

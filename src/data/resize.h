@@ -52,7 +52,7 @@ typedef struct ghl_resize {
     uint8_t *pixels;                   /* [y.out,x.out,3] */
     int64_t offset, stride;            /* pixels: where the window starts in a row of the ring, and from row to row */
     int64_t ring, read, written;       /* rows that the ring holds, that came, that were put out */
-    uint8_t *rows;                     /* [ring,stride,4] */
+    uint8_t *rows;                     /* [ring,stride,4], behind one pixel */
     const uint8_t **pick;              /* [y.taps] rows of an output */
     int16_t *mean;                     /* [x.count,4] a row between the two steps */
     int16_t *groups;                   /* [x.out,x.taps/4,16] weights of 4 pixels: 0 1 0 1 0 1 0 1 2 3 2 3 2 3 2 3 */

@@ -33,6 +33,14 @@ ghl_status ghl_view_make(const ghl_view_settings *settings, ghl_view_options *ou
     return GHL_OK;
 }
 
+const ghl_view_settings *ghl_view_find(const ghl_descriptor *format, const void *options)
+{
+    for (const ghl_option *row = format->options; row != NULL && row->name != NULL; row++)
+        if (row->choices == ghl_view_crops)
+            return (const void *)((const char *)options + row->offset - offsetof(ghl_view_settings, crop));
+    return NULL;
+}
+
 static double share(uint32_t word)
 {
     return (double)word / 4294967296.0;

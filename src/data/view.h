@@ -24,6 +24,9 @@ typedef struct ghl_view_settings {
 } ghl_view_settings;
 ghl_status ghl_view_make(const ghl_view_settings *settings, ghl_view_options *out);
 
+/* The view settings among a format's options, where it has the rows below; else NULL. */
+const ghl_view_settings *ghl_view_find(const ghl_descriptor *format, const void *options);
+
 extern const char *const ghl_view_crops[];
 /* Rows of a struct `owner` with a member `view` of ghl_view_settings. */
 #define GHL_VIEW_AT(owner, member) offsetof(owner, view.member)

@@ -303,7 +303,7 @@ static const struct {
     [GHL_OP_copy] = {"x:any=**** > y:any=****", check_copy},
     [GHL_OP_commit] = {"ok:i32=1111 source:any=**** > state:any=****", check_copy},
     [GHL_OP_count] = {"ok:i32=1111 > counter:any=1111", check_count},
-    [GHL_OP_running_average] = {"ok:i32=1111 statistic=111C > running=111C", NULL},
+    [GHL_OP_running_average] = {"ok:i32=1111 statistic=KRSC > running=KRSC", NULL},
     [GHL_OP_sgd] = {"ok:i32=1111 rates=111G d=KRSC ?decay=111K ?s=1111 ?rate=111K ?g=KRSC > w=KRSC ?buffer=KRSC", check_step},
     [GHL_OP_sgd_product] = {"ok:i32=1111 rates=111G x:act=NRSC e:act=N11K ?decay=111K ?divisor=111K > w=KRSC ?buffer=KRSC",
                             check_sgd},

@@ -51,13 +51,30 @@ ghl_status ghl_model_list(const char *model, const char *key, const ghl_ints *li
                     count);
 }
 
+ghl_status ghl_model_reals(const char *model, const char *key, const ghl_reals *list, int blocks)
+{
+    if (list->count == 1 || list->count == blocks)
+        return GHL_OK;
+    return ghl_fail(GHL_RECIPE, "give one number for all blocks, or one for each", "model %s: %s has %d entries for %d blocks", model, key,
+                    list->count, blocks);
+}
+
+double ghl_model_real(const ghl_reals *list, int block)
+{
+    return list->values[block < list->count ? block : list->count - 1];
+}
+
 ghl_status ghl_model_powers(const char *model, const ghl_model_options *options, int blocks)
 {
-    const int count = options->power.count;
-    if (count == 1 || count == blocks)
+    return ghl_model_reals(model, "power", &options->power, blocks);
+}
+
+ghl_status ghl_model_depth(const char *model, int64_t depth, int layers)
+{
+    if (depth <= layers)
         return GHL_OK;
-    return ghl_fail(GHL_RECIPE, "give one number for all blocks, or one for each", "model %s: power has %d entries for %d blocks", model,
-                    count, blocks);
+    return ghl_fail(GHL_RECIPE, "channels says how many layers there are", "model %s: depth %lld of %d layers", model, (long long)depth,
+                    layers);
 }
 
 ghl_status ghl_model_add_conv(ghl_net *net, int on, const char *name, const ghl_model_conv *conv, const ghl_model_options *options)
@@ -72,8 +89,7 @@ ghl_status ghl_model_add_conv(ghl_net *net, int on, const char *name, const ghl_
 /* Power 1 is not said, so that activations without one take it; any other they refuse. */
 ghl_status ghl_model_add_activation(ghl_net *net, const char *name, int block, const ghl_model_options *options)
 {
-    const ghl_reals *powers = &options->power;
-    const double power = powers->values[block < powers->count ? block : powers->count - 1];
+    const double power = ghl_model_real(&options->power, block);
     const char *kind = ghl_model_activations[options->activation];
     return power == 1.0 ? ghl_net_append(net, name, kind, NULL) : ghl_net_addf(net, GHL_NET_LAST, name, kind, "power: %.9g", power);
 }

@@ -51,8 +51,12 @@ ghl_model_name ghl_model_named(const char *format, ...) __attribute__((format(pr
 int64_t ghl_model_scaled(const ghl_model_options *options, int64_t size);
 /* GHL_RECIPE unless the list has `count` entries. */
 ghl_status ghl_model_list(const char *model, const char *key, const ghl_ints *list, int count);
-/* GHL_RECIPE unless there is one power for all or one for each of `blocks`. */
+/* GHL_RECIPE unless there is one number for all or one for each of `blocks`; that of a block; and the same check of powers. */
+ghl_status ghl_model_reals(const char *model, const char *key, const ghl_reals *list, int blocks);
+double ghl_model_real(const ghl_reals *list, int block);
 ghl_status ghl_model_powers(const char *model, const ghl_model_options *options, int blocks);
+/* GHL_RECIPE where an option `depth` asks for more layers than there are. */
+ghl_status ghl_model_depth(const char *model, int64_t depth, int layers);
 
 typedef struct ghl_model_conv {
     int64_t channels;

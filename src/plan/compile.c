@@ -5,6 +5,7 @@
  */
 #include "plan/emitter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,35 @@ static ghl_status emit_rule(ghl_emitter *em, const ghl_weight *w)
     return learning->rule->emit != NULL ? learning->rule->emit(em, w, learning->rule_options) : ascend(em, w, learning);
 }
 
+/* After what commits it, since commits run in the order of their emission: average <- decay average + (1 - decay) w. */
+static void emit_average(ghl_emitter *em, const ghl_weight *w)
+{
+    const double decay = em->plan->settings.average;
+    const ghl_attributes attr = {.running = {.momentum = (float)(1.0 - decay), .correction = 1.0f}};
+    char name[sizeof w->name + 8];
+    snprintf(name, sizeof name, "ema/%s", w->name);
+    const ghl_tensor now = ghl_emit_weight(em, w);
+    const ghl_tensor average = ghl_emitter_want(em, &(ghl_state){.name = name, .dtype = w->dtype, .shape = w->shape, .weight = w});
+    ghl_emit_commit_call(em, GHL_OP_running_average, &attr, 1, &now, 1, &average);
+    if (em->failure.status == GHL_OK)
+        em->plan->averages[w->index] = em->records[average.id].state;
+}
+
+/* What a step commits of the net has a moving average: weights that learn, and running statistics. */
+static void emit_averages(ghl_emitter *em)
+{
+    const int calls = em->plan->settings.average > 0 ? em->n_calls : 0;
+    for (int i = 0; i < calls && em->failure.status == GHL_OK; i++)
+        for (int k = 0; em->calls[i].stage == GHL_STAGE_COMMIT && k < em->calls[i].n_out; k++) {
+            const int out = em->calls[i].out[k], state = out < 0 ? -1 : em->records[ghl_emitter_base(em, out)].state;
+            if (state < 0 || state >= em->plan->net->weights || em->plan->net->all[state]->dtype != GHL_F32)
+                continue;
+            em->node = em->calls[i].node;
+            em->weight = em->calls[i].weight;
+            emit_average(em, em->plan->net->all[state]);
+        }
+}
+
 /* finite(t) for all that must be; ok = vote of them, and of the sticky flag where a NaN stops the run. */
 static void emit_vote(ghl_emitter *em)
 {
@@ -186,6 +216,7 @@ static ghl_status emit_all(ghl_emitter *em)
         em->stage = GHL_STAGE_UPDATE;
         for (int i = 0; i < net->weights && em->failure.status == GHL_OK; i++)
             ghl_emit_error(em, emit_rule(em, net->all[i]));
+        emit_averages(em);
     }
     em->weight = NULL;
     em->stage = GHL_STAGE_UPDATE;

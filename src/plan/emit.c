@@ -192,7 +192,8 @@ ghl_tensor ghl_emit_state(ghl_emitter *em, const char *name, ghl_dtype dtype, gh
 
 ghl_tensor ghl_emit_weight(ghl_emitter *em, const ghl_weight *w)
 {
-    return ghl_emitter_state(em, w->index);
+    const int average = em->settings.purpose == GHL_EVALUATE ? em->plan->averages[w->index] : -1;
+    return ghl_emitter_state(em, average >= 0 ? average : w->index);
 }
 
 /* ---- Commits ------------------------------------------------------------------------------------------------------------------ */

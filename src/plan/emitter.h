@@ -25,7 +25,7 @@ typedef struct ghl_state {
     char *name;
     ghl_dtype dtype;
     ghl_shape shape;
-    const ghl_weight *weight;
+    const ghl_weight *weight; /* what it is, or the average of */
     double fill;
     const void *constant; /* its content, owned by the plan; NULL: filled or initialised */
     bool hidden;
@@ -132,6 +132,7 @@ struct ghl_plan {
     ghl_node *loss;
     ghl_learning *learning;
     bool *frozen_norm;
+    int *averages; /* of each weight: number of the state that holds its moving average, -1: none */
     float *affine;
     char *choices; /* NULL: none are given */
     ghl_plan_settings settings;

@@ -58,14 +58,18 @@ static ghl_status plan_open(ghl_plan *plan, const ghl_net *net, const ghl_plan_s
 {
     plan->net = ghl_net_share(net);
     const ghl_node *last = ghl_net_last(net);
-    GHL_TRY(ghl_node_create("loss", "softmax_cross_entropy", 1, &last, NULL, NULL, &plan->loss));
+    char loss[64];
+    snprintf(loss, sizeof loss, "label_smoothing: %.9g", settings->label_smoothing);
+    GHL_TRY(ghl_node_create("loss", "softmax_cross_entropy", 1, &last, loss, NULL, &plan->loss));
     plan->loss->index = net->count;
     GHL_TRY(copy_block(settings->learning, (size_t)net->weights, sizeof *settings->learning, (void **)&plan->learning));
     if (settings->frozen_norm != NULL)
         GHL_TRY(copy_block(settings->frozen_norm, (size_t)net->count, sizeof *settings->frozen_norm, (void **)&plan->frozen_norm));
     GHL_TRY(copy_block(settings->affine, 2 * (size_t)net->nodes[0]->shape.c, sizeof *settings->affine, (void **)&plan->affine));
     GHL_TRY(ghl_copy_text(settings->choices, &plan->choices));
+    GHL_TRY(GHL_NEW(plan->averages, net->weights + 1));
     for (int i = 0; i < net->weights; i++) {
+        plan->averages[i] = -1;
         const ghl_weight *w = net->all[i];
         ghl_state wanted = {.name = (char *)(uintptr_t)w->name, .dtype = w->dtype, .shape = w->shape, .weight = w};
         if (ghl_plan_state_number(plan, &wanted) != i)
@@ -144,6 +148,7 @@ void ghl_plan_free(ghl_plan *plan)
     free(plan->programs);
     free(plan->learning);
     free(plan->frozen_norm);
+    free(plan->averages);
     free(plan->affine);
     free(plan->choices);
     ghl_node_free(plan->loss);

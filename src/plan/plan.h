@@ -37,6 +37,8 @@ typedef struct ghl_plan_settings {
     int frozen_to;                /* nodes up to it are in evaluation mode, always; 0: none */
     int root;                     /* the last node that is emitted, without a loss; 0: all of them and the loss */
     const float *affine;          /* [2 * channels]: scale then shift of a pixel; copied */
+    double label_smoothing;       /* of the loss, in training */
+    double average;               /* decay of the moving averages of what a step commits of the net, which evaluation reads; 0: none */
     const char *choices;          /* of kernels, for the device to make again (ghl_device_options); NULL: its own; copied */
 } ghl_plan_settings;
 
@@ -92,6 +94,8 @@ typedef struct ghl_state_info {
 } ghl_state_info;
 int ghl_plan_states(const ghl_plan *plan);
 ghl_state_info ghl_plan_state(const ghl_plan *plan, int i);
+/* The state that evaluation reads for weight i of the net: its moving average, or i itself. */
+int ghl_plan_averaged(const ghl_plan *plan, int i);
 ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values);
 ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values);
 

@@ -69,7 +69,15 @@ int ghl_plan_states(const ghl_plan *plan)
 ghl_state_info ghl_plan_state(const ghl_plan *plan, int i)
 {
     const ghl_state *state = &plan->states[plan->visible[i]];
-    return (ghl_state_info){state->name, state->dtype, state->shape, state->weight};
+    return (ghl_state_info){state->name, state->dtype, state->shape, i < plan->net->weights ? state->weight : NULL};
+}
+
+int ghl_plan_averaged(const ghl_plan *plan, int i)
+{
+    int at = i;
+    while (plan->averages[i] >= 0 && plan->visible[at] != plan->averages[i])
+        at++;
+    return at;
 }
 
 ghl_status ghl_plan_read(ghl_plan *plan, int i, void *values)

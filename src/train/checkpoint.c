@@ -32,6 +32,18 @@ static void print_dims(int rank, const int64_t *dim, char out[120])
     snprintf(out + n, (size_t)(120 - n), "]");
 }
 
+void ghl_entry_print(const ghl_entry *entry, char out[120])
+{
+    print_dims(entry->rank, entry->dim, out);
+}
+
+void ghl_weight_print(const ghl_weight *w, char out[120])
+{
+    int64_t dim[4] = {0};
+    int rank = file_shape(w, dim);
+    print_dims(rank, dim, out);
+}
+
 static size_t weight_bytes(const ghl_weight *w)
 {
     return (size_t)ghl_shape_elements(w->shape) * ghl_dtype_bytes(w->dtype);
@@ -59,7 +71,7 @@ static ghl_status scratch_allocate(const ghl_net *net, void **scratch)
     return ghl_allocate(largest, 1, scratch);
 }
 
-ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
+static ghl_status take(ghl_plan *plan, bool averages, void **snapshot)
 {
     const ghl_net *net = ghl_plan_net(plan);
     void *scratch = NULL;
@@ -68,7 +80,7 @@ ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
     char *at = *snapshot;
     for (int i = 0; i < net->weights && status == GHL_OK; i++) {
         const ghl_weight *w = ghl_net_weight(net, i);
-        status = ghl_plan_read(plan, i, scratch);
+        status = ghl_plan_read(plan, averages ? ghl_plan_averaged(plan, i) : i, scratch);
         if (status == GHL_OK)
             ghl_order_to_file(w->shape, ghl_dtype_bytes(w->dtype), scratch, at);
         at += step_over(w);
@@ -81,6 +93,16 @@ ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
     return status;
 }
 
+ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot)
+{
+    return take(plan, false, snapshot);
+}
+
+ghl_status ghl_snapshot_take_averages(ghl_plan *plan, void **snapshot)
+{
+    return take(plan, true, snapshot);
+}
+
 ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot)
 {
     const ghl_net *net = ghl_plan_net(plan);
@@ -91,6 +113,8 @@ ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot)
         const ghl_weight *w = ghl_net_weight(net, i);
         ghl_order_from_file(w->shape, ghl_dtype_bytes(w->dtype), at, scratch);
         status = ghl_plan_write(plan, i, scratch);
+        if (status == GHL_OK && ghl_plan_averaged(plan, i) != i)
+            status = ghl_plan_write(plan, ghl_plan_averaged(plan, i), scratch);
         at += step_over(w);
     }
     free(scratch);
@@ -111,18 +135,28 @@ ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char
     return GHL_OK;
 }
 
-static ghl_status check_entry(const ghl_entry *entry, const ghl_weight *w, const char *path)
+static bool same_shape(const ghl_weight *w, const ghl_entry *entry)
 {
-    static const char hint[] = "the checkpoint is of another net, or of another width or number of classes";
     int64_t dim[4] = {0};
     int rank = file_shape(w, dim);
     bool same = entry->rank == rank;
     for (int i = 0; same && i < rank; i++)
         same = entry->dim[i] == dim[i];
-    if (!same) {
+    return same;
+}
+
+bool ghl_snapshot_fits(const ghl_weight *w, const ghl_entry *entry)
+{
+    return entry->dtype == w->dtype && same_shape(w, entry);
+}
+
+static ghl_status check_entry(const ghl_entry *entry, const ghl_weight *w, const char *path)
+{
+    static const char hint[] = "the checkpoint is of another net, or of another width or number of classes";
+    if (!same_shape(w, entry)) {
         char theirs[120], ours[120];
-        print_dims(entry->rank, entry->dim, theirs);
-        print_dims(rank, dim, ours);
+        ghl_entry_print(entry, theirs);
+        ghl_weight_print(w, ours);
         return ghl_fail(GHL_CHECKPOINT, hint, "%s: tensor %s is %s, but the net's is %s", path, entry->name, theirs, ours);
     }
     if (entry->dtype != w->dtype)

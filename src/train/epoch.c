@@ -98,7 +98,7 @@ static double shown_rate(const ghl_training *t)
 static ghl_status keep_best(ghl_training *t)
 {
     void *snapshot = NULL;
-    GHL_TRY(ghl_snapshot_take(t->setup.plan, &snapshot));
+    GHL_TRY(ghl_snapshot_take_averages(t->setup.plan, &snapshot)); /* what was tested */
     free(t->best);
     t->best = snapshot;
     t->counts[GHL_COUNT_BEST_EPOCH] = t->counts[GHL_COUNT_EPOCH] + 1;

@@ -2,28 +2,9 @@
  *
  * ghl_evaluate: the test accuracy of a checkpoint. Its metadata holds the recipe, so that nothing else is needed but the data.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/files.h"
 #include "base/json.h"
+#include "train/subject.h"
 #include "train/training.h"
-
-enum { PATH = 4096 };
-
-static ghl_status find_checkpoint(const char *given, char path[PATH])
-{
-    static const char hint[] = "give a run folder with best.safetensors, or a .safetensors file that ghl train wrote";
-    GHL_TRY(ghl_path_join(path, given, "best.safetensors"));
-    if (ghl_file_exists(path))
-        return GHL_OK;
-    if (strlen(given) >= PATH || !ghl_file_exists(given))
-        return ghl_fail(GHL_CHECKPOINT, hint, "%.200s does not exist", given);
-    if (ghl_file_size(given) < 0)
-        return ghl_fail(GHL_CHECKPOINT, hint, "%.200s holds no best.safetensors: no epoch of the run is finished", given);
-    memcpy(path, given, strlen(given) + 1);
-    return GHL_OK;
-}
 
 static ghl_status report_json(const char *path, const ghl_score *score, ghl_text *text)
 {
@@ -56,73 +37,37 @@ static ghl_status report(const char *path, const ghl_score *score, bool json, co
     return status;
 }
 
-/* Everything that a checkpoint needs for an evaluation, released together. */
-typedef struct subject {
-    ghl_tensors tensors;
-    ghl_recipe *recipe;
-    float *affine;
-    ghl_damages damages;
-    ghl_setup setup;
-} subject;
-
 static void tell_damage(void *user, const char *text)
 {
     ghl_tell(user, GHL_LEVEL_WARNING, "%s", text);
 }
 
-/* The branch that it says it is of, or the last phase of the net itself. */
-static ghl_status find_phase(const ghl_recipe *recipe, const char *branch, const ghl_recipe **out)
+static ghl_status prepare(ghl_subject *s, ghl_damages *damages, const char *run_or_checkpoint, int n, const char *const *overrides)
 {
-    int i = ghl_recipe_phases(recipe) - 1;
-    if (branch != NULL)
-        return ghl_recipe_phase(recipe, branch, out);
-    while (i > 0 && ghl_recipe_phase_at(recipe, i)->phase.branch)
-        i--;
-    *out = ghl_recipe_phase_at(recipe, i);
-    return GHL_OK;
-}
-
-static ghl_status subject_prepare(subject *s, const char *path, int n, const char *const *overrides)
-{
-    ghl_setup_options options = {0};
-    const char *recipe = NULL;
-    void *snapshot = NULL;
-    GHL_TRY(ghl_tensors_read(path, GHL_CHECKPOINT, &s->tensors));
-    GHL_TRY(ghl_checkpoint_read_notes(&s->tensors, path, &options, &s->affine, &recipe));
-    GHL_TRY(ghl_recipe_parse(recipe, path, n, overrides, &s->recipe));
-    const ghl_recipe *last = NULL;
-    GHL_TRY(find_phase(s->recipe, ghl_tensors_note_of(&s->tensors, "ghl.phase"), &last));
-    options.image = (ghl_shape){0}; /* what the data say counts */
-    options.test_only = true;
-    options.damages = &s->damages;
-    s->damages.budget = last->data.error_budget;
-    GHL_TRY(ghl_setup_begin(last, &options, &s->setup));
+    GHL_TRY(ghl_subject_open(run_or_checkpoint, n, overrides, s));
+    s->options.image = (ghl_shape){0}; /* what the data say counts */
+    s->options.damages = damages;
+    damages->budget = s->phase->data.error_budget;
+    GHL_TRY(ghl_setup_begin(s->phase, &s->options, &s->setup));
     GHL_TRY(ghl_setup_programs(&s->setup, false));
     if (s->setup.test.labels == NULL)
-        return ghl_fail(GHL_DATA, NULL, "the test images in \"%s\" have no labels to judge by", last->data.path);
-    GHL_TRY(ghl_snapshot_load(s->setup.net, "", &s->tensors, path, NULL, &snapshot));
-    ghl_status status = ghl_snapshot_put(s->setup.plan, snapshot);
-    free(snapshot);
-    return status;
+        return ghl_fail(GHL_DATA, NULL, "the test images in \"%s\" have no labels to judge by", s->phase->data.path);
+    return ghl_subject_load(s);
 }
 
 ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host)
 {
-    char path[PATH];
-    subject s = {.damages = {.tell = tell_damage, .user = (void *)host}};
+    ghl_subject s = {0};
+    ghl_damages damages = {.tell = tell_damage, .user = (void *)host};
     ghl_score score = {0};
-    GHL_TRY(find_checkpoint(run_or_checkpoint, path));
-    ghl_status status = subject_prepare(&s, path, n, overrides);
+    ghl_status status = prepare(&s, &damages, run_or_checkpoint, n, overrides);
     if (status == GHL_OK)
         status = ghl_evaluation_run(&s.setup, 0, &score);
     if (status == GHL_OK)
-        status = report(path, &score, json, host);
+        status = report(s.path, &score, json, host);
     ghl_failure failure;
     ghl_failure_take(&failure, status);
-    ghl_setup_release(&s.setup);
-    ghl_recipe_free(s.recipe);
-    free(s.affine);
-    ghl_damages_release(&s.damages);
-    ghl_tensors_release(&s.tensors);
+    ghl_subject_release(&s);
+    ghl_damages_release(&damages);
     return status == GHL_OK ? GHL_OK : ghl_failure_raise(&failure);
 }

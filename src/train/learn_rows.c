@@ -30,7 +30,6 @@ const ghl_option ghl_learn_common_rows[] = {
 static const char *const other_keys[] = {"rule", "optimiser", "schedule"};
 static const char *const base_kinds[] = {"conv", "linear", "norm"};
 enum { BASES = 3 };
-static const char command_line[] = "command line"; /* the origin of values from ghl_value_override */
 
 void ghl_learn_common_keys(ghl_key_list *keys)
 {
@@ -233,7 +232,7 @@ static ghl_status assignment_apply(ghl_recipe *recipe, const assignment *a, bool
     if (a->key[0] != '\0')
         return ghl_value_override(row->map, a->suffix);
     ghl_value *whole = NULL;
-    GHL_TRY(ghl_value_parse(a->suffix + 1, strlen(a->suffix + 1), command_line, &whole));
+    GHL_TRY(ghl_value_parse(a->suffix + 1, strlen(a->suffix + 1), GHL_COMMAND_LINE, &whole));
     if (whole->kind != GHL_VALUE_MAP) {
         ghl_status status = ghl_value_fail(whole, "a row is set as learn.conv.rule=sign", "learn.%s must be a map of keys", a->row);
         ghl_value_free(whole);
@@ -270,12 +269,12 @@ static ghl_status assignments_apply(ghl_recipe *recipe, int n, const char *const
 static ghl_status foreign_drop(ghl_recipe *recipe, ghl_learn_row *row)
 {
     const ghl_value *rule = ghl_value_find(row->map, "rule");
-    if (rule == NULL || strcmp(rule->origin, command_line) != 0)
+    if (rule == NULL || !ghl_value_overridden(rule))
         return GHL_OK;
     for (int i = row->map->count - 1; i >= 0; i--) {
         const char *key = row->map->keys[i];
         bool mine = ghl_learn_common_key(key) || ghl_rule_has_option(row->rule, key);
-        if (mine || strcmp(row->map->items[i]->origin, command_line) == 0 || !any_rule_has(key))
+        if (mine || ghl_value_overridden(row->map->items[i]) || !any_rule_has(key))
             continue;
         GHL_TRY(ghl_recipe_note(recipe, "learn.%s: %s is dropped: rule %s, which the command line asks for, has no such option", row->key,
                                 key, row->rule->name));

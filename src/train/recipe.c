@@ -21,13 +21,52 @@ static void *part(const ghl_recipe *recipe, size_t offset)
     return (char *)recipe + offset;
 }
 
+static int key_of(const ghl_value *map, const char *key)
+{
+    int i = map->count - 1;
+    while (i >= 0 && strcmp(map->keys[i], key) != 0)
+        i--;
+    return i;
+}
+
 static bool sized(const ghl_section *section)
 {
     return section->rows != NULL;
 }
 
+/* Keys of the kind that the file says, where the command line asks for another that has no such key. */
+static ghl_status drop_foreign(ghl_recipe *recipe, const ghl_section *section, const ghl_key_list *mine)
+{
+    const int at = key_of(recipe->tree, section->name);
+    ghl_value *map = at >= 0 ? recipe->tree->items[at] : NULL;
+    const ghl_value *kind = map != NULL && map->kind == GHL_VALUE_MAP ? ghl_value_find(map, "kind") : NULL;
+    const ghl_descriptor *now = NULL, *other = NULL;
+    if (kind == NULL || kind->kind != GHL_VALUE_SCALAR || !ghl_value_overridden(kind))
+        return GHL_OK;
+    GHL_TRY(ghl_registry_find(section->kinds, kind->text, kind, &now));
+    ghl_key_list known = *mine, others = {0};
+    ghl_key_list_add(&known, "kind");
+    ghl_key_list_rows(&known, now->options);
+    for (int i = 0; (other = ghl_registry_at(section->kinds, i)) != NULL; i++)
+        ghl_key_list_rows(&others, other->options);
+    for (int i = map->count - 1; i >= 0; i--) {
+        const char *key = map->keys[i];
+        if (ghl_value_overridden(map->items[i]) || ghl_key_list_has(&known, key) || !ghl_key_list_has(&others, key))
+            continue;
+        GHL_TRY(ghl_recipe_note(recipe, "%s: %s is dropped: kind %s, which the command line asks for, has no such key", section->name, key,
+                                now->name));
+        ghl_value_remove(map, key);
+    }
+    return GHL_OK;
+}
+
 static ghl_status section_parse(ghl_recipe *recipe, const ghl_section *section)
 {
+    ghl_key_list mine = {0}, all = {0};
+    if (sized(section))
+        ghl_key_list_rows(&mine, section->rows);
+    if (section->kinds != NULL)
+        GHL_TRY(drop_foreign(recipe, section, &mine));
     const ghl_value *map = ghl_value_find(recipe->tree, section->name);
     if (map != NULL && map->kind == GHL_VALUE_SCALAR && !map->quoted && map->text[0] == '\0')
         map = NULL; /* "train:" with nothing below */
@@ -36,9 +75,6 @@ static ghl_status section_parse(ghl_recipe *recipe, const ghl_section *section)
         map = NULL; /* "model: deephebb" is its kind alone */
     else if (map != NULL && map->kind != GHL_VALUE_MAP)
         return ghl_value_fail(map, "write it as \"section: {key: value}\"", "%s must be a map of keys", section->name);
-    ghl_key_list mine = {0}, all = {0};
-    if (sized(section))
-        ghl_key_list_rows(&mine, section->rows);
     all = mine;
     ghl_choice *choice = NULL;
     if (section->kinds != NULL) {

@@ -41,11 +41,12 @@ typedef struct ghl_recipe_data {
 enum { GHL_FEATURES_AUTO, GHL_FEATURES_MEMORY, GHL_FEATURES_FILE, GHL_FEATURES_NONE };
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
-    char *device;
+    char *device, *init;
     int dtype; /* 0: f32, 1: bf16 */
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    double label_smoothing, ema;
     bool probes;
 } ghl_recipe_train;
 

@@ -14,6 +14,14 @@ void ghl_key_list_add(ghl_key_list *list, const char *name)
         list->names[list->count++] = name;
 }
 
+bool ghl_key_list_has(const ghl_key_list *list, const char *name)
+{
+    for (int k = 0; k < list->count; k++)
+        if (strcmp(list->names[k], name) == 0)
+            return true;
+    return false;
+}
+
 void ghl_key_list_rows(ghl_key_list *list, const ghl_option *rows)
 {
     for (; rows != NULL && rows->name != NULL; rows++)
@@ -23,10 +31,7 @@ void ghl_key_list_rows(ghl_key_list *list, const ghl_option *rows)
 ghl_status ghl_key_list_check(const ghl_key_list *list, const ghl_value *map, const char *what)
 {
     for (int i = 0; map != NULL && i < map->count; i++) {
-        bool known = false;
-        for (int k = 0; k < list->count; k++)
-            known = known || strcmp(list->names[k], map->keys[i]) == 0;
-        if (known)
+        if (ghl_key_list_has(list, map->keys[i]))
             continue;
         const char *near = ghl_nearest(map->keys[i], list->names, list->count);
         const char *hint = "\"ghl help recipe\" shows every key";

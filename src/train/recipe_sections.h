@@ -27,6 +27,7 @@ typedef struct ghl_key_list {
     int count;
 } ghl_key_list;
 void ghl_key_list_add(ghl_key_list *list, const char *name);
+bool ghl_key_list_has(const ghl_key_list *list, const char *name);
 void ghl_key_list_rows(ghl_key_list *list, const ghl_option *rows);
 /* GHL_RECIPE at the first key of the map that is not in the list, with the nearest that is. */
 ghl_status ghl_key_list_check(const ghl_key_list *list, const ghl_value *map, const char *what);

@@ -185,6 +185,8 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
         .affine = setup->affine,
         .frozen_to = setup->learnings.frozen_to,
         .root = setup->learnings.root,
+        .label_smoothing = recipe->train.label_smoothing,
+        .average = recipe->train.ema,
         .choices = options->choices,
     };
     return ghl_plan_create(setup->net, &settings, &setup->plan);

@@ -71,14 +71,19 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
 
 /* A snapshot is one block of memory, freed with free(). */
 ghl_status ghl_snapshot_take(ghl_plan *plan, void **snapshot);
+ghl_status ghl_snapshot_take_averages(ghl_plan *plan, void **snapshot); /* what evaluation reads: of train.ema, where there are some */
 /* From the tensors prefix + name of a file; what it lacks from the snapshot `rest` (NULL: it must have all). GHL_CHECKPOINT names
  * `path`, the tensor and both shapes; what is not finite is refused;
  * with an empty prefix every tensor of the file must be one of the net's. Nothing is changed after an error. */
 ghl_status ghl_snapshot_load(const ghl_net *net, const char *prefix, const ghl_tensors *t, const char *path, const void *rest,
                              void **snapshot);
-ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot);
+ghl_status ghl_snapshot_put(ghl_plan *plan, const void *snapshot); /* averages begin there too */
 /* What `net` has up to node `last`, by name, from a snapshot of another net. */
 void ghl_snapshot_graft(const ghl_net *net, void *snapshot, int last, const ghl_net *from, const void *other);
+/* Has the entry of a file the type and shape of the weight? Its shape in files, "[10,512]". */
+bool ghl_snapshot_fits(const ghl_weight *w, const ghl_entry *entry);
+void ghl_weight_print(const ghl_weight *w, char out[120]);
+void ghl_entry_print(const ghl_entry *entry, char out[120]);
 /* Adds the tensors to `t`, which borrows the snapshot. */
 ghl_status ghl_snapshot_add(const ghl_net *net, const void *snapshot, const char *prefix, ghl_tensors *t);
 

@@ -4,7 +4,7 @@
  * on where it lies. It is written first; last.safetensors and best.safetensors follow from it, so that a kill between two files loses
  * nothing.
  *
- *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, [n,h,w,c]
+ *     weights/NAME, best/NAME   as a checkpoint has them        state/NAME    what rules and optimisers keep, and averages, [n,h,w,c]
  *     trunk/NAME                of the net, in a branch
  *     train/counts, train/sums  see training.h                  metadata: recipe, fingerprint, choices of kernels,
  *     train/damaged             [n,3], see data.h; where any        lengths of the sinks' files
@@ -139,10 +139,14 @@ static ghl_status write_checkpoint(const ghl_training *t, const char *name, cons
     return status;
 }
 
-static ghl_status write_checkpoints(const ghl_training *t, const void *weights)
+static ghl_status write_checkpoints(const ghl_training *t)
 {
     const int64_t *c = t->counts;
-    GHL_TRY(write_checkpoint(t, "last.safetensors", weights, c[GHL_COUNT_PHASE], c[GHL_COUNT_EPOCH]));
+    void *last = NULL;
+    GHL_TRY(ghl_snapshot_take_averages(t->setup.plan, &last));
+    const ghl_status status = write_checkpoint(t, "last.safetensors", last, c[GHL_COUNT_PHASE], c[GHL_COUNT_EPOCH]);
+    free(last);
+    GHL_TRY(status);
     return t->best != NULL ? write_checkpoint(t, "best.safetensors", t->best, best_phase(t), c[GHL_COUNT_BEST_EPOCH]) : GHL_OK;
 }
 
@@ -151,11 +155,9 @@ static ghl_status save(const ghl_training *t)
     GHL_TRY(ghl_metrics_sync(t->metrics));
     void *weights = NULL;
     GHL_TRY(ghl_snapshot_take(t->setup.plan, &weights));
-    ghl_status status = write_state(t, weights);
-    if (status == GHL_OK)
-        status = write_checkpoints(t, weights);
+    const ghl_status status = write_state(t, weights);
     free(weights);
-    return status;
+    return status == GHL_OK ? write_checkpoints(t) : status;
 }
 
 void ghl_training_save(ghl_training *t)
@@ -347,10 +349,8 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
         status = ghl_snapshot_load(t->nets[0], "trunk/", state, path, NULL, &t->trunk);
     if (status == GHL_OK)
         status = restore_states(t, state);
-    if (status == GHL_OK)
-        status = write_checkpoints(t, weights); /* a kill may have come between state and these */
     free(weights);
-    return status;
+    return status == GHL_OK ? write_checkpoints(t) : status; /* a kill may have come between state and these */
 }
 
 int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *out)

@@ -213,6 +213,8 @@ static ghl_status prepare(ghl_training *t, const ghl_train_options *options, ghl
     } else
         GHL_TRY(ghl_whiten_fit(&t->setup, t->host));
     GHL_TRY(open_metrics(t, n, lengths));
+    if (!found)
+        GHL_TRY(ghl_training_init(t));
     GHL_TRY(ghl_phase_begin(t));
     return announce(t, state, found);
 }

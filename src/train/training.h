@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * training.h - a training under way, for the files that share it: train.c (from start to end), steps.c (the pipeline of steps), epoch.c
- * (what happens at the end of one), phase.c (from one phase to the next), state.c (saved and resumed), run_folder.c (files beside it).
+ * (what happens at the end of one), phase.c (from one phase to the next), state.c (saved and resumed), start.c (initial
+ * weights from a file), run_folder.c (files beside it).
  */
 #ifndef GHL_TRAIN_TRAINING_H
 #define GHL_TRAIN_TRAINING_H
@@ -123,6 +124,10 @@ int ghl_training_lengths(const ghl_tensors *state, int room, ghl_sink_length *ou
 /* Two resolved recipes, of the run in a folder and of the one that is asked for. GHL_RECIPE names the keys in which they differ; those
  * that one may change in a run are passed over. */
 ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours);
+
+/* start.c: weights and buffers from the file of train.init, as far as they fit; a note says what did and what did not. GHL_CHECKPOINT
+ * where the file is damaged or nothing fits. */
+ghl_status ghl_training_init(ghl_training *t);
 
 /* train.c */
 /* Around everything that one ghl_stop() ends: when the last of these scopes is left, the request is forgotten. */

@@ -37,6 +37,7 @@ class Case:
     images: int = 4
     classes: int = 4
     seed: int = 1
+    branch: float = 1.0                            # times the scale of the last norm of a bottleneck: small for deep nets
 
 
 GHL = {"conv": Row("ghl", 1e-2, 5e-2), "linear": Row("backprop", 5e-3)}
@@ -46,6 +47,11 @@ DEEP = {"size": {"channels": (2, 3, 5)}, "recipe": "channels: [2, 3, 5]"}
 FAST = {"size": {"channels": (3, 5, 6, 7), "hidden": 33}, "recipe": "channels: [3, 5, 6, 7], hidden: 33", "seed": 28}
 RESNET = {"size": {"depth": 20, "channels": (2, 3, 4)}, "recipe": "depth: 20, channels: [2, 3, 4]"}
 TORCHVISION = {"size": {"depth": 18, "channels": (2, 3, 3, 4)}, "recipe": "depth: 18, channels: [2, 3, 3, 4]"}
+BOTTLENECKS = {"size": {"depth": 50, "channels": (4, 4, 4, 4)}, "recipe": "depth: 50, channels: [4, 4, 4, 4]", "branch": 0.1}
+DEEP_LARGE = {"size": {"channels": (2, 2, 3, 3, 4), "temperatures": (1.1, 0.7, 0.5, 0.4, 0.25)},
+              "recipe": "depth: 5, channels: [2, 2, 3, 3, 4], inverse_temperature: [1.1, 0.7, 0.5, 0.4, 0.25]"}
+FAST_LARGE = {"size": {"channels": (2, 3, 3, 4, 5), "first_kernel": 7, "pools": (3, 1, 1, 2, 1), "hidden": 9},
+              "recipe": "depth: 6, channels: [2, 3, 3, 4, 5], first_kernel: 7, pools: [3, 1, 1, 2, 1], hidden: 9"}
 VGG = {"size": {"depth": 16, "channels": (2, 2, 3, 3, 4), "hidden": 9},
        "recipe": "depth: 16, channels: [2, 2, 3, 3, 4], hidden: 9"}
 MLP = {"net": "mlp", "image": (1, 5, 3), "size": {"hidden": (7, 5)}, "recipe": "hidden: [7, 5]"}
@@ -71,6 +77,9 @@ CASES = {
     "resnet20_sign": Case("resnet_cifar", (1, 8, 8), SIGN, **RESNET | {"seed": 2}),
     "resnet20_backprop": Case("resnet_cifar", (3, 9, 8), BACKPROP, **RESNET),
     "resnet18_ghl": Case("resnet", (1, 40, 36), GHL, **TORCHVISION),
+    "resnet50_ghl": Case("resnet", (1, 40, 36), GHL, **BOTTLENECKS),
+    "deephebb5_ghl": Case("deephebb", (1, 33, 35), GHL, **DEEP_LARGE),
+    "fasthebb6_ghl": Case("fasthebb", (1, 42, 43), GHL, **FAST_LARGE),
     "vgg_ghl": Case("vgg", (1, 33, 32), GHL, **VGG),
     "vgg_backprop": Case("vgg", (1, 32, 35), BACKPROP, **VGG),
     "mlp_ghl": mlp(),
@@ -135,6 +144,8 @@ def inputs_of(case: Case) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.T
             value.fill_(7)
         elif name.endswith("running_var") or (".weight" in name and value.dim() == 1):
             value.uniform_(0.5, 1.5)
+            if name.endswith("bn3.weight"):
+                value *= case.branch
         elif value.dim() == 1:
             value.uniform_(-0.5, 0.5)
     return torch.randn(case.images, *case.image), torch.randint(0, case.classes, (case.images,)), state

@@ -41,52 +41,49 @@ class Net(nn.Module):
 
 
 class DeepHebb(Net):
-    """Three blocks of plain BN, convolution, ReLU, pool; dropout; one linear layer."""
-
-    inverse_temperatures = {"conv1": 1.0, "conv2": 0.65, "conv3": 0.25}
+    """Blocks of plain BN, convolution, ReLU, pool, the last one of means; dropout; one linear layer."""
 
     def __init__(self, image: Sequence[int] = (3, 32, 32), classes: int = 10, channels: Sequence[int] = (96, 384, 1536),
-                 dropout: float = 0.5, conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
+                 temperatures: Sequence[float] = (1.0, 0.65, 0.25), dropout: float = 0.5, conv: Factory = nn.Conv2d,
+                 linear: Factory = nn.Linear) -> None:
         super().__init__()
-        before = [image[0], *channels[:2]]
-        kernels = [5, 3, 3]
-        pools = [nn.MaxPool2d(4, 2, 1), nn.MaxPool2d(4, 2, 1), nn.AvgPool2d(2, 2)]
-        height, width = image[1:]
-        for i in range(3):
-            self.add_module(f"bn{i + 1}", plain_norm(before[i]))
-            self.add_module(f"conv{i + 1}", conv(before[i], channels[i], kernels[i], padding=kernels[i] // 2, bias=False))
+        self.inverse_temperatures = {f"conv{i + 1}": t for i, t in enumerate(temperatures)}
+        width, height, columns = image
+        for i, size in enumerate(channels):
+            kernel = 3 if i else 5
+            self.add_module(f"bn{i + 1}", plain_norm(width))
+            self.add_module(f"conv{i + 1}", conv(width, size, kernel, padding=kernel // 2, bias=False))
             self.add_module(f"relu{i + 1}", nn.ReLU())
-            self.add_module(f"pool{i + 1}", pools[i])
-            height, width = (height - 2) // 2 + 1, (width - 2) // 2 + 1      # 4/2/1 and 2/2/0 give the same sizes
+            self.add_module(f"pool{i + 1}", nn.AvgPool2d(2, 2) if i + 1 == len(channels) else nn.MaxPool2d(4, 2, 1))
+            width, height, columns = size, (height - 2) // 2 + 1, (columns - 2) // 2 + 1      # 4/2/1 and 2/2/0 give the same sizes
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = linear(channels[2] * height * width, classes)
+        self.classifier = linear(width * height * columns, classes)
         self.finish()
 
 
 class FastHebb(Net):
-    """Four convolutions without padding, each ReLU, (max-pool), plain BN; a hidden linear layer; a classifier."""
-
-    inverse_temperatures = {"conv1": 1.0, "conv2": 1.0, "conv3": 1.0, "conv4": 1.0}
+    """Convolutions without padding, each ReLU, (max-pool), plain BN; a hidden linear layer; a classifier."""
 
     def __init__(self, image: Sequence[int] = (3, 32, 32), classes: int = 10, channels: Sequence[int] = (96, 128, 192, 256),
-                 hidden: int = 4096, dropout: float = 0.5, conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
+                 first_kernel: int = 5, pools: Sequence[int] = (2, 1, 2, 1), hidden: int = 4096, dropout: float = 0.5,
+                 conv: Factory = nn.Conv2d, linear: Factory = nn.Linear) -> None:
         super().__init__()
-        before = [image[0], *channels[:3]]
-        kernels = [5, 3, 3, 3]
-        height, width = image[1:]
-        for i in range(4):
-            self.add_module(f"conv{i + 1}", conv(before[i], channels[i], kernels[i], bias=False))
+        self.inverse_temperatures = {f"conv{i + 1}": 1.0 for i in range(len(channels))}
+        width, height, columns = image
+        for i, (size, pool) in enumerate(zip(channels, pools)):
+            kernel = 3 if i else first_kernel
+            self.add_module(f"conv{i + 1}", conv(width, size, kernel, bias=False))
             self.add_module(f"relu{i + 1}", nn.ReLU())
-            height, width = height - kernels[i] + 1, width - kernels[i] + 1
-            if i in (0, 2):
-                self.add_module(f"pool{i + 1}", nn.MaxPool2d(2, 2))
-                height, width = height // 2, width // 2
-            self.add_module(f"bn{i + 1}", plain_norm(channels[i]))
+            if pool > 1:
+                self.add_module(f"pool{i + 1}", nn.MaxPool2d(pool, pool))
+            width, height, columns = size, (height - kernel + 1) // pool, (columns - kernel + 1) // pool
+            self.add_module(f"bn{i + 1}", plain_norm(size))
         self.flatten = nn.Flatten()
-        self.fc5 = linear(channels[3] * height * width, hidden)
-        self.relu5 = nn.ReLU()
-        self.bn5 = nn.BatchNorm1d(hidden)
+        last = len(channels) + 1
+        self.add_module(f"fc{last}", linear(width * height * columns, hidden))
+        self.add_module(f"relu{last}", nn.ReLU())
+        self.add_module(f"bn{last}", nn.BatchNorm1d(hidden))
         self.dropout = nn.Dropout(dropout)
         self.classifier = linear(hidden, classes)
         self.finish()

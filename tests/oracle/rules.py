@@ -166,6 +166,7 @@ class Row:
 RATES = {
     "deephebb": (Row("ghl", 1e-2, 5e-2), Row("backprop", 5e-3)),
     "fasthebb": (Row("ghl", 5e-2, 1e-2), Row("backprop", 1e-4)),
+    "resnet": (Row("ghl", 1e-2, 1e-2), Row("backprop", 5e-2)),
     "resnet_cifar": (Row("ghl", 1e-2, 1e-2), Row("backprop", 5e-3)),
     "vgg": (Row("ghl", 1e-2, 1e-2), Row("backprop", 5e-3)),
 }

@@ -37,6 +37,7 @@ typedef struct ghl_by_images {
     X(max_pool_backward) X(average_pool) X(average_pool_backward) X(dropout) X(add) X(subsample_pad)                        \
     X(subsample_pad_backward) X(softmax_cross_entropy) X(softmax_channels) X(oja_decay) X(scale) X(direction)               \
     X(oja_scale) X(moving_average) X(finite) X(copy) X(finite_product) X(finite_step) X(commit) X(sgd) X(adam)              \
+    X(running_average)                                                                                                      \
     X(one_hot) X(column_norms) X(similarity_response) X(instar_decay) X(sanger_decay) X(ascent)                             \
     X(pad_reflect) X(pad_reflect_backward)                                                                                  \
     X(normalise_weight) X(normalise_weight_backward) X(divide_columns) X(divide_columns_backward)                           \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * isa_optim.c - SGD and Adam (Kingma & Ba 2015) with PyTorch's conventions, one pass over the weights; SGD makes its direction of a
- * product and a decay on the way where it is given these.
+ * product and a decay on the way where it is given these. And running averages.
  */
 #include <math.h>
 
@@ -140,5 +140,18 @@ ghl_status GHL_CPU_OP(adam)(const ghl_call *call, void *scratch)
         v[i] = second;
         w[i] = keep * w[i] - rate * first / (sqrtf(second) * correction + epsilon);
     }
+    return GHL_OK;
+}
+
+/* Written so that an average of what stays the same is that, however near to 1 the share that is kept. */
+ghl_status GHL_CPU_OP(running_average)(const ghl_call *call, void *scratch)
+{
+    const float *statistic = call->in[1].data, share = call->attr.running.momentum, correction = call->attr.running.correction;
+    float *running = call->out[0].data;
+    const int64_t n = *(const int32_t *)call->in[0].data != 0 ? ghl_shape_elements(call->out[0].shape) : 0;
+    (void)scratch;
+#pragma omp parallel for simd schedule(static) if (n > GHL_CPU_SMALL)
+    for (int64_t i = 0; i < n; i++)
+        running[i] += share * (correction * statistic[i] - running[i]);
     return GHL_OK;
 }

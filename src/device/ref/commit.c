@@ -34,8 +34,8 @@ ghl_status ghl_ref_running_average(const ghl_call *call)
     const float *statistic = ghl_ref_in(call, 1);
     const double momentum = call->attr.running.momentum, correction = call->attr.running.correction;
     float *running = ghl_ref_out(call, 0);
-    for (int64_t c = 0; ok(call) && c < call->out[0].shape.c; c++)
-        running[c] = (float)((1.0 - momentum) * running[c] + momentum * correction * statistic[c]);
+    for (int64_t i = 0; ok(call) && i < ghl_shape_elements(call->out[0].shape); i++)
+        running[i] = (float)((1.0 - momentum) * running[i] + momentum * correction * statistic[i]);
     return GHL_OK;
 }
 

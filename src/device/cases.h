@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cases_ops.h - one list of op calls that drives correctness and speed: test_ops.c runs every case on every device against ref,
- * bench/ghl_bench_ops.c times the same cases. Operand names, dtypes and shapes come from the op's own row (ghl_op_operands); a case
- * gives sizes of the letters, attributes, and what is special about the values. Values are counters: equal on every machine.
+ * cases.h - calls of single ops that are run on a device and compared with ref: what ghl selftest, the tests and the benchmarks of ops
+ * share. Operand names, dtypes and shapes come from the op's own row (ghl_op_operands); a case gives sizes of the letters, attributes, and
+ * what is special about the values. Values are counters: equal on every machine.
  *
  *     ghl_case_run_init -> ghl_case_run_reset, ghl_case_run_once, ghl_case_run_read ... -> ghl_case_run_release
  */
-#ifndef GHL_TESTS_CASES_OPS_H
-#define GHL_TESTS_CASES_OPS_H
+#ifndef GHL_DEVICE_CASES_H
+#define GHL_DEVICE_CASES_H
 
 #include "device/device.h"
 
@@ -25,7 +25,7 @@ typedef enum ghl_case_special {
 typedef struct ghl_case {
     const char *note;         /* what it is for; NULL: see the sizes */
     ghl_op op;
-    int64_t n, h, w, c, k;    /* letters N H W C K; P, Q and R, S follow from the window, or are h, w where the op has none */
+    int32_t n, h, w, c, k;    /* letters N H W C K; P, Q and R, S follow from the window, or are h, w where the op has none */
     int32_t rows, columns, stride, padding; /* the window, where rows > 0 */
     ghl_attributes attr;      /* the rest */
     const char *without;      /* optional operands that are absent, by name, separated by spaces */
@@ -36,18 +36,11 @@ typedef struct ghl_case {
     int repeats;              /* of an operand that repeats; 0: one */
     bool off;                 /* ok, a flag or `started` is 0 */
     bool neuron;              /* direction: one scale a neuron */
-    double tolerance;         /* relative L2 and mass of flipped signs, before a rounding to bf16; 0: equal values */
+    float tolerance;          /* relative L2 and mass of flipped signs, before a rounding to bf16; 0: equal values */
     bool speed;               /* a real layer, batch 64: timed, too large for ref */
 } ghl_case;
 
-/* Devices are tested with 1 to this many threads. One under the thread sanitizer, which does not see the barriers of OpenMP's library. */
-#if defined(__SANITIZE_THREAD__)
-enum { GHL_CASE_THREADS = 1 };
-#else
-enum { GHL_CASE_THREADS = 3 };
-#endif
-
-extern const ghl_case ghl_cases[];
+extern const ghl_case ghl_cases[]; /* every op has one; tests/cases_more.h has more */
 extern const int ghl_cases_count;
 
 /* The case's attributes with its window. */
@@ -83,5 +76,11 @@ ghl_status ghl_case_run_check(ghl_case_run *run, bool overlay);
 void ghl_case_run_release(ghl_case_run *run);
 
 size_t ghl_operand_bytes(const ghl_operand *operand);
+
+/* Equal results on a device and on ref (ref_self: opened) from poisoned outputs, twice the same bytes, nothing written but outputs, and
+ * the same with the last output over the input that the op allows. false: `why` says what is wrong. */
+bool ghl_case_agrees(const ghl_case *c, void *ref_self, const ghl_device *device, void *self, char why[256]);
+/* The case with activations in bf16; false: its op has none, or the case is not for them. */
+bool ghl_case_halve(const ghl_case *c, ghl_case *half);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cases_ops.c - from a case to a prepared call with values. All operands lie in one block of the device's memory with margins between
+ * cases.c - from a case to a prepared call with values. All operands lie in one block of the device's memory with margins between
  * them, so that a store past an end is seen.
  */
-#include "cases_ops.h"
+#include "device/cases.h"
 
 #include <math.h>
 #include <stdio.h>
