@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz_packed.c - any bytes as a packed file: it is opened and its images are read and checked, or it is refused as damaged, with a message.
- * The checksums of header and index are put right first, so that what stands behind them is met.
+ * fuzz_packed.c - any bytes as a packed file: it is opened and its images are read and checked, or it is refused as damaged, with a
+ * message. The checksums of header and index are put right first, so that what stands behind them is met.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,19 +63,20 @@ static void read_part(const char *path, bool test, const void *options)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+    const ghl_descriptor *format = (const ghl_descriptor *)&ghl_data_format_packed;
     const int file = memfd_create("packed", MFD_CLOEXEC); /* a file without a disk */
     uint8_t *copy = malloc(size + 1);
     char path[64];
     void *options = NULL;
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    if (file >= 0 && copy && ghl_descriptor_options((const ghl_descriptor *)&ghl_data_format_packed, NULL, NULL, "data", &options) == GHL_OK) {
+    if (file >= 0 && copy && ghl_descriptor_options(format, NULL, NULL, "data", &options) == GHL_OK) {
         memcpy(copy, bytes, size);
         put_right(copy, size);
         if (write(file, copy, size) == (ssize_t)size)
             for (int test = 0; test < 2; test++)
                 read_part(path, test, options);
-        ghl_descriptor_release((const ghl_descriptor *)&ghl_data_format_packed, options);
+        ghl_descriptor_release(format, options);
     }
     free(copy);
     if (file >= 0)

@@ -82,8 +82,8 @@ static int run(int argc, char **argv)
     static const ghl_cli_syntax syntax = {
         .words = "info|check|bench PATH, or pack FOLDER FILE",
         .about = "PATH is a folder of class folders, of the files of idx, cifar10 or cifar100, or a packed file. info describes it; check "
-                 "reads every image and lists the damaged ones, status 3; bench times reading. pack puts a folder of photographs into one file, "
-                 "for data.kind=packed: the same command again continues where it stopped.",
+                 "reads every image and lists the damaged ones, status 3; bench times reading. pack puts a folder of photographs into one "
+                 "file, for data.kind=packed: the same command again continues where it stopped.",
         .options = options,
         .words_only = true,
     };

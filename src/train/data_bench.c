@@ -2,7 +2,8 @@
  *
  * The command `data bench`: how many images a second can be read. One thread reads random views of the training images through the
  * source that trainings read through, its processor's time booked to stages (data/stage.h), then once more without that; then a loader
- * hands out batches, with one worker and with as many as there are processors, by the clock on the wall. All images are read once before, so that they are in the system's cache.
+ * hands out batches, with one worker and with as many as there are processors, by the clock on the wall. All images are read once before,
+ * so that they are in the system's cache.
  */
 #include <stdlib.h>
 #include <string.h>
