@@ -3,8 +3,8 @@
  * ghl.h - the stable interface of libghl: trains deep networks with Global-guided Hebbian Learning
  * (Hua, Zhao, Leng, Cheng, Ma, Guo: "Hebbian Learning with Global Direction", ICASSP 2026).
  *
- * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, predict, bench, trace, plan, list,
- * doctor, selftest), then nets and engines for programs that bring their own images.
+ * Reading order: status, host, recipe, the commands (train, sweep, compare, reproduce, evaluate, predict, bench, trace, plan, data,
+ * list, doctor, selftest), then nets and engines for programs that bring their own images.
  *
  * Ownership: objects come from ..._create/_load and go back with ..._free (NULL is fine). Text returned as `char *` is freed with
  * ghl_free. Borrowed pointers (`const`) live as long as the object they came from.
@@ -182,6 +182,22 @@ GHL_API ghl_status ghl_trace(const ghl_recipe *recipe, const ghl_trace_options *
 
 /* The command `plan`: nodes, shapes, parameters, FLOPs, the program, memory. */
 GHL_API ghl_status ghl_plan_show(const ghl_recipe *recipe, bool json, const ghl_host *host);
+/* What lies at `path`, a data set of any format that we read, found by a look: images and classes, sizes, mean and deviation of the
+ * channels, what is damaged, the last three of a sample. */
+GHL_API ghl_status ghl_data_info(const char *path, bool json, const ghl_host *host);
+/* Reads every image, whole, and lists the damaged ones ("NAME: REASON"): GHL_DATA where there is one. */
+GHL_API ghl_status ghl_data_check(const char *path, bool json, const ghl_host *host);
+
+typedef struct ghl_pack_options {
+    int64_t size, quality; /* pixels of the shorter side at most, 0: 256; of JPEG, 1 to 100, 0: 90 */
+    bool raw;              /* pixels, not JPEG */
+    bool orientation;      /* turned as their EXIF data say */
+} ghl_pack_options;
+/* A folder of photographs into one file, for data.kind=packed. What is written before an interruption (GHL_INTERRUPTED), a kill or a full
+ * disk stays in TO.partial, and the same call goes on behind it. */
+GHL_API ghl_status ghl_data_pack(const char *from, const char *to, const ghl_pack_options *options, const ghl_host *host);
+/* Images a second through the loader: each stage on one thread, and all of it on one and on all processors. */
+GHL_API ghl_status ghl_data_bench(const char *path, bool json, const ghl_host *host);
 /* what: rules, models, layers, data, devices, optimisers, schedules, probes, ops, statuses. */
 GHL_API ghl_status ghl_list(const char *what, bool json, const ghl_host *host);
 GHL_API ghl_status ghl_doctor(bool json, const ghl_host *host);

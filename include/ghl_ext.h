@@ -462,6 +462,9 @@ typedef struct ghl_image_source {
     const char *(*name)(void *self, int64_t sample); /* for messages */
     /* Of size and time, or content: another number where the image has changed. NULL: not known, so nothing computed from it is kept. */
     uint64_t (*stamp)(void *self, int64_t sample);
+    /* Reads all of it, also what no view shows, and says its width and height as stored: GHL_DATA as of `read`. NULL: there is no more to
+     * it than `read` reads. */
+    ghl_status (*check)(void *self, int64_t sample, int64_t size[2]);
     void (*release)(void *self); /* of the last owner: frees self and this struct */
     void *self;
     bool random;    /* a view of training depends on the draw */
@@ -485,6 +488,9 @@ typedef struct ghl_data_format {
      * and are missing, what they usually are. May be NULL: then the data are read. */
     ghl_status (*describe)(const char *path, bool test, const void *options, ghl_images *out);
     bool streamed; /* images have a source: none are held in memory */
+    /* By a look at what lies at `path`: 0: it is nothing of this format; 1: it has a training part alone; 2: a test part too. NULL: cannot
+     * be told. */
+    int (*parts)(const char *path);
 } ghl_data_format;
 
 /* Registration at run time; a plugin's `ghl_status ghl_plugin_register(void)` calls these. The name must be new. */

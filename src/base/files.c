@@ -377,6 +377,40 @@ void ghl_file_unmap(void *memory, size_t size)
     munmap(memory, size);
 }
 
+ghl_status ghl_file_look(const char *path, ghl_status failure, const uint8_t **memory, size_t *size)
+{
+    struct stat info;
+    *memory = NULL;
+    *size = 0;
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fail_errno(failure, "open", path, errno);
+    ghl_status status = GHL_OK;
+    if (fstat(descriptor, &info) != 0)
+        status = fail_errno(failure, "read", path, errno);
+    else if (!S_ISREG(info.st_mode))
+        status = ghl_fail(failure, NULL, "%s is not a file", path);
+    else if (info.st_size > 0) {
+        void *mapped = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+        if (mapped == MAP_FAILED)
+            status = fail_errno(GHL_MEMORY, "map", path, errno);
+        else {
+            *memory = mapped;
+            *size = (size_t)info.st_size;
+        }
+    }
+    close(descriptor);
+    return status;
+}
+
+ghl_status ghl_file_rename(const char *from, const char *to)
+{
+    if (rename(from, to) != 0)
+        return fail_errno(GHL_RUN, "rename", from, errno);
+    const int error = sync_folder_of(to);
+    return error == 0 ? GHL_OK : fail_errno(GHL_RUN, "write", to, error);
+}
+
 bool ghl_file_exists(const char *path)
 {
     struct stat info;

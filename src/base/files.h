@@ -27,6 +27,10 @@ void ghl_file_unmap(void *memory, size_t size);
 /* Into memory that grows and is used again: *bytes, of *room bytes. Only a file proper: a pipe or a device, which could be waited for, is
  * refused. */
 ghl_status ghl_file_read_into(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *room, size_t *size);
+/* The whole of a file proper, to be read only, as memory; NULL where it is empty. Who cuts the file short meanwhile ends the process. */
+ghl_status ghl_file_look(const char *path, ghl_status failure, const uint8_t **memory, size_t *size);
+/* The new name takes the place of a file of that name, and is on the disk; GHL_RUN. */
+ghl_status ghl_file_rename(const char *from, const char *to);
 bool ghl_file_exists(const char *path);
 int64_t ghl_file_size(const char *path); /* -1: none */
 ghl_status ghl_folder_make(const char *path); /* with its parents */

@@ -28,6 +28,7 @@ typedef struct ghl_command {
     ROW(bench)            \
     ROW(trace)            \
     ROW(plan)             \
+    ROW(data)             \
     ROW(list)             \
     ROW(doctor)           \
     ROW(selftest)         \

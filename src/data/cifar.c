@@ -183,12 +183,29 @@ static ghl_status describe_cifar100(const char *path, bool test, const void *opt
     return describe_layout(&cifar100, path, test, out);
 }
 
+static int layout_parts(const layout *l, const char *path)
+{
+    const int parts = ghl_data_parts(path, l->train);
+    return parts > 0 ? parts : ghl_data_parts(path, (const char *[]){l->test, NULL});
+}
+
+static int cifar10_parts(const char *path)
+{
+    return layout_parts(&cifar10, path);
+}
+
+static int cifar100_parts(const char *path)
+{
+    return layout_parts(&cifar100, path);
+}
+
 const ghl_data_format ghl_data_format_cifar10 = {
     .name = "cifar10",
     .summary = "CIFAR-10, binary version: data_batch_1.bin to data_batch_5.bin (those that are there), test_batch.bin",
     .source = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     .read = read_cifar10,
     .describe = describe_cifar10,
+    .parts = cifar10_parts,
 };
 const ghl_data_format ghl_data_format_cifar100 = {
     .name = "cifar100",
@@ -196,4 +213,5 @@ const ghl_data_format ghl_data_format_cifar100 = {
     .source = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     .read = read_cifar100,
     .describe = describe_cifar100,
+    .parts = cifar100_parts,
 };

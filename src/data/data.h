@@ -54,6 +54,11 @@ void ghl_damages_release(ghl_damages *damages);
 enum { GHL_STATISTICS_IMAGES = 4096 };
 ghl_status ghl_images_statistics(const ghl_images *images, int threads, ghl_damages *damages, double *mean, double *deviation);
 
+/* The same from how often each value occurs, by channel. */
+typedef int64_t ghl_value_counts[256];
+void ghl_values_count(const uint8_t *pixels, int64_t n, int64_t channels, ghl_value_counts *count); /* adds pixels [n,channels] */
+void ghl_values_statistics(ghl_value_counts *count, int64_t channels, double *mean, double *deviation);
+
 /* The sample at a position of an epoch: a keyed permutation of 0..count-1 evaluated at one point (format-preserving: a Feistel
  * network on the next even power of two, cycle-walking). Independent of threads and of any earlier call. */
 int64_t ghl_order_sample(uint64_t seed, int64_t phase, int64_t epoch, int64_t position, int64_t count);

@@ -3,72 +3,28 @@
  * One's own photographs: folders of JPEG and PNG files, one folder a class, as ImageNet and torchvision's ImageFolder have them. Nothing is
  * held in memory but the list of files (tree.h); a file is read and decoded when a batch wants it, by the loader's workers.
  */
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/files.h"
 #include "data/part.h"
+#include "data/rooms.h"
+#include "data/stage.h"
 #include "data/tree.h"
 #include "data/view.h"
-
-enum { FILE_MOST = 1 << 30 }; /* bytes */
 
 typedef struct folder_options {
     ghl_view_settings view;
 } folder_options;
 
-static const ghl_option rows[] = {GHL_VIEW_ROWS(folder_options), {0}};
-
-/* What a thread reads and decodes in. */
-typedef struct room {
-    ghl_picture_room *picture;
-    char *bytes;
-    size_t capacity;
-    struct room *next;
-} room;
+static const ghl_option rows[] = {GHL_VIEW_ROWS(folder_options), GHL_VIEW_TURN_ROW(folder_options), {0}};
 
 typedef struct folder {
     ghl_image_source source;
     ghl_tree tree;
     ghl_view_options view;
-    pthread_mutex_t mutex; /* guards idle */
-    room *idle;            /* as many as there were threads at once, less those that are in use */
+    ghl_rooms rooms;
 } folder;
-
-static void free_room(room *r)
-{
-    ghl_picture_room_free(r->picture);
-    free(r->bytes);
-    free(r);
-}
-
-static ghl_status take_room(folder *f, room **out)
-{
-    pthread_mutex_lock(&f->mutex);
-    room *r = f->idle;
-    if (r)
-        f->idle = r->next;
-    pthread_mutex_unlock(&f->mutex);
-    *out = r;
-    if (r)
-        return GHL_OK;
-    GHL_TRY(GHL_NEW(r, 1));
-    const ghl_status status = ghl_picture_room_create(&r->picture);
-    if (status == GHL_OK)
-        *out = r;
-    else
-        free(r);
-    return status;
-}
-
-static void give_back(folder *f, room *r)
-{
-    pthread_mutex_lock(&f->mutex);
-    r->next = f->idle;
-    f->idle = r;
-    pthread_mutex_unlock(&f->mutex);
-}
 
 static const char *name_of(void *self, int64_t sample)
 {
@@ -83,31 +39,58 @@ static ghl_status path_of(const folder *f, int64_t sample, char path[4096])
     return ghl_fail(GHL_DATA, NULL, "its path is too long"); /* a flaw of the image, not of the run */
 }
 
-static ghl_status decode(const folder *f, int64_t sample, const ghl_draw *draw, room *r, uint8_t *pixels)
+/* The file, in the room. */
+static ghl_status read_file(const folder *f, int64_t sample, ghl_room *r, size_t *size)
+{
+    char path[4096];
+
+    GHL_TRY(path_of(f, sample, path));
+    return ghl_file_read_into(path, GHL_PICTURE_FILE_MOST, GHL_DATA, &r->bytes, &r->capacity, size);
+}
+
+static ghl_status decode(const folder *f, int64_t sample, const ghl_draw *draw, ghl_room *r, uint8_t *pixels)
 {
     const ghl_view_options *view = &f->view;
-    char path[4096];
     size_t size = 0;
     ghl_picture picture;
 
-    GHL_TRY(path_of(f, sample, path));
-    GHL_TRY(ghl_file_read_into(path, FILE_MOST, GHL_DATA, &r->bytes, &r->capacity, &size));
+    GHL_TRY(read_file(f, sample, r, &size));
     const uint8_t *bytes = (const uint8_t *)r->bytes;
+    ghl_stage_end(GHL_STAGE_READ);
     GHL_TRY(ghl_picture_probe(bytes, size, &picture));
     const bool turned = view->orientation && picture.orientation > 4; /* rows become columns */
     const ghl_region region = ghl_view_region(view, draw, sample, turned ? picture.height : picture.width,
                                               turned ? picture.width : picture.height);
-    return ghl_picture_view(bytes, size, view->orientation, &region, view->size, view->size, r->picture, pixels);
+    const ghl_status status = ghl_picture_view(bytes, size, view->orientation, &region, view->size, view->size, r->picture, pixels);
+    ghl_stage_end(GHL_STAGE_DECODE);
+    return status;
 }
 
 static ghl_status read_image(void *self, int64_t sample, const ghl_draw *draw, uint8_t *pixels)
 {
     folder *f = self;
-    room *r;
+    ghl_room *r;
 
-    GHL_TRY(take_room(f, &r));
+    GHL_TRY(ghl_rooms_take(&f->rooms, &r));
     const ghl_status status = decode(f, sample, draw, r, pixels);
-    give_back(f, r);
+    ghl_rooms_give(&f->rooms, r);
+    return status;
+}
+
+static ghl_status check_image(void *self, int64_t sample, int64_t size[2])
+{
+    folder *f = self;
+    ghl_picture picture = {0};
+    size_t bytes = 0;
+    ghl_room *r;
+
+    GHL_TRY(ghl_rooms_take(&f->rooms, &r));
+    ghl_status status = read_file(f, sample, r, &bytes);
+    if (status == GHL_OK)
+        status = ghl_picture_check((const uint8_t *)r->bytes, bytes, r->picture, &picture);
+    ghl_rooms_give(&f->rooms, r);
+    size[0] = picture.width;
+    size[1] = picture.height;
     return status;
 }
 
@@ -126,12 +109,8 @@ static void release(void *self)
 {
     folder *f = self;
 
-    for (room *r = f->idle, *next; r; r = next) {
-        next = r->next;
-        free_room(r);
-    }
+    ghl_rooms_release(&f->rooms);
     ghl_tree_release(&f->tree);
-    pthread_mutex_destroy(&f->mutex);
     free(f);
 }
 
@@ -141,7 +120,7 @@ static ghl_status read_folder(const char *path, bool test, const void *options, 
 
     *out = (ghl_images){0};
     GHL_TRY(GHL_NEW(f, 1));
-    pthread_mutex_init(&f->mutex, NULL);
+    ghl_rooms_begin(&f->rooms);
     ghl_status status = ghl_view_make(&((const folder_options *)options)->view, &f->view);
     if (status == GHL_OK)
         status = ghl_tree_read(path, test, &f->tree);
@@ -149,8 +128,8 @@ static ghl_status read_folder(const char *path, bool test, const void *options, 
         release(f);
         return status;
     }
-    f->source = (ghl_image_source){.read = read_image, .name = name_of, .stamp = stamp_of, .release = release, .self = f,
-                                   .random = f->view.crop == GHL_CROP_RANDOM_RESIZED, .references = 1};
+    f->source = (ghl_image_source){.read = read_image, .name = name_of, .stamp = stamp_of, .check = check_image, .release = release,
+                                   .self = f, .random = f->view.crop == GHL_CROP_RANDOM_RESIZED, .references = 1};
     *out = (ghl_images){.count = f->tree.count, .height = f->view.size, .width = f->view.size, .channels = 3, .classes = f->tree.classes,
                         .labels = f->tree.labels, .class_names = f->tree.class_names, .source = &f->source};
     f->tree.labels = NULL; /* theirs now */
@@ -188,4 +167,5 @@ const ghl_data_format ghl_data_format_folder = {
     .read = read_folder,
     .describe = describe_folder,
     .streamed = true,
+    .parts = ghl_tree_parts,
 };

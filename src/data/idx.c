@@ -159,10 +159,18 @@ static ghl_status describe_idx(const char *path, bool test, const void *options,
     return GHL_OK;
 }
 
+static int idx_parts(const char *path)
+{
+    static const char *const files[] = {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte",
+                                        "t10k-images-idx3-ubyte.gz", NULL};
+    return ghl_data_parts(path, files);
+}
+
 const ghl_data_format ghl_data_format_idx = {
     .name = "idx",
     .summary = "MNIST, Fashion-MNIST and their kin: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz",
     .source = "LeCun, Cortes, Burges, The MNIST database of handwritten digits, 1998",
     .read = read_idx,
     .describe = describe_idx,
+    .parts = idx_parts,
 };

@@ -113,6 +113,16 @@ ghl_status ghl_class_names_read(const char *folder, const char *name, ghl_images
     return status;
 }
 
+int ghl_data_parts(const char *path, const char *const *files)
+{
+    char file[4096];
+
+    for (; *files; files++)
+        if (ghl_path_join(file, path, *files) == GHL_OK && ghl_file_exists(file))
+            return 2;
+    return 0;
+}
+
 static ghl_status parts_match(const char *path, const ghl_images *train, const ghl_images *test)
 {
     if (train->height != test->height || train->width != test->width || train->channels != test->channels)

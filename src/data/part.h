@@ -9,6 +9,8 @@
 
 /* GHL_DATA with `hint` unless a folder is at `path`. */
 ghl_status ghl_data_folder(const char *path, const char *hint);
+/* 2 where one of the files, a list that ends with NULL, is in the folder `path`; else 0. */
+int ghl_data_parts(const char *path, const char *const *files);
 /* Room for images->count images of the sizes set in `images`, and for their labels. GHL_DATA when a size is not positive. */
 ghl_status ghl_images_allocate(ghl_images *images);
 /* One class name a line from folder/name into images->class_names; a file that is not there is passed over. GHL_DATA where it does

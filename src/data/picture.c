@@ -172,3 +172,31 @@ ghl_status ghl_picture_view(const uint8_t *bytes, size_t size, bool orient, cons
     codec->close(decoder);
     return status;
 }
+
+/* At an eighth of its size, for which nothing less is unpacked, and least is kept. */
+ghl_status ghl_picture_check(const uint8_t *bytes, size_t size, ghl_picture_room *room, ghl_picture *out)
+{
+    GHL_TRY(ghl_picture_probe(bytes, size, out));
+    const ghl_region whole = {.width = (double)out->width, .height = (double)out->height};
+    const int64_t height = (out->height + 7) / 8, width = (out->width + 7) / 8;
+    GHL_TRY(GHL_RESERVE(room->turned, room->turned_bytes, 3 * height * width));
+    return ghl_picture_view(bytes, size, false, &whole, height, width, room, room->turned);
+}
+
+ghl_status ghl_pixels_view(const uint8_t *rgb, int64_t rows, int64_t columns, const ghl_region *region, int64_t height, int64_t width,
+                           ghl_picture_room *room, uint8_t *pixels)
+{
+    const ghl_picture p = {.format = "pixels", .width = columns, .height = rows};
+    const double size[2] = {(double)columns, (double)rows};
+    ghl_resize *r = &room->resize;
+    view v;
+
+    GHL_TRY(place_view(&p, turns[1], region, height, width, &v));
+    GHL_TRY(ghl_resize_begin(r, size, v.start, v.extent, v.out, pixels));
+    GHL_TRY(ghl_resize_rows(r, r->x.count, 0));
+    for (int64_t y = r->y.first; y < r->y.first + r->y.count; y++) {
+        r->kernels->spread(rgb + 3 * (y * columns + r->x.first), r->x.count, ghl_resize_slot(r));
+        ghl_resize_next(r);
+    }
+    return GHL_OK;
+}

@@ -26,6 +26,8 @@ typedef struct ghl_region {
 
 #define GHL_PICTURE_PIXELS_MOST ((int64_t)64 << 20) /* 64 megapixels; a larger picture is refused */
 
+#define GHL_PICTURE_FILE_MOST ((size_t)1 << 30)    /* bytes of its file */
+
 /* Memory that one thread at a time decodes in: it grows, and is used again. */
 typedef struct ghl_picture_room ghl_picture_room;
 ghl_status ghl_picture_room_create(ghl_picture_room **out);
@@ -41,6 +43,13 @@ ghl_status ghl_picture_probe(const uint8_t *bytes, size_t size, ghl_picture *out
  * picture is GHL_USAGE. */
 ghl_status ghl_picture_view(const uint8_t *bytes, size_t size, bool orient, const ghl_region *region, int64_t height, int64_t width,
                             ghl_picture_room *room, uint8_t *pixels);
+
+/* The same of pixels, RGB [rows,columns,3]. */
+ghl_status ghl_pixels_view(const uint8_t *rgb, int64_t rows, int64_t columns, const ghl_region *region, int64_t height, int64_t width,
+                           ghl_picture_room *room, uint8_t *pixels);
+
+/* Decodes all of the picture, for the sake of what may be wrong with it. */
+ghl_status ghl_picture_check(const uint8_t *bytes, size_t size, ghl_picture_room *room, ghl_picture *out);
 
 /* RGB [height,width,3] as a JPEG file of a quality from 1 to 100, with libjpeg's defaults: chroma at half resolution. *out is malloc'ed. */
 ghl_status ghl_picture_write_jpeg(const uint8_t *pixels, int64_t height, int64_t width, int quality, uint8_t **out, size_t *size);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/stage.h"
 
 ghl_status ghl_room_reserve(void **buffer, size_t *capacity, size_t bytes)
 {
@@ -146,7 +147,14 @@ static void along(const int16_t *row, const ghl_resize_axis *x, const int16_t *g
     }
 }
 
-const ghl_resize_kernels ghl_resize_plain = {columns, along};
+static void spread(const uint8_t *rgb, int64_t pixels, uint8_t *rgbx)
+{
+    for (int64_t i = 0; i < pixels; i++)
+        for (int c = 0; c < 3; c++)
+            rgbx[4 * i + c] = rgb[3 * i + c];
+}
+
+const ghl_resize_kernels ghl_resize_plain = {columns, along, spread};
 
 static const ghl_resize_kernels *best_kernels(void)
 {
@@ -218,8 +226,10 @@ static void put_out(ghl_resize *r, int64_t o)
 void ghl_resize_next(ghl_resize *r)
 {
     r->read++;
+    ghl_stage_end(GHL_STAGE_DECODE);
     while (r->written < r->y.out && r->y.from[2 * r->written] + r->y.from[2 * r->written + 1] <= r->read)
         put_out(r, r->written++);
+    ghl_stage_end(GHL_STAGE_RESIZE);
 }
 
 void ghl_resize_release(ghl_resize *r)

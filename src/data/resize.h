@@ -40,6 +40,7 @@ typedef struct ghl_resize_kernels {
     void (*columns)(const uint8_t *const *rows, const uint16_t *weights, int64_t taps, int64_t n, int16_t *out);
     /* RGBX of 16 bits into RGB; `groups` as in ghl_resize. */
     void (*along)(const int16_t *row, const ghl_resize_axis *x, const int16_t *groups, uint8_t *out);
+    void (*spread)(const uint8_t *rgb, int64_t pixels, uint8_t *rgbx); /* what becomes of X does not matter */
 } ghl_resize_kernels;
 
 extern const ghl_resize_kernels ghl_resize_plain, ghl_resize_avx2;

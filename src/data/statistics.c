@@ -9,17 +9,14 @@
 
 enum { BATCH = 32, SLOTS = 6 };
 
-/* How often each value occurs, by channel. */
-typedef int64_t counts[256];
-
-static void count_pixels(const uint8_t *pixels, int64_t n, int64_t channels, counts *count)
+void ghl_values_count(const uint8_t *pixels, int64_t n, int64_t channels, ghl_value_counts *count)
 {
     for (int64_t i = 0; i < n; i++)
         for (int64_t c = 0; c < channels; c++)
             count[c][pixels[i * channels + c]]++;
 }
 
-static ghl_status count_batches(ghl_loader *loader, const ghl_images *some, ghl_damages *damages, counts *count)
+static ghl_status count_batches(ghl_loader *loader, const ghl_images *some, ghl_damages *damages, ghl_value_counts *count)
 {
     const int64_t image = some->height * some->width;
 
@@ -27,14 +24,14 @@ static ghl_status count_batches(ghl_loader *loader, const ghl_images *some, ghl_
         ghl_slot slot;
         GHL_TRY(ghl_loader_next(loader, &slot));
         GHL_TRY(ghl_damages_take(damages, some, 0, 0, &slot));
-        count_pixels(slot.images, slot.count * image, some->channels, count);
+        ghl_values_count(slot.images, slot.count * image, some->channels, count);
         done += slot.count;
         ghl_loader_release(loader, slot.index);
     }
     return GHL_OK;
 }
 
-static ghl_status count_source(const ghl_images *images, int threads, ghl_damages *damages, counts *count)
+static ghl_status count_source(const ghl_images *images, int threads, ghl_damages *damages, ghl_value_counts *count)
 {
     const int64_t most = GHL_STATISTICS_IMAGES;
     ghl_images some = {0};
@@ -53,16 +50,9 @@ static ghl_status count_source(const ghl_images *images, int threads, ghl_damage
     return status;
 }
 
-ghl_status ghl_images_statistics(const ghl_images *images, int threads, ghl_damages *damages, double *mean, double *deviation)
+void ghl_values_statistics(ghl_value_counts *count, int64_t channels, double *mean, double *deviation)
 {
-    counts *count = NULL;
-    ghl_status status = GHL_NEW(count, images->channels);
-
-    if (status == GHL_OK && images->source)
-        status = count_source(images, threads, damages, count);
-    else if (status == GHL_OK)
-        count_pixels(images->pixels, images->count * images->height * images->width, images->channels, count);
-    for (int64_t c = 0; status == GHL_OK && c < images->channels; c++) {
+    for (int64_t c = 0; c < channels; c++) {
         double n = 0, sum = 0, squares = 0;
         for (int v = 0; v < 256; v++) {
             n += (double)count[c][v];
@@ -73,6 +63,19 @@ ghl_status ghl_images_statistics(const ghl_images *images, int threads, ghl_dama
         mean[c] = sum / n / 255;
         deviation[c] = sqrt(squares / n) / 255;
     }
+}
+
+ghl_status ghl_images_statistics(const ghl_images *images, int threads, ghl_damages *damages, double *mean, double *deviation)
+{
+    ghl_value_counts *count = NULL;
+    ghl_status status = GHL_NEW(count, images->channels);
+
+    if (status == GHL_OK && images->source)
+        status = count_source(images, threads, damages, count);
+    else if (status == GHL_OK)
+        ghl_values_count(images->pixels, images->count * images->height * images->width, images->channels, count);
+    if (status == GHL_OK)
+        ghl_values_statistics(count, images->channels, mean, deviation);
     free(count);
     return status;
 }

@@ -8,6 +8,7 @@
     ROW(ghl_data_format, idx)      \
     ROW(ghl_data_format, cifar10)  \
     ROW(ghl_data_format, cifar100) \
+    ROW(ghl_data_format, packed)   \
     ROW(ghl_data_format, folder)   \
     ROW(ghl_data_format, synthetic)
 GHL_DESCRIPTORS(formats, FORMATS);

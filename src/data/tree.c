@@ -47,13 +47,28 @@ static ghl_status is_split(const char *path, bool *split)
     return status;
 }
 
+/* The folder of the test part, NULL: there is none. */
+static const char *test_folder(const char *path)
+{
+    return is_folder(path, "val") ? "val" : is_folder(path, "test") ? "test" : NULL;
+}
+
+int ghl_tree_parts(const char *path)
+{
+    bool split;
+
+    if (!is_folder(path, "."))
+        return 0;
+    return is_split(path, &split) == GHL_OK && split && test_folder(path) ? 2 : 1;
+}
+
 static ghl_status find_place(const char *path, bool test, place *p)
 {
     bool split;
 
     GHL_TRY(ghl_data_folder(path, layout));
     GHL_TRY(is_split(path, &split));
-    const char *part = !split ? "." : !test ? "train" : is_folder(path, "val") ? "val" : is_folder(path, "test") ? "test" : NULL;
+    const char *part = !split ? "." : !test ? "train" : test_folder(path);
     if (!part || (test && !split))
         return ghl_fail(GHL_DATA, "hold training images out to judge by: data.holdout=N",
                         split ? "%s holds no val/ or test/ folder beside train/, so there are no test images"

@@ -21,6 +21,7 @@ typedef struct ghl_tree {
     char **class_names; /* [classes]: classes.txt's names where given, else the folders' */
 } ghl_tree;
 
+int ghl_tree_parts(const char *path); /* of a folder: 1: training alone, 2: and tests; else 0 */
 /* The training or the test part. GHL_DATA with what is wrong: no class folders, one only, one without images, one of the test part that
  * training does not have, a folder that cannot be read. Of many files an index is kept in PATH/.ghl-index-PART and taken for as long as
  * no folder has changed; where it cannot be written there is none. Memory: 12 bytes and the name a file. Release also after an error. */

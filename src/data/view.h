@@ -40,7 +40,8 @@ extern const char *const ghl_view_crops[];
     {.name = "scale", .type = GHL_OPTION_REALS, .offset = GHL_VIEW_AT(owner, scale), .fallback = "[0.08, 1]", .min = 1e-4, .max = 1,  \
      .help = "area of the random part, least and most, as a share of the photograph"},                                                \
     {.name = "ratio", .type = GHL_OPTION_REALS, .offset = GHL_VIEW_AT(owner, ratio), .fallback = "[0.75, 1.3333333333333333]",        \
-     .min = 0.01, .max = 100, .help = "width to height of the random part, least and most"},                                          \
+     .min = 0.01, .max = 100, .help = "width to height of the random part, least and most"}
+#define GHL_VIEW_TURN_ROW(owner)                                                                                                      \
     {.name = "orientation", .type = GHL_OPTION_BOOL, .offset = GHL_VIEW_AT(owner, orientation), .fallback = "false",                  \
      .help = "turn photographs as their EXIF data say; PyTorch does not"}
 
