@@ -90,7 +90,7 @@ static void averages_follow_their_equation(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
-        char run[16];
+        char run[48];
         ghl_train_result result;
         ghl_tensors before, last, now;
         snprintf(run, sizeof run, "average%d", (int)i);
@@ -116,7 +116,7 @@ static void averages_resume_exactly(void **state)
     static const char *const files[] = {"state", "last.safetensors", "best.safetensors", "metrics.csv"};
     (void)state;
     for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
-        char run[16], cut[200], whole[200];
+        char run[48], cut[200], whole[200];
         ghl_train_result result;
         snprintf(run, sizeof run, "whole%d", (int)i);
         train(nets[i], run, 0, NULL, &result);
@@ -162,7 +162,7 @@ static void averages_are_what_is_tested(void **state)
 {
     (void)state;
     for (int i = 0; i < 4; i += 3) {
-        char run[16], path[64];
+        char run[48], path[128];
         ghl_train_result with, without;
         snprintf(run, sizeof run, "tested%d", i);
         train(nets[i], run, 0, NULL, &with);
@@ -209,7 +209,7 @@ static void labels_are_smoothed_in_training(void **state)
     for (int i = 0; i < 2; i++) {
         ghl_train_result results[3];
         for (int k = 0; k < 3; k++) {
-            char run[16];
+            char run[48];
             snprintf(run, sizeof run, "smooth%d%d", i, k);
             train(text, run, 0, (const char *const[]){devices[i], smoothing[k], NULL}, &results[k]);
             assert_true(results[k].test_loss == results[0].test_loss && results[k].train_top1 == results[0].train_top1);
