@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/machine.h"
 #include "device/cpu/conv.h"
 #include "device/cpu/cpu.h"
 #include "device/peak.h"
@@ -302,7 +303,7 @@ int main(int argc, char **argv)
     bench b = {.threads = argc > 1 ? atoi(argv[1]) : 0, .milliseconds = argc > 2 ? atof(argv[2]) : 300,
                .name = argc > 3 ? argv[3] : "", .way = argc > 4 ? argv[4] : ""};
     if (b.threads <= 0)
-        b.threads = ghl_cpu_processors();
+        b.threads = ghl_machine_processors();
     ghl_status status = all(&b);
     if (status != GHL_OK)
         fprintf(stderr, "ghl_bench_conv: %s\n", ghl_error_message());

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/machine.h"
 #include "cases_conv.h"
 #include "device/cpu/conv_way.h"
 #include "device/device.h"
@@ -330,7 +331,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
                                             {"check", no_argument, NULL, 'c'}, {"write", required_argument, NULL, 'w'}, {0}};
-    bench b = {.threads = ghl_cpu_processors(), .seconds = 0.06, .net = ""};
+    bench b = {.threads = ghl_machine_processors(), .seconds = 0.06, .net = ""};
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (c) {
         case 't': b.threads = atoi(optarg); break;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "cases_more.h"
 #include "device/cpu/conv.h"
 #include "device/cpu/cpu.h"
@@ -324,7 +325,7 @@ static void linear_agrees_with_ref(void **state)
         const void *plan[3];
         for (int direction = 0; direction < 3; direction++) {
             d.problem.direction = (ghl_conv_direction)direction;
-            assert_true(ghl_linear_plan(&d.problem, ghl_cpu_processors(), &l[direction]));
+            assert_true(ghl_linear_plan(&d.problem, ghl_machine_processors(), &l[direction]));
             assert_true(l[direction].scratch_bytes <= 1 << 26);
             plan[direction] = &l[direction];
         }
@@ -345,9 +346,9 @@ static void columns_agree_with_ref(void **state)
         conv_data d = conv_make(sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], sizes[i][4], sizes[i][5], sizes[i][6], sizes[i][7]);
         ghl_columns g[2];
         d.problem.direction = GHL_CONV_FORWARD;
-        assert_true(ghl_columns_plan(&d.problem, ghl_cpu_processors(), &g[0]));
+        assert_true(ghl_columns_plan(&d.problem, ghl_machine_processors(), &g[0]));
         d.problem.direction = GHL_CONV_BACKWARD_WEIGHTS;
-        assert_true(ghl_columns_plan(&d.problem, ghl_cpu_processors(), &g[1]));
+        assert_true(ghl_columns_plan(&d.problem, ghl_machine_processors(), &g[1]));
         const void *plan[3] = {[GHL_CONV_FORWARD] = &g[0], [GHL_CONV_BACKWARD_WEIGHTS] = &g[1]};
         for (int isa = 0; (kernels = ghl_cpu_kernels_at(isa)) != NULL; isa++)
             way_agrees("columns", kernels->columns, &d, plan);
@@ -558,7 +559,7 @@ static void options_are_checked(void **state)
     assert_null(cpu);
     assert_int_equal(ghl_device_cpu.open(&(ghl_device_options){.threads = -1}, &cpu), GHL_USAGE);
     cpu = open_cpu(0);
-    assert_int_equal(ghl_device_cpu.threads(cpu), ghl_cpu_processors());
+    assert_int_equal(ghl_device_cpu.threads(cpu), ghl_machine_processors());
     ghl_device_cpu.close(cpu);
 }
 

@@ -7,66 +7,25 @@ import gzip
 import json
 import os
 import random
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import zlib
 
 sys.dont_write_bytecode = True
-GHL = os.environ.get("GHL", "")
-RECIPE = """name: photos
-model: {kind: deephebb, channels: [8, 8, 16]}
-data: {kind: folder, path: photos, size: 16, augment: flip, normalise: imagenet}
-train: {epochs: 2, batch: 5, device: cpu, threads: 1, save_every: 4, log_every: 3}
-learn: {conv: {rule: ghl, lr: 1e-2}, linear: {rule: backprop, lr: 1e-2}}
-"""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from photos import GHL, RECIPE, Case, chunk, speckled  # noqa: E402
 
 
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width, height, colour, draw):
-    rows = b"".join(b"\0" + bytes(min(255, c + draw.randrange(56)) for _ in range(width) for c in colour) for _ in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
-
-class Data(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ghl data ")
-
-    def tearDown(self):
-        shutil.rmtree(self.folder)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, data):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "wb") as f:
-            f.write(data)
-
-    def read(self, name):
-        with open(self.path(name), "rb") as f:
-            return f.read()
-
+class Data(Case):
     def photos(self, parts=("train", "val"), count=9):
         draw = random.Random(1)
         for part in parts:
             for k, name in enumerate(("ash", "beech tree")):
                 for i in range(count - 5 * (part == "val")):
-                    self.write(f"photos/{part}/{name}/{i}.png", png(20 + i % 9, 40 - i % 9, (200, 40, 40) if k else (30, 90, 150), draw))
-
-    def ghl(self, *words, status=0):
-        done = subprocess.run([GHL, *words], cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        self.assertEqual(done.returncode, status, (words, done.stdout, done.stderr))
-        return done
+                    self.write(f"photos/{part}/{name}/{i}.png", speckled(20 + i % 9, 40 - i % 9, (200, 40, 40) if k else (30, 90, 150), draw))
 
     def info(self, path):
         return json.loads(self.ghl("data", "info", path, "--json").stdout)

@@ -10,58 +10,26 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import zlib
 
 sys.dont_write_bytecode = True
-GHL = os.environ.get("GHL", "")
-RECIPE = """name: photos
-model: {kind: deephebb, channels: [8, 8, 16]}
-data: {kind: folder, path: photos, size: 16, augment: flip, normalise: imagenet}
-train: {epochs: 2, batch: 5, device: cpu, threads: 1, save_every: 4, log_every: 3}
-learn: {conv: {rule: ghl, lr: 1e-2}, linear: {rule: backprop, lr: 1e-2}}
-"""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from photos import GHL, RECIPE, Case, speckled  # noqa: E402
+
 COLOURS = {"ash": (200, 40, 40), "beech tree": (40, 200, 40), "ceder": (40, 40, 200)}
 
 
-def png(width, height, colour, draw):
-    rows = b"".join(b"\0" + bytes(min(255, c + draw.randrange(56)) for _ in range(width) for c in colour) for _ in range(height))
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
-
-
-class Folder(unittest.TestCase):
+class Folder(Case):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ghl folder ")
+        super().setUp()
         self.write("r.yaml", RECIPE.encode())
         draw = random.Random(1)
         for part, count in (("train", 11), ("val", 4)):
             for name, colour in COLOURS.items():
                 for i in range(count):
                     self.write(f"photos/{part}/{name}/{i}.{'JPEG' if i % 3 else 'png'}",
-                               png(draw.randrange(10, 60), draw.randrange(10, 60), colour, draw))
-
-    def tearDown(self):
-        shutil.rmtree(self.folder)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, data):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "wb") as f:
-            f.write(data)
-
-    def read(self, name):
-        with open(self.path(name), "rb") as f:
-            return f.read()
-
-    def ghl(self, *words, status=0):
-        done = subprocess.run([GHL, *words], cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        self.assertEqual(done.returncode, status, (words, done.stdout, done.stderr))
-        return done
+                               speckled(draw.randrange(10, 60), draw.randrange(10, 60), colour, draw))
 
     def train(self, run, *words, status=0):
         return self.ghl("train", "r.yaml", *words, "--run", run, status=status)

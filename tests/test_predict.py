@@ -5,32 +5,21 @@ ghl-test: timeout=300
 """
 import json
 import math
-import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
-import zlib
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent / "oracle"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tensors  # noqa: E402
+from photos import GHL, png  # noqa: E402
 
-GHL = os.environ.get("GHL", "")
 GOLDEN = Path(__file__).resolve().parent / "golden" / "torchvision"
 NAMES = ["apple", "Birne, süß", "cherry", "date", "elder", "fig", "grape"]
-
-
-def png(width, height, channels, pixels):
-    """A PNG of 8 bits: channels 1 (grey) or 3."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + bytes(pixels[y * width * channels:(y + 1) * width * channels]) for y in range(height))
-    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def softmax(logits):

@@ -149,22 +149,35 @@ static int read_some(int descriptor, char *to, size_t want, size_t *size)
     return 0;
 }
 
-ghl_status ghl_file_read_into(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *room, size_t *size)
+/* A file proper: a pipe or a device could be waited for. */
+static ghl_status open_proper(const char *path, ghl_status failure, int *descriptor, size_t *size)
 {
     struct stat info;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
+    *size = 0;
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*descriptor < 0)
         return fail_errno(failure, "open", path, errno);
     ghl_status status = GHL_OK;
-    if (fstat(descriptor, &info) != 0)
+    if (fstat(*descriptor, &info) != 0)
         status = fail_errno(failure, "read", path, errno);
     else if (!S_ISREG(info.st_mode))
         status = ghl_fail(failure, NULL, "%s is not a file", path);
-    else if ((uint64_t)info.st_size > cap)
-        status = ghl_fail(failure, "is it the right file?", "%s: larger than %zu bytes", path, cap);
     if (status == GHL_OK)
-        status = make_room((size_t)info.st_size, bytes, room);
-    int error = status == GHL_OK ? read_some(descriptor, *bytes, (size_t)info.st_size, size) : 0;
+        *size = (size_t)info.st_size;
+    else
+        close(*descriptor);
+    return status;
+}
+
+ghl_status ghl_file_read_into(const char *path, size_t cap, ghl_status failure, char **bytes, size_t *room, size_t *size)
+{
+    int descriptor, error = 0;
+    size_t want;
+    GHL_TRY(open_proper(path, failure, &descriptor, &want));
+    ghl_status status = want <= cap ? make_room(want, bytes, room)
+                                    : ghl_fail(failure, "is it the right file?", "%s: larger than %zu bytes", path, cap);
+    if (status == GHL_OK)
+        error = read_some(descriptor, *bytes, want, size);
     close(descriptor);
     return error != 0 ? fail_errno(failure, "read", path, error) : status;
 }
@@ -379,25 +392,16 @@ void ghl_file_unmap(void *memory, size_t size)
 
 ghl_status ghl_file_look(const char *path, ghl_status failure, const uint8_t **memory, size_t *size)
 {
-    struct stat info;
-    *memory = NULL;
-    *size = 0;
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return fail_errno(failure, "open", path, errno);
+    int descriptor;
     ghl_status status = GHL_OK;
-    if (fstat(descriptor, &info) != 0)
-        status = fail_errno(failure, "read", path, errno);
-    else if (!S_ISREG(info.st_mode))
-        status = ghl_fail(failure, NULL, "%s is not a file", path);
-    else if (info.st_size > 0) {
-        void *mapped = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+    *memory = NULL;
+    GHL_TRY(open_proper(path, failure, &descriptor, size));
+    if (*size > 0) {
+        void *mapped = mmap(NULL, *size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (mapped == MAP_FAILED)
             status = fail_errno(GHL_MEMORY, "map", path, errno);
-        else {
+        else
             *memory = mapped;
-            *size = (size_t)info.st_size;
-        }
     }
     close(descriptor);
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * machine.h - how much memory and how many processors the machine has, and what of it this process has and can still get.
+ * machine.h - how much memory and how many processors the machine has, what of it this process has and can still get; the clock.
  */
 #ifndef GHL_BASE_MACHINE_H
 #define GHL_BASE_MACHINE_H
@@ -14,5 +14,6 @@ void ghl_machine_memory(size_t *total, size_t *available);
 size_t ghl_process_room(void);
 size_t ghl_process_resident(void); /* 0 where unknown */
 int ghl_machine_processors(void);  /* that this process may run on, at least 1 */
+double ghl_now(void);              /* seconds, monotonic */
 
 #endif

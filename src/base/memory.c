@@ -149,6 +149,13 @@ ghl_status ghl_text_end(ghl_text *text)
     return ghl_fail(GHL_MEMORY, memory_hint, "out of memory for a text of more than %zu bytes", length);
 }
 
+void ghl_text_plain(ghl_text *text, size_t from)
+{
+    for (size_t i = from; i < text->length; i++)
+        if ((unsigned char)text->data[i] < 32 || text->data[i] == 127)
+            text->data[i] = '?';
+}
+
 void ghl_text_release(ghl_text *text)
 {
     free(text->data);

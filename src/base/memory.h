@@ -31,6 +31,8 @@ void ghl_text_add(ghl_text *text, const char *format, ...) __attribute__((format
 void ghl_text_append(ghl_text *text, const char *bytes, size_t n);
 /* GHL_MEMORY if anything failed. The caller frees data with free(). */
 ghl_status ghl_text_end(ghl_text *text);
+/* What would move a cursor or end a line, from byte `from` on, becomes "?": names and reasons hold what files hold. */
+void ghl_text_plain(ghl_text *text, size_t from);
 void ghl_text_release(ghl_text *text);
 
 #endif

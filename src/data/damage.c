@@ -46,15 +46,13 @@ static ghl_status find(ghl_damages *damages, int part, int64_t sample, int64_t *
     return GHL_OK;
 }
 
-/* Names are a file system's, reasons hold what a file held: neither may move a cursor, or end a line. */
 static void tell(const ghl_damages *damages, const char *part, const char *name, const char *reason)
 {
     ghl_text text = {0};
 
     ghl_text_add(&text, "damaged %s image %s, replaced by the next: %s", part, name, reason);
     if (damages->tell && ghl_text_end(&text) == GHL_OK) {
-        for (size_t i = 0; i < text.length; i++)
-            text.data[i] = (unsigned char)text.data[i] < 32 || text.data[i] == 127 ? '?' : text.data[i];
+        ghl_text_plain(&text, 0);
         damages->tell(damages->user, text.data);
     }
     ghl_text_release(&text);

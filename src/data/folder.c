@@ -50,18 +50,11 @@ static ghl_status read_file(const folder *f, int64_t sample, ghl_room *r, size_t
 
 static ghl_status decode(const folder *f, int64_t sample, const ghl_draw *draw, ghl_room *r, uint8_t *pixels)
 {
-    const ghl_view_options *view = &f->view;
     size_t size = 0;
-    ghl_picture picture;
 
     GHL_TRY(read_file(f, sample, r, &size));
-    const uint8_t *bytes = (const uint8_t *)r->bytes;
     ghl_stage_end(GHL_STAGE_READ);
-    GHL_TRY(ghl_picture_probe(bytes, size, &picture));
-    const bool turned = view->orientation && picture.orientation > 4; /* rows become columns */
-    const ghl_region region = ghl_view_region(view, draw, sample, turned ? picture.height : picture.width,
-                                              turned ? picture.width : picture.height);
-    const ghl_status status = ghl_picture_view(bytes, size, view->orientation, &region, view->size, view->size, r->picture, pixels);
+    const ghl_status status = ghl_view_picture(&f->view, draw, sample, (const uint8_t *)r->bytes, size, r->picture, pixels);
     ghl_stage_end(GHL_STAGE_DECODE);
     return status;
 }

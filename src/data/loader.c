@@ -17,8 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "base/memory.h"
 #include "data/data.h"
 
@@ -270,13 +270,6 @@ static bool is_ready(const ghl_loader *loader, const ring_slot *slot)
     return loader->claimed > loader->given && slot->done == slot->batch.count;
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 ghl_status ghl_loader_next(ghl_loader *loader, ghl_slot *slot)
 {
     ghl_status status = GHL_OK;
@@ -288,10 +281,10 @@ ghl_status ghl_loader_next(ghl_loader *loader, ghl_slot *slot)
     }
     ring_slot *next = &loader->ring[loader->given % loader->settings.slots];
     if (!is_ready(loader, next)) {
-        double from = seconds();
+        double from = ghl_now();
         while (!is_ready(loader, next))
             pthread_cond_wait(&loader->filled, &loader->mutex);
-        loader->waited += seconds() - from;
+        loader->waited += ghl_now() - from;
     }
     loader->given++;
     *slot = next->batch;

@@ -140,7 +140,7 @@ static ghl_status fill_parcel(void *self, int64_t i)
 
 /* ---- The file ---- */
 
-/* "NAME: REASON" of a damaged one; both may hold what would move a cursor or end a line. */
+/* "NAME: REASON" of a damaged one. */
 static ghl_status note(writer *w, int64_t i, const uint8_t *reason)
 {
     ghl_text text = {0};
@@ -150,8 +150,7 @@ static ghl_status note(writer *w, int64_t i, const uint8_t *reason)
     ghl_text_add(&text, "damaged %s image %s: %.*s", i < w->trees[0].count ? "training" : "test", name_of(w, i, &label),
                  (int)w->entries[i].record.size, (const char *)reason);
     GHL_TRY(ghl_text_end(&text));
-    for (size_t k = 0; k < text.length; k++)
-        text.data[k] = (unsigned char)text.data[k] < 32 || text.data[k] == 127 ? '?' : text.data[k];
+    ghl_text_plain(&text, 0);
     if (w->packing->tell)
         w->packing->tell(w->packing->user, text.data);
     ghl_text_release(&text);

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The clock of stage.h. It is asked twice a row, so it must be one that costs no call of the system: it goes on while others have the
+ * The clock of stage.h. It is asked twice a row, so it is one that costs no call of the system: it goes on while others have the
  * processor, which falls on the stages by their length.
  */
 #include "data/stage.h"
 
-#include <time.h>
+#include "base/machine.h"
 
 _Thread_local ghl_stages *ghl_stages_kept;
 
-double ghl_stages_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 void ghl_stages_add(int stage)
 {
-    const double now = ghl_stages_now();
+    const double now = ghl_now();
     ghl_stages_kept->seconds[stage] += now - ghl_stages_kept->since;
     ghl_stages_kept->since = now;
 }

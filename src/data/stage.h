@@ -14,7 +14,6 @@ typedef struct ghl_stages {
 } ghl_stages;
 
 extern _Thread_local ghl_stages *ghl_stages_kept; /* NULL: nobody wants to know */
-double ghl_stages_now(void);                      /* seconds */
 void ghl_stages_add(int stage);
 
 static inline void ghl_stage_end(int stage)

@@ -101,3 +101,15 @@ ghl_region ghl_view_region(const ghl_view_options *o, const ghl_draw *draw, int6
     }
     return centre_part(o, w, h);
 }
+
+ghl_status ghl_view_picture(const ghl_view_options *o, const ghl_draw *draw, int64_t sample, const uint8_t *bytes, size_t size,
+                            ghl_picture_room *room, uint8_t *pixels)
+{
+    ghl_picture picture;
+
+    GHL_TRY(ghl_picture_probe(bytes, size, &picture));
+    const bool turned = o->orientation && picture.orientation > 4; /* rows become columns */
+    const ghl_region region = ghl_view_region(o, draw, sample, turned ? picture.height : picture.width,
+                                              turned ? picture.width : picture.height);
+    return ghl_picture_view(bytes, size, o->orientation, &region, o->size, o->size, room, pixels);
+}

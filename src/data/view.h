@@ -50,5 +50,8 @@ extern const char *const ghl_view_crops[];
  * centre part of a legal ratio. Words of try t: ghl_random4(seed, GHL_RANDOM_VIEW + t, sample, phase << 32 | epoch).
  * Testing: torchvision's Resize(resize) and CenterCrop(size) in one step. */
 ghl_region ghl_view_region(const ghl_view_options *o, const ghl_draw *draw, int64_t sample, int64_t width, int64_t height);
+/* That part of a JPEG or PNG file, as RGB [size,size,3]. */
+ghl_status ghl_view_picture(const ghl_view_options *o, const ghl_draw *draw, int64_t sample, const uint8_t *bytes, size_t size,
+                            ghl_picture_room *room, uint8_t *pixels);
 
 #endif

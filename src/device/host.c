@@ -4,6 +4,7 @@
  * most four are queued or running. Tickets are numbers of jobs: job t is done when done >= t. The first failure is kept with its
  * message; the jobs behind it are passed over, and every later call returns it.
  */
+#include "base/machine.h"
 #include "device/host.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 typedef struct slot {
     ghl_job job;
@@ -34,13 +34,6 @@ struct ghl_host_queue {
     ghl_failure function_result;
 };
 
-static double now_milliseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static ghl_status run_job(const slot *s)
 {
     const ghl_job *job = &s->job;
@@ -49,7 +42,7 @@ static ghl_status run_job(const slot *s)
             s->bindings[i].operands[k]->data = s->bindings[i].data;
     for (int i = 0, n; i < job->count; i += n) {
         const ghl_kernel *kernel = &job->kernels[i];
-        double start = job->milliseconds ? now_milliseconds() : 0.0;
+        double start = job->milliseconds ? 1e3 * ghl_now() : 0.0;
         ghl_status status;
         n = kernel->run_chain != NULL ? kernel->chain : 1;
         if (kernel->run_chain != NULL)
@@ -59,7 +52,7 @@ static ghl_status run_job(const slot *s)
         if (status != GHL_OK)
             return ghl_fail_within(status, "call %d, op %s", i, ghl_op_describe(job->calls[i].op)->name);
         if (job->milliseconds && kernel->run_chain == NULL)
-            job->milliseconds[i] = now_milliseconds() - start;
+            job->milliseconds[i] = 1e3 * ghl_now() - start;
     }
     return GHL_OK;
 }

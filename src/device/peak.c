@@ -5,14 +5,13 @@
  * processor has is chosen at run time. Memory: copies of blocks that lie in the second-level cache, in the last, and in neither; by the
  * C library and by stores past the caches, in turn. Each figure is the best of several windows, since other programs can only take away.
  */
+#include "base/machine.h"
 #include "device/peak.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "device/host.h"
@@ -166,17 +165,10 @@ typedef struct member {
     volatile float sink;
 } member;
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static double rate(member *m, const measure *what, bool past_caches)
 {
     uint8_t *from = m->team->memory + m->team->slice * (size_t)m->index, *to = from + m->team->slice / 2;
-    double start = seconds(), elapsed = 0.0, done = 0.0;
+    double start = ghl_now(), elapsed = 0.0, done = 0.0;
     do {
         if (what->kernel.run != NULL)
             m->sink = what->kernel.run(0.999f, 0.001f);
@@ -185,7 +177,7 @@ static double rate(member *m, const measure *what, bool past_caches)
         else
             memcpy(to, from, what->block);
         done += what->kernel.run != NULL ? what->kernel.flops : 2.0 * (double)what->block;
-        elapsed = seconds() - start;
+        elapsed = ghl_now() - start;
     } while (elapsed < m->team->window);
     return done / elapsed;
 }
@@ -207,12 +199,6 @@ static void *work(void *argument)
                 m->rates[i][window] = rate(m, &t->measures[i], window % 2 != 0);
         }
     return NULL;
-}
-
-static int allowed_cores(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 static ghl_status run_team(team *t, member *members, int threads)
@@ -270,7 +256,7 @@ ghl_status ghl_peak_measure(int threads, int milliseconds, ghl_peak *out)
 {
     const ghl_processor processor = ghl_processor_examine();
     const size_t all = (size_t)256 << 20, least = (size_t)16 << 20;
-    *out = (ghl_peak){.threads = threads > 0 ? threads : allowed_cores()};
+    *out = (ghl_peak){.threads = threads > 0 ? threads : ghl_machine_processors()};
     if (out->threads > THREADS_MAX)
         return ghl_fail(GHL_USAGE, NULL, "%d threads, at most %d can be measured", out->threads, THREADS_MAX);
     memcpy(out->cpu, processor.name, sizeof out->cpu);

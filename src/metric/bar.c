@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "metric/sinks.h"
 
 enum { BAR_MOST = 30, BAR_LEAST = 8 };
@@ -30,13 +30,6 @@ static ghl_status bar_open(const ghl_sink_place *place, void **self)
     return GHL_OK;
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static void wipe(bar *b)
 {
     if (b->shown)
@@ -54,8 +47,7 @@ void ghl_time_print(double s, char out[16])
         snprintf(out, 16, "%d:%02d", (int)(s / 60), (int)s % 60);
 }
 
-/* `cells` columns, full to the given share in eighths of a cell */
-static void add_blocks(ghl_text *text, double share, int cells)
+void ghl_bar_draw(ghl_text *text, double share, int cells)
 {
     static const char *const eighths[8] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     int filled = (int)(share * cells * 8 + 0.5), whole = filled / 8, part = filled % 8;
@@ -92,7 +84,7 @@ static void compose(const ghl_step_row *row, int columns, ghl_text *text)
     ghl_text_add(text, "%.*s", columns > 1 ? columns - 1 : 0, before);
     if (cells >= BAR_LEAST) {
         ghl_text_add(text, " ");
-        add_blocks(text, share, cells < BAR_MOST ? cells : BAR_MOST);
+        ghl_bar_draw(text, share, cells < BAR_MOST ? cells : BAR_MOST);
     }
     for (int i = shown - 1; i >= 0; i--)
         ghl_text_add(text, "%s", parts[i]);
@@ -101,7 +93,7 @@ static void compose(const ghl_step_row *row, int columns, ghl_text *text)
 static ghl_status bar_progress(void *self, const ghl_step_row *row)
 {
     bar *b = self;
-    double now = seconds();
+    double now = ghl_now();
 
     if (!b->host || !b->host->progress || b->host->columns <= 0)
         return GHL_OK;

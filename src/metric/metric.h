@@ -94,4 +94,7 @@ void ghl_metrics_close(ghl_metrics *metrics); /* wipes the bar; NULL is fine */
 /* "1:02:03", "4:05", or "-:--" where nothing is known (negative). */
 void ghl_time_print(double seconds, char out[16]);
 
+/* Appends a bar of `cells` columns and its two frames, full to the share 0..1 in eighths of a column. */
+void ghl_bar_draw(ghl_text *text, double share, int cells);
+
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "plan/reuse.h"
 #include "train/inspect.h"
 
@@ -31,13 +31,6 @@ typedef struct bench {
     int64_t steps;
     ghl_peak peak;
 } bench;
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -93,11 +86,11 @@ static ghl_status measure(bench *b, const ghl_bench_options *options)
     for (int i = 0; i < WARM_UP; i++)
         GHL_TRY(one_step(b, i, NULL));
     const int64_t wanted = options->steps > MOST ? MOST : options->steps;
-    const double enough = now_ms() + enough_seconds * 1e3;
-    for (; wanted > 0 ? b->steps < wanted : b->steps < FEWEST || (now_ms() < enough && b->steps < MOST); b->steps++) {
-        double start = now_ms();
+    const double enough = 1e3 * ghl_now() + enough_seconds * 1e3;
+    for (; wanted > 0 ? b->steps < wanted : b->steps < FEWEST || (1e3 * ghl_now() < enough && b->steps < MOST); b->steps++) {
+        double start = 1e3 * ghl_now();
         GHL_TRY(one_step(b, WARM_UP + b->steps, options->profile ? b->call_ms : NULL));
-        b->step_ms[b->steps] = now_ms() - start;
+        b->step_ms[b->steps] = 1e3 * ghl_now() - start;
         for (int i = 0; options->profile && i < calls; i++)
             b->total_ms[i] += b->call_ms[i];
     }

@@ -40,26 +40,27 @@ static ghl_status touch(void *self, int64_t i)
     return status == GHL_DATA ? GHL_OK : status;
 }
 
-static double clock_of(clockid_t clock)
+/* The processor's time that this thread took, seconds. */
+static double thread_time(void)
 {
     struct timespec now;
-    clock_gettime(clock, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Reads images for long enough. *took: the processor's time for one. */
 static ghl_status read_images(const timing *t, ghl_stages *stages, uint8_t *pixels, uint8_t *copy, double *took)
 {
-    const double from = clock_of(CLOCK_THREAD_CPUTIME_ID), wall = ghl_stages_now();
+    const double from = thread_time(), wall = ghl_now();
     ghl_draw draw = {.seed = 1};
     ghl_status status = GHL_OK;
     int64_t done = 0;
 
-    for (int64_t i = 0; status == GHL_OK && ghl_stages_now() - wall < long_enough; i = (i + 1) % t->images.count) {
+    for (int64_t i = 0; status == GHL_OK && ghl_now() - wall < long_enough; i = (i + 1) % t->images.count) {
         draw.epoch += i == 0;
         ghl_stages_kept = stages;
         if (stages)
-            stages->since = ghl_stages_now();
+            stages->since = ghl_now();
         status = ghl_images_read(&t->images, i, &draw, pixels);
         ghl_stage_end(GHL_STAGE_READ); /* images in memory: there is nothing else */
         if (stages) {
@@ -70,7 +71,7 @@ static ghl_status read_images(const timing *t, ghl_stages *stages, uint8_t *pixe
         done += status == GHL_OK;
         status = status == GHL_DATA ? GHL_OK : status;
     }
-    *took = done > 0 ? (clock_of(CLOCK_THREAD_CPUTIME_ID) - from) / (double)done : 0;
+    *took = done > 0 ? (thread_time() - from) / (double)done : 0;
     return status;
 }
 
@@ -97,17 +98,19 @@ static ghl_status time_loader(const timing *t, int threads, double *rate)
     ghl_loader *loader;
     int64_t done = 0;
     ghl_status status = ghl_loader_create(&settings, &loader);
-    const double from = clock_of(CLOCK_MONOTONIC);
+    const double from = ghl_now();
 
-    while (status == GHL_OK && clock_of(CLOCK_MONOTONIC) - from < long_enough) {
+    while (status == GHL_OK && ghl_now() - from < long_enough) {
         ghl_slot slot;
         status = ghl_loader_next(loader, &slot);
         if (status == GHL_OK && slot.hopeless)
             status = ghl_fail(GHL_DATA, "\"ghl data check PATH\" lists them", "too many images are damaged");
+        if (status != GHL_OK)
+            break;
         done += slot.count;
         ghl_loader_release(loader, slot.index);
     }
-    *rate = (double)done / (clock_of(CLOCK_MONOTONIC) - from);
+    *rate = (double)done / (ghl_now() - from);
     ghl_loader_free(loader);
     return status;
 }

@@ -11,6 +11,7 @@
 
 #include "base/options.h"
 #include "data/each.h"
+#include "metric/metric.h"
 
 const char *const ghl_part_names[2] = {"training", "test"};
 
@@ -129,8 +130,7 @@ ghl_status ghl_damage_text(const ghl_survey *survey, const ghl_damage *damage, g
 
     ghl_text_add(text, "%s: %s", ghl_images_name(survey->images, damage->image, room), damage->reason);
     GHL_TRY(ghl_text_end(text));
-    for (size_t k = from; k < text->length; k++)
-        text->data[k] = (unsigned char)text->data[k] < 32 || text->data[k] == 127 ? '?' : text->data[k];
+    ghl_text_plain(text, from);
     ghl_text_add(text, "\n");
     return GHL_OK;
 }
@@ -147,17 +147,15 @@ void ghl_damage_json(const ghl_survey *survey, const ghl_damage *damage, ghl_jso
 
 void ghl_data_bar(const ghl_host *host, const char *what, int64_t done, int64_t count)
 {
-    enum { MOST = 60, WORDS = 48 };
-    char line[256], bar[MOST + 1];
+    enum { CELLS = 30, WORDS = 48 };
+    const double share = count > 0 ? (double)done / (double)count : 1;
+    ghl_text line = {0};
 
-    if (!host || !host->progress || host->columns <= WORDS)
+    if (!host || !host->progress || host->columns < CELLS + WORDS)
         return;
-    const int room = host->columns - WORDS < MOST ? host->columns - WORDS : MOST;
-    const int64_t filled = count > 0 ? done * room / count : room;
-    for (int i = 0; i < room; i++)
-        bar[i] = i < filled ? '=' : ' ';
-    bar[room] = '\0';
-    snprintf(line, sizeof line, "%s [%s] %lld/%lld %3lld %%", what, bar, (long long)done, (long long)count,
-             (long long)(count > 0 ? 100 * done / count : 100));
-    host->progress(host->user, done < count ? line : "");
+    ghl_text_add(&line, "%s %lld/%lld %3.0f%% ", what, (long long)done, (long long)count, 100 * share);
+    ghl_bar_draw(&line, share, CELLS);
+    if (ghl_text_end(&line) == GHL_OK)
+        host->progress(host->user, done < count ? line.data : "");
+    ghl_text_release(&line);
 }

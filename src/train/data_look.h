@@ -44,7 +44,7 @@ ghl_status ghl_damage_text(const ghl_survey *survey, const ghl_damage *damage, g
 /* Objects "part", "name", "reason". */
 void ghl_damage_json(const ghl_survey *survey, const ghl_damage *damage, ghl_json *into);
 
-/* "[=====>   ] 123/456 27 %" where somebody sees it. */
+/* A bar, with numbers, where somebody sees it. */
 void ghl_data_bar(const ghl_host *host, const char *what, int64_t done, int64_t count);
 
 #endif

@@ -4,7 +4,6 @@
  *
  * A check is a row: a function that writes what it found, and a hint of what to do where something is missing.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,9 +86,8 @@ static void check_bf16(const examination *x, finding *f)
 
 static void check_cores(const examination *x, finding *f)
 {
-    cpu_set_t set;
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)online;
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const int usable = ghl_machine_processors();
 
     (void)x;
     SAY(f, "%d usable of %ld; a training takes %d threads unless train.threads says otherwise", usable, online, usable);

@@ -53,16 +53,15 @@ static void to_grey(const uint8_t *rgb, int64_t pixels, uint8_t *grey)
 static ghl_status view(prediction *p, const uint8_t *bytes, size_t size, uint8_t *pixels)
 {
     const ghl_shape image = p->subject.setup.image;
-    const bool orient = p->views && p->view.orientation;
-    ghl_picture about;
-    GHL_TRY(ghl_picture_probe(bytes, size, &about));
-    const bool turned = orient && about.orientation > 4; /* rows become columns */
-    const int64_t width = turned ? about.height : about.width, height = turned ? about.width : about.height;
-    ghl_region region = {0, 0, (double)width, (double)height};
-    if (p->views)
-        region = ghl_view_region(&p->view, NULL, 0, width, height);
     uint8_t *rgb = image.c == 3 ? pixels : p->rgb;
-    GHL_TRY(ghl_picture_view(bytes, size, orient, &region, image.h, image.w, p->room, rgb));
+    ghl_picture about;
+    if (p->views)
+        GHL_TRY(ghl_view_picture(&p->view, NULL, 0, bytes, size, p->room, rgb));
+    else {
+        GHL_TRY(ghl_picture_probe(bytes, size, &about));
+        const ghl_region whole = {.width = (double)about.width, .height = (double)about.height};
+        GHL_TRY(ghl_picture_view(bytes, size, false, &whole, image.h, image.w, p->room, rgb));
+    }
     if (image.c == 1)
         to_grey(rgb, image.h * image.w, pixels);
     return GHL_OK;

@@ -4,16 +4,9 @@
  * never waits for the host. What is summed is summed in the order of the steps, whatever the timing.
  */
 #include <math.h>
-#include <time.h>
 
+#include "base/machine.h"
 #include "train/training.h"
-
-double ghl_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* Of the step that is launched next, in its phase. */
 void ghl_training_progress(const ghl_training *t, ghl_progress *progress)

@@ -7,6 +7,7 @@
 #ifndef GHL_TRAIN_TRAINING_H
 #define GHL_TRAIN_TRAINING_H
 
+#include "base/machine.h"
 #include "metric/metric.h"
 #include "train/setup.h"
 
@@ -140,7 +141,6 @@ ghl_status ghl_run_open(ghl_training *t, const char *run); /* folder and lock */
 ghl_status ghl_run_describe(ghl_training *t);              /* fingerprint, recipe.yaml, env.json */
 ghl_status ghl_run_remove(const char *folder);             /* what a fresh start must not find */
 
-double ghl_now(void); /* seconds, monotonic */
 void ghl_tell(const ghl_host *host, ghl_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

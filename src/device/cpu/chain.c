@@ -10,9 +10,9 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "device/cpu/cpu.h"
 
 /* Ops of which a call on some of the images does what the whole call does to these. Those that add up are in GHL_CPU_BY_IMAGES. */
@@ -182,13 +182,6 @@ bool ghl_cpu_chain(const ghl_cpu *cpu, const ghl_call *calls, int n)
 
 /* ---- Running ---- */
 
-static double now_milliseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 /* The operand for images [first, first + n). */
 static void cut_operand(ghl_operand *operand, int64_t first, int64_t n)
 {
@@ -220,7 +213,7 @@ static void cut_call(const member *l, const ghl_call *call, int64_t first, int64
 static ghl_status run_part(const chain *c, const ghl_call *calls, char *open, int64_t number, lane *own, bool timed)
 {
     const int64_t first = number * c->some, left = c->images - first, n = left < c->some ? left : c->some;
-    double start = timed ? now_milliseconds() : 0;
+    double start = timed ? 1e3 * ghl_now() : 0;
     for (int i = 0; i < c->n; i++) {
         const member *l = &c->members[i];
         if (l->whole != NULL)
@@ -231,7 +224,7 @@ static ghl_status run_part(const chain *c, const ghl_call *calls, char *open, in
             GHL_TRY(kernel->run(kernel->state, &own->calls[i]));
         }
         if (timed) {
-            const double end = now_milliseconds();
+            const double end = 1e3 * ghl_now();
             own->milliseconds[i] += end - start;
             start = end;
         }
@@ -261,11 +254,11 @@ static ghl_status run_chain(void *state, const ghl_call *calls, double *millisec
                 ghl_failure_take(&failure, status);
     }
     for (int i = 0; i < c->n; i++) {
-        const double start = milliseconds != NULL ? now_milliseconds() : 0;
+        const double start = milliseconds != NULL ? 1e3 * ghl_now() : 0;
         if (c->members[i].whole != NULL)
             c->members[i].whole->close(&calls[i], open + c->members[i].open_at);
         for (int k = 0; k < c->cpu->threads && milliseconds != NULL; k++)
-            milliseconds[i] = (k == 0 ? now_milliseconds() - start : milliseconds[i]) + c->lanes[k].milliseconds[i] / c->cpu->threads;
+            milliseconds[i] = (k == 0 ? 1e3 * ghl_now() - start : milliseconds[i]) + c->lanes[k].milliseconds[i] / c->cpu->threads;
     }
     return failure.status == GHL_OK ? GHL_OK : ghl_failure_raise(&failure);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/machine.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/sanger.h"
 #include "device/processor.h"
@@ -157,7 +158,7 @@ static void close(void *self)
 
 static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
 {
-    int major, minor, patch, processors = ghl_cpu_processors();
+    int major, minor, patch, processors = ghl_machine_processors();
     cpu->kernels = best_kernels();
     cpu->threads = options->threads > 0 ? options->threads : processors;
     ghl_dnnl_version(&major, &minor, &patch);

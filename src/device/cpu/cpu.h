@@ -45,7 +45,6 @@ ghl_status ghl_cpu_chain_prepare(ghl_cpu *cpu, const ghl_call *calls, int n, ghl
 /* The kernels that this processor can run, from the plainest to the best; NULL past the end. */
 const ghl_cpu_kernels *ghl_cpu_kernels_at(int i);
 /* The number of processors this process may use. */
-int ghl_cpu_processors(void);
 /* On the device thread: asks OpenMP for teams of `threads` and counts what a region really gets; GHL_DEVICE when it is fewer. */
 ghl_status ghl_cpu_team_start(int threads);
 

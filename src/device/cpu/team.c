@@ -8,21 +8,9 @@
  */
 #include <omp.h>
 #include <sched.h>
-#include <unistd.h>
 
+#include "base/machine.h"
 #include "device/cpu/cpu.h"
-
-int ghl_cpu_processors(void)
-{
-#if defined(__linux__)
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-#endif
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (int)online : 1;
-}
 
 /* Keeps the calling thread, number i of the team, on the i-th processor of the process. */
 static void keep_to_processor(int i)
@@ -46,7 +34,7 @@ static void keep_to_processor(int i)
 ghl_status ghl_cpu_team_start(int threads)
 {
     int found = 0;
-    const bool whole = threads > 1 && threads == ghl_cpu_processors();
+    const bool whole = threads > 1 && threads == ghl_machine_processors();
     omp_set_dynamic(0);
     omp_set_max_active_levels(1);
     omp_set_num_threads(threads);

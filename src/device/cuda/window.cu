@@ -89,21 +89,33 @@ GHL_INLINE void max_pool_places(const ghl_cuda_args *a, int width, int half)
 }
 GHL_PLACES(max_pool)
 
+/* Sum over the taps of what lies under a window, or `backward` of the windows that lie over a place; of maxima (`index`) where the tap is
+ * theirs. */
+GHL_INLINE void sum_taps(const ghl_cuda_args *a, const spot *here, const uint8_t *index, int backward, int width, int half, float sum[8])
+{
+    const int columns = a->attr.window.kernel[1], taps = a->attr.window.kernel[0] * columns, relu = !backward && a->attr.pool.relu;
+    float v[8];
+    for (int j = 0; j < width; j++)
+        sum[j] = 0.0f;
+    for (int tap = 0; tap < taps; tap++) {
+        const int r = tap / columns, s = tap % columns;
+        const int from = backward ? over(a, &a->in[0], here, r, s) : under(a, &a->in[0], here, r, s);
+        if (from < 0)
+            continue;
+        ghl_get_some(a->in[0].data, from, width, half, v);
+        for (int j = 0; j < width; j++) {
+            const int left_out = (index != NULL && index[from + j] != tap) || (relu && v[j] <= 0.0f);
+            sum[j] += left_out ? 0.0f : v[j];
+        }
+    }
+}
+
 GHL_INLINE void max_pool_backward_places(const ghl_cuda_args *a, int width, int half)
 {
-    const int rows = a->attr.window.kernel[0], columns = a->attr.window.kernel[1];
-    const uint8_t *index = (const uint8_t *)a->in[1].data;
     GHL_EACH_PLACE(i, a->out[0], width) {
         const spot in = spot_of(&a->out[0], i);
-        float sum[8] = {0}, e[8];
-        for (int tap = 0; tap < rows * columns; tap++) {
-            const int from = over(a, &a->in[0], &in, tap / columns, tap % columns);
-            if (from < 0)
-                continue;
-            ghl_get_some(a->in[0].data, from, width, half, e);
-            for (int j = 0; j < width; j++)
-                sum[j] += index[from + j] == tap ? e[j] : 0.0f;
-        }
+        float sum[8];
+        sum_taps(a, &in, (const uint8_t *)a->in[1].data, 1, width, half, sum);
         ghl_put_some(a->out[0].data, i, width, sum, half);
     }
 }
@@ -111,20 +123,13 @@ GHL_PLACES(max_pool_backward)
 
 GHL_INLINE void average_pool_places(const ghl_cuda_args *a, int width, int half)
 {
-    const int rows = a->attr.window.kernel[0], columns = a->attr.window.kernel[1];
+    const float taps = (float)(a->attr.window.kernel[0] * a->attr.window.kernel[1]);
     GHL_EACH_PLACE(i, a->out[0], width) {
         const spot out = spot_of(&a->out[0], i);
-        float sum[8] = {0}, v[8] = {0};
-        for (int tap = 0; tap < rows * columns; tap++) {
-            const int from = under(a, &a->in[0], &out, tap / columns, tap % columns);
-            if (from < 0)
-                continue;
-            ghl_get_some(a->in[0].data, from, width, half, v);
-            for (int j = 0; j < width; j++)
-                sum[j] += a->attr.pool.relu && v[j] <= 0.0f ? 0.0f : v[j];
-        }
+        float sum[8];
+        sum_taps(a, &out, NULL, 0, width, half, sum);
         for (int j = 0; j < width; j++)
-            sum[j] /= (float)(rows * columns);
+            sum[j] /= taps;
         ghl_put_some(a->out[0].data, i, width, sum, half);
     }
 }
@@ -132,22 +137,15 @@ GHL_PLACES(average_pool)
 
 GHL_INLINE void average_pool_backward_places(const ghl_cuda_args *a, int width, int half)
 {
-    const int rows = a->attr.window.kernel[0], columns = a->attr.window.kernel[1];
+    const float taps = (float)(a->attr.window.kernel[0] * a->attr.window.kernel[1]);
     GHL_EACH_PLACE(i, a->out[0], width) {
         const spot in = spot_of(&a->out[0], i);
-        float sum[8] = {0}, v[8] = {0};
-        for (int tap = 0; tap < rows * columns; tap++) {
-            const int from = over(a, &a->in[0], &in, tap / columns, tap % columns);
-            if (from < 0)
-                continue;
-            ghl_get_some(a->in[0].data, from, width, half, v);
-            for (int j = 0; j < width; j++)
-                sum[j] += v[j];
-        }
+        float sum[8], z[8] = {0};
+        sum_taps(a, &in, NULL, 1, width, half, sum);
         if (a->in[1].data != NULL)
-            ghl_get_some(a->in[1].data, i, width, half, v);
+            ghl_get_some(a->in[1].data, i, width, half, z);
         for (int j = 0; j < width; j++)
-            sum[j] = a->in[1].data != NULL && v[j] <= 0.0f ? 0.0f : sum[j] / (float)(rows * columns);
+            sum[j] = a->in[1].data != NULL && z[j] <= 0.0f ? 0.0f : sum[j] / taps;
         ghl_put_some(a->out[0].data, i, width, sum, half);
     }
 }

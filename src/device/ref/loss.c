@@ -4,7 +4,7 @@
  *
  *     L = sum over rows of (log sum exp(z) - <q, z>),   e = (softmax(z) - q) / total,   q = (1 - s) one hot + s / K
  *
- * s smooths the labels (Szegedy et al. 2016, section 7; as PyTorch's CrossEntropyLoss).  * The label's rank is the number of classes
+ * s smooths the labels (Szegedy et al. 2016, section 7; as PyTorch's CrossEntropyLoss). The label's rank is the number of classes
  * before it. Comparisons are the negated ones, so that a NaN logit comes before the label.
  */
 #include <math.h>
