@@ -274,6 +274,13 @@ broken "two rows are called \"a\"" "$(printf 'rows:\n  - {row: a}\n  - {row: a}'
 broken "a row needs a name" "$(printf 'rows:\n  - {paper: 2}')"
 rm recipes/tables/broken.yaml
 
+python3 -c '
+print("rows:")
+for i in range(70):
+    print("  - {row: a-row-of-a-long-table-%d}" % i)' >recipes/tables/long.yaml
+refused "long has no row \"x\": there are a-row-of-a-long-table-0, .*, a-row-of-a-long-table-69$" long/x
+rm recipes/tables/long.yaml
+
 # --- compare: seeds are one row, what differs stands below
 expect 0 compare whole/t-slow+seed=4 whole/fast+seed=4 whole/t-slow+seed=5
 says out "^  t-slow+seed=4 .*  2$"
