@@ -303,6 +303,12 @@ cd "$SOURCE_DIR" || exit 1
 for file in recipes/table*.yaml; do
     grep -q " $file$" "$work/out" || fail "$file is in no table"
 done
+while read -r row paper file; do # a recipe says which number was published for it, and where its rates are from
+    case "$file" in recipes/*) ;; *) continue ;; esac
+    grep "^#" "$file" >"$work/head"
+    grep -q "ublished\|released demo\|chosen on a hold-out\|docs/results.md" "$work/head" || fail "$file does not say where its rates are from"
+    [ "$paper" = - ] || grep -q "[ (]${paper%0} %\|[ (]$paper %" "$work/head" || fail "$row: $file does not say $paper %"
+done <"$work/out"
 for file in recipes/tables/*.yaml; do
     "$GHL" reproduce "$(basename "$file" .yaml)" --show --run "$work/shown" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$file"; }
 done
