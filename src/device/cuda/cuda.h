@@ -5,7 +5,7 @@
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
  *     job.c        jobs, staging, graphs     libraries.c  finding cuDNN and cuBLASLt
  *     group.c      many small calls at once
- *     *.cu         kernels and their plans   product.c    convolutions and matrix products
+ *     *.cu         kernels and their plans   product.c    convolutions and matrix products (blas.c)
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -67,6 +67,7 @@ typedef struct ghl_cuda {
     int64_t queued, done;    /* jobs so far */
     ghl_cuda_program *programs;
     struct ghl_cudnn *cudnn; /* product.c: opened at its first use */
+    struct ghl_blas *blas;   /* likewise */
     cudaEvent_t *marks;      /* between the calls of a job whose times are asked for */
     int n_marks;
     ghl_status failed;       /* the first failure of a job: the device refuses work after it */
