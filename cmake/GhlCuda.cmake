@@ -34,7 +34,8 @@ elseif(GHL_CUDA)
 endif()
 
 if(GHL_HAVE_CUDA)
-    set(GHL_CUDNN_SOURCES "${PROJECT_SOURCE_DIR}/src/device/cuda/product_cudnn.c" "${PROJECT_SOURCE_DIR}/src/device/cuda/libraries.c")
+    set(GHL_CUDNN_SOURCES "${PROJECT_SOURCE_DIR}/src/device/cuda/product_cudnn.c" "${PROJECT_SOURCE_DIR}/src/device/cuda/blas.c"
+        "${PROJECT_SOURCE_DIR}/src/device/cuda/libraries.c")
     add_library(ghl_cuda MODULE ${cuda_sources} ${cuda_kernels})
     set_target_properties(ghl_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE C
                           LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")

@@ -22,7 +22,7 @@
     X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)
 
 struct ghl_blas {
-    cublasLtHandle_t handle;
+    cublasLtHandle_t handle; /* NULL: of no card */
 #define MEMBER(name) __typeof__(name) *name;
     FUNCTIONS(MEMBER)
 #undef MEMBER
@@ -96,8 +96,10 @@ static cublasStatus_t choose(ghl_blas *blas, cublasLtMatmulPreference_t preferen
     cublasLtMatmulHeuristicResult_t best;
     int32_t number = -1;
     size_t written = 0;
-    *found = 0;
+    *found = blas->handle == NULL;
     DO(prefer(blas, preference));
+    if (blas->handle == NULL)
+        return CUBLAS_STATUS_SUCCESS;
     const cublasStatus_t status = blas->cublasLtMatmulAlgoGetHeuristic(blas->handle, plan->product, plan->b, plan->a, plan->d, plan->d,
                                                                        preference, 1, &best, found);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || *found == 0)
@@ -174,14 +176,14 @@ static ghl_status load_functions(const ghl_cuda_library *library, ghl_blas *blas
     return GHL_OK;
 }
 
-ghl_status ghl_blas_open(const ghl_cuda_library *library, ghl_blas **out)
+ghl_status ghl_blas_open(const ghl_cuda_library *library, int card, ghl_blas **out)
 {
     ghl_blas *blas = calloc(1, sizeof *blas);
     *out = NULL;
     if (blas == NULL)
         return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
     ghl_status status = load_functions(library, blas);
-    if (status == GHL_OK)
+    if (status == GHL_OK && card)
         status = check(blas, blas->cublasLtCreate(&blas->handle), "opening the card");
     if (status != GHL_OK) {
         ghl_blas_close(blas);

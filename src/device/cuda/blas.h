@@ -22,8 +22,9 @@ typedef struct ghl_blas_plan {
     char note[48]; /* "cublaslt algorithm 21" */
 } ghl_blas_plan;
 
-/* For the card of this thread: cuBLASLt, unlike cuDNN, plans for no other. */
-ghl_status ghl_blas_open(const ghl_cuda_library *library, ghl_blas **out);
+/* For the card of this thread; or for none: cuBLASLt, unlike cuDNN, has no algorithms for a card that is not there, so that problems are
+ * described to it, and that is all. */
+ghl_status ghl_blas_open(const ghl_cuda_library *library, int card, ghl_blas **out);
 void ghl_blas_close(ghl_blas *blas);
 /* GHL_DEVICE where no algorithm takes the problem: of those that give the same sums from run to run. */
 ghl_status ghl_blas_prepare(ghl_blas *blas, const ghl_blas_problem *problem, ghl_blas_plan *out);

@@ -122,7 +122,7 @@ static ghl_status add_product(product *p, const ghl_cudnn_problem *problem, plac
         s->in[0] = y, s->in[1] = x, s->in[2] = w;
     }
     if (p->base.cuda->blas == NULL)
-        GHL_TRY(ghl_blas_open(&p->base.cuda->libraries.blas, &p->base.cuda->blas));
+        GHL_TRY(ghl_blas_open(&p->base.cuda->libraries.blas, 1, &p->base.cuda->blas));
     GHL_TRY(ghl_blas_prepare(p->base.cuda->blas, &wanted, &s->product));
     if (s->product.workspace_bytes > p->workspace)
         p->workspace = s->product.workspace_bytes;
