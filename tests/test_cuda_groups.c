@@ -264,11 +264,16 @@ static void calls_are_timed_alone(void **state)
 {
     double milliseconds[1000] = {0}, result[GHL_RESULT_SIZE];
     const int64_t clock[GHL_CLOCK_SIZE] = {[GHL_CLOCK_COUNT] = 2, [GHL_CLOCK_TOTAL] = 2};
+    ghl_program *larger;
     int64_t ticket = 0;
     int in_groups = 0;
     rig r;
     (void)state;
     open_rig(&r, "grouped", &learners[0], 1);
+    for (int i = 0; i < 2; i++)
+        rig_run(&r, r.step);
+    must(ghl_plan_compile(r.plan, &(ghl_program_settings){.purpose = GHL_TRAIN, .batch = 99, .float_images = true}, &larger));
+    const int64_t graphs = ghl_emulation.graphs;
     const int n = ghl_program_calls(r.step);
     assert_in_range(n, 10, 1000);
     must(ghl_plan_run(r.plan, r.step, &(ghl_step){.images = r.images, .labels = r.labels, .clock = clock, .rates = r.rates,
@@ -279,6 +284,11 @@ static void calls_are_timed_alone(void **state)
         in_groups += ghl_program_call(r.step, i).chain > 1;
     }
     assert_true(in_groups > 10);
+    for (int i = 0; i < 2; i++) { /* working memory has moved: groups run once as such before they are captured */
+        assert_int_equal(ghl_emulation.graphs, graphs);
+        rig_run(&r, r.step);
+    }
+    assert_int_equal(ghl_emulation.graphs, graphs + 1);
     rig_close(&r);
 }
 
