@@ -174,6 +174,13 @@ class Folder(Case):
         shutil.rmtree(self.path("photos/val/elm"))
         self.assertIn("parameters", self.ghl("plan", "r.yaml", "data.path=nowhere").stdout)
         self.train("run", "train.epochs=1")
+        shutil.copytree(self.path("photos"), self.path("fewer"))
+        for part in ("train", "val"):
+            shutil.rmtree(self.path(f"fewer/{part}/ash"))
+        self.assertIn("have 2 classes, run/best.safetensors was trained on 3", self.ghl("eval", "run", "data.path=fewer", status=3).stderr)
+        self.assertNotIn("warning", self.ghl("eval", "run").stderr)
+        self.write("photos/classes.txt", b"ash Fraxinus\n")
+        self.assertIn('class 0 is "Fraxinus" in the data, and was "ash" in training', self.ghl("eval", "run").stderr)
         for part in ("train", "val"):
             shutil.copytree(self.path(f"photos/{part}/ash"), self.path(f"photos/{part}/elm"))
         self.assertIn("classifier.weight is [3,64], but the net's is [4,64]", self.ghl("eval", "run", status=3).stderr)
