@@ -62,6 +62,11 @@ class Folder(Case):
         self.assertIn("images 12", self.ghl("eval", "whole").stdout)
         self.train("other", "data.normalise=mean_std", "data.scale=[0.5,1]")
         self.assertNotEqual(self.read("whole/metrics.csv"), self.read("other/metrics.csv"))
+        for run in ("one", "three"):
+            self.train(run, "data.jitter=[0.4,0.4,0.4]", "data.crop=centre", f"train.workers={1 + 2 * (run == 'three')}")
+        self.same("one", "three")
+        self.train("still", "data.crop=centre")
+        self.assertNotEqual(self.read("one/metrics.csv"), self.read("still/metrics.csv"))
 
     def test_learns(self):
         self.train("centre", "data.crop=centre", "train.epochs=10", "learn.conv.rule=backprop")
@@ -163,7 +168,7 @@ class Folder(Case):
         for status, words, keys in ((3, "data.path is not set", ["data.path="]), (3, "no data folder", ["data.path=nowhere"]),
                                     (3, "holds no class folders", ["data.path=photos/train/ash"]),
                                     (2, "data.whiten", ["data.whiten=zca"]), (2, "smaller than data.size", ["data.resize=8"]),
-                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "crop of data format folder", ["data.crop=middle"]),
+                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "data.jitter must be three", ["data.jitter=[1]"]), (2, "crop of data format folder", ["data.crop=middle"]),
                                     (2, "scale of data format folder", ["data.scale=[0,1]"])):
             self.assertIn(words, self.train("bad", *keys, status=status).stderr)
         os.makedirs(self.path("photos/train/dogwood"))

@@ -134,7 +134,7 @@ static ghl_status open_file(const char *path, bool test, packed *p)
 
 /* ---- Samples ---- */
 
-/* Memory behind the end of a file that was cut short must not be looked at: asked before every sample, since it costs nothing beside one. */
+/* Memory behind the end of a file that was cut short must not be looked at. Asked before every sample: it costs nothing beside one. */
 static bool is_whole(const packed *p)
 {
     return ghl_file_length(p->descriptor) >= (int64_t)p->size;
@@ -199,6 +199,8 @@ static ghl_status read_image(void *self, int64_t sample, const ghl_draw *draw, u
         ? ghl_pixels_view(bytes, r->packed_height, r->packed_width, &region, size, size, room->picture, pixels)
         : ghl_picture_view(bytes, r->size, false, &region, size, size, room->picture, pixels);
     ghl_rooms_give(&p->rooms, room);
+    if (status == GHL_OK)
+        ghl_view_colours(&p->view, draw, sample, pixels);
     ghl_stage_end(GHL_STAGE_DECODE);
     return status;
 }
@@ -279,7 +281,7 @@ static ghl_status read_packed(const char *path, bool test, const void *options, 
         return status;
     }
     p->source = (ghl_image_source){.read = read_image, .name = name_of, .stamp = stamp_of, .check = check_image, .release = release,
-                                   .self = p, .random = p->view.crop == GHL_CROP_RANDOM_RESIZED, .references = 1};
+                                   .self = p, .random = ghl_view_is_random(&p->view), .references = 1};
     *out = (ghl_images){.count = p->count, .height = p->view.size, .width = p->view.size, .channels = 3, .source = &p->source};
     return fill(p, out);
 }

@@ -51,7 +51,7 @@ static ghl_status compare_classes(const ghl_subject *s, const ghl_json *trained,
     const ghl_images *data = &s->setup.test;
 
     if (ghl_json_count(trained) != data->classes)
-        return ghl_fail(GHL_DATA, "evaluate on folders of the same classes", "the data in \"%s\" have %lld classes, %s was trained on %lld",
+        return ghl_fail(GHL_DATA, "evaluate on the same classes", "the data in \"%s\" have %lld classes, %s was trained on %lld",
                         s->phase->data.path, (long long)data->classes, s->path, (long long)ghl_json_count(trained));
     for (int64_t c = 0; c < data->classes; c++) {
         const char *name = ghl_json_text(ghl_json_item(trained, c));
