@@ -15,7 +15,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from photos import GHL, RECIPE, Case, speckled  # noqa: E402
+from photos import GHL, RECIPE, Case, png, speckled  # noqa: E402
 
 COLOURS = {"ash": (200, 40, 40), "beech tree": (40, 200, 40), "ceder": (40, 40, 200)}
 
@@ -71,6 +71,22 @@ class Folder(Case):
     def test_learns(self):
         self.train("centre", "data.crop=centre", "train.epochs=10", "learn.conv.rule=backprop")
         self.assertGreater(float(self.read("centre/metrics.csv").split()[-1].split(b",")[7]), 90)  # best_top1: three colours
+
+    def test_as_the_binary_layout(self):
+        """Images of 32 x 32, whole, are trained on as CIFAR-10's binary layout has them in the folder's order."""
+        draw = random.Random(2)
+        for part, batch in (("train", "data_batch_1.bin"), ("val", "test_batch.bin")):
+            records = b""
+            for label, name in enumerate("abc"):
+                for i in range(8):
+                    pixels = bytes(draw.randrange(60 * label, 136 + 60 * label) for _ in range(3072))
+                    self.write(f"small/{part}/{name}/{i}.png", png(32, 32, 3, pixels))
+                    records += bytes([label]) + pixels[0::3] + pixels[1::3] + pixels[2::3]
+            self.write("binary/" + batch, records)
+        self.train("files", "data.path=small", "data.size=32", "data.resize=32", "data.crop=centre", "model.classes=10")
+        self.train("records", "data.kind=cifar10", "data.path=binary", "model.classes=10")
+        self.assertEqual(self.read("files/metrics.csv"), self.read("records/metrics.csv"))
+        self.assertTrue(self.tensors("files/last.safetensors") == self.tensors("records/last.safetensors"))
 
     def test_damaged_files(self):
         whole = self.read("photos/train/ash/4.JPEG")

@@ -373,8 +373,9 @@ static void test_cut_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_views),  cmocka_unit_test(test_goes_on),         cmocka_unit_test(test_stops),     cmocka_unit_test(test_two_at_once),
-        cmocka_unit_test(test_broken), cmocka_unit_test(test_damaged_samples), cmocka_unit_test(test_cut_in_use),
+        cmocka_unit_test(test_views),           cmocka_unit_test(test_goes_on),    cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_two_at_once),     cmocka_unit_test(test_broken),     cmocka_unit_test(test_damaged_samples),
+        cmocka_unit_test(test_cut_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

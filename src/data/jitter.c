@@ -4,8 +4,8 @@
  *
  *     pixel <- other + factor (pixel - other)
  *
- * where `other` is black (brightness), the mean of the picture's grey values (contrast), or the pixel's own grey value (saturation). Rounded
- * as Pillow does it: towards zero, what is outside 0..255 is cut off; grey by ITU-R 601 in 16 bits, its mean to the nearest.
+ * where `other` is black (brightness), the mean of the picture's grey values (contrast), or the pixel's own grey value (saturation).
+ * Rounded as Pillow does it: towards zero, what is outside 0..255 is cut off; grey by ITU-R 601 in 16 bits, its mean to the nearest.
  */
 #include "data/jitter.h"
 

@@ -44,8 +44,8 @@ static void tell_damage(void *user, const char *text)
     ghl_tell(user, GHL_LEVEL_WARNING, "%s", text);
 }
 
-/* Classes are numbered by their names' order, so that another set of classes would be judged by wrong numbers. Another name alone may be the
- * same class, as shown by another classes.txt. */
+/* Classes are numbered by their names' order, so that another set of classes would be judged by wrong numbers. Another name alone may be
+ * the same class, as shown by another classes.txt. */
 static ghl_status compare_classes(const ghl_subject *s, const ghl_json *trained, const ghl_host *host)
 {
     const ghl_images *data = &s->setup.test;
