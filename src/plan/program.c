@@ -222,7 +222,8 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
         const int count = program->externals[i].count;
         ghl_operand *const *operands = program->externals[i].operands;
         bindings[i] = (ghl_binding){.operands = operands, .count = count, .data = data[i], .written = program->externals[i].written};
-        if (count > 0)
+        const bool resident = i == GHL_EXTERNAL_IMAGES && program->em.settings.resident > 0;
+        if (count > 0 && !resident)
             bindings[i].bytes = (size_t)ghl_shape_elements(operands[0]->shape) * ghl_dtype_bytes(operands[0]->dtype);
     }
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,

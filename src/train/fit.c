@@ -17,7 +17,7 @@ size_t ghl_needs_sum(const ghl_needs *n)
 
 static size_t image_bytes(const ghl_setup *setup)
 {
-    const int64_t row = setup->features.train.channels, pixels = ghl_shape_elements(setup->image);
+    const int64_t row = setup->features.train.channels, pixels = setup->resident[0].count > 0 ? 0 : ghl_shape_elements(setup->image);
     return (size_t)(row > 0 ? row : pixels) + sizeof(int32_t); /* and the label */
 }
 
@@ -139,5 +139,6 @@ ghl_status ghl_setup_weigh(ghl_setup *setup, const ghl_program_settings *program
 ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
 {
     GHL_TRY(ghl_setup_weigh(setup, program, program->purpose == GHL_TRAIN && setup->train.count > 0));
-    return ghl_plan_seal(setup->plan);
+    GHL_TRY(ghl_plan_seal(setup->plan));
+    return ghl_resident_load(setup);
 }
