@@ -255,7 +255,7 @@ static int is_current(const ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program
 {
     int same = program->generation == cuda->generation;
     for (int i = 0; i < job->n_bindings; i++) {
-        void *data = job->bindings[i].bytes == 0 ? job->bindings[i].data : NULL;
+        void *data = job->bindings[i].bytes == 0 && job->bindings[i].count > 0 ? job->bindings[i].data : NULL;
         same = same && program->data[i] == data;
         program->data[i] = data;
     }
