@@ -206,6 +206,24 @@ static void what_fits_stays(void **state)
     assert_true(ghl_emulation.staged > 2 * SET);
 }
 
+/* Too large a batch is refused before memory is taken, with one that fits the card beside the images that stay. */
+static void batches_that_do_not_fit(void **state)
+{
+    const char *more[] = {devices[2], stays, "train.batch=160", NULL};
+    long long batch = 0;
+    (void)state;
+    ghl_emulation.memory = (size_t)7 << 19;
+    assert_int_equal(train(large, "wide", 1, more), GHL_MEMORY);
+    assert_non_null(strstr(message, "of the device's own memory, and 0.0"));
+    const char *fits = strstr(message, "; batch ");
+    assert_non_null(fits);
+    assert_int_equal(sscanf(fits, "; batch %lld would fit", &batch), 1);
+    char smaller[40];
+    snprintf(smaller, sizeof smaller, "train.batch=%lld", batch);
+    more[2] = smaller;
+    assert_int_equal(train(large, "wide", 1, more), GHL_INTERRUPTED);
+}
+
 static int64_t runs, lag, waits;
 enum { MIDDLE = 4, LAST = 9 }; /* steps of the epoch between which the queue is full */
 
@@ -242,6 +260,31 @@ static void streams_in_any_order(void **state)
     }
 }
 
+static void keep_figures(void *user, const char *text, size_t bytes)
+{
+    snprintf(user, 4096, "%.*s", (int)bytes, text);
+}
+
+/* A step as a training has it: queued behind others, its images on the card. */
+static void bench_steps_as_a_training_does(void **state)
+{
+    static char text[4096];
+    const char *more[] = {devices[2], "train.resident=auto"};
+    ghl_recipe *recipe = NULL;
+    (void)state;
+    emulated.run = run_and_look;
+    runs = ghl_emulation.graphs = 0;
+    assert_int_equal(ghl_recipe_parse(large, "bench.yaml", 2, more, &recipe), GHL_OK);
+    const ghl_host host = {.user = text, .result = keep_figures};
+    assert_int_equal(ghl_bench(recipe, &(ghl_bench_options){.steps = 20, .json = true}, &host), GHL_OK);
+    emulated.run = cuda->run;
+    ghl_recipe_free(recipe);
+    assert_non_null(strstr(text, "\"steps\": 20,"));
+    assert_int_equal(ghl_emulation.graphs, 20 + 2 + 3 - 1); /* with those that warm up and those that are queued, but for the first */
+    assert_int_equal(lag, 3);
+    assert_true(ghl_emulation.staged < 3 * 16 * 64 * 72);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,7 +293,9 @@ int main(void)
         cmocka_unit_test_setup(not_finite, furnish),
         cmocka_unit_test_setup(sets_that_cannot_stay, furnish),
         cmocka_unit_test_setup(what_fits_stays, furnish),
+        cmocka_unit_test_setup(batches_that_do_not_fit, furnish),
         cmocka_unit_test_setup(streams_in_any_order, furnish),
+        cmocka_unit_test_setup(bench_steps_as_a_training_does, furnish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

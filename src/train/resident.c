@@ -50,11 +50,11 @@ ghl_status ghl_resident_choose(ghl_setup *setup)
     return GHL_OK;
 }
 
-void ghl_resident_take(ghl_setup *setup, int64_t count, const uint8_t *pixels)
+void ghl_resident_take(ghl_setup *setup, int64_t count)
 {
     const int wanted = setup->recipe->train.resident;
     const ghl_data_format *format = (const ghl_data_format *)setup->recipe->data_kind.kind;
-    setup->resident[0] = (ghl_resident){.count = count, .pixels = pixels};
+    setup->resident[0] = (ghl_resident){.count = count};
     if (wanted == GHL_RESIDENT_NONE || format->streamed || (wanted == GHL_RESIDENT_AUTO && !fits(setup)))
         setup->resident[0] = (ghl_resident){0};
 }
@@ -64,7 +64,7 @@ static ghl_status load_part(ghl_setup *setup, ghl_resident *part)
     void *self = NULL;
     const ghl_device *device = ghl_plan_device(setup->plan, &self);
     const size_t bytes = part_bytes(setup, part);
-    if (bytes == 0)
+    if (part->pixels == NULL)
         return GHL_OK;
     if (!device->own_memory) {
         part->memory = (void *)(uintptr_t)part->pixels;

@@ -14,7 +14,7 @@
 
 /* The images of training and those of testing. */
 typedef struct ghl_resident {
-    int64_t count; /* 0: they come with the steps */
+    int64_t count;         /* 0: they come with the steps */
     const uint8_t *pixels; /* [count,H,W,C], the program's; borrowed */
     void *memory;          /* the same, the device's */
 } ghl_resident;
@@ -23,9 +23,10 @@ struct ghl_setup;
 /* What the recipe says, or what fits: sets that lie in memory, whose images nothing else stands for. GHL_RECIPE where they are to stay
  * and do not lie in memory. */
 ghl_status ghl_resident_choose(struct ghl_setup *setup);
-/* So many images in the place of the training set's, where the recipe would have that stay: for ghl bench. */
-void ghl_resident_take(struct ghl_setup *setup, int64_t count, const uint8_t *pixels);
-ghl_status ghl_resident_load(struct ghl_setup *setup); /* once the plan has its memory */
+/* So many images in the place of the training set's, where the recipe would have that stay: for ghl bench, which sets their pixels once the
+ * plan has its memory, and loads them. */
+void ghl_resident_take(struct ghl_setup *setup, int64_t count);
+ghl_status ghl_resident_load(struct ghl_setup *setup); /* once the plan has its memory: what has pixels */
 /* What a step is given for images. */
 const void *ghl_resident_images(const struct ghl_setup *setup, bool test, const ghl_slot *slot);
 size_t ghl_resident_bytes(const struct ghl_setup *setup); /* of the device's own memory */
