@@ -24,8 +24,10 @@
 #define LEARN "learn: {linear: {rule: ghl, lr: 0.02}, classifier: {rule: backprop, lr: 0.1}}\n"
 static const char tiny[] = HEAD("synthetic") LEARN;
 static const char streamed[] = HEAD("streamed") LEARN;
-static const char phases[] = HEAD("synthetic") "phases:\n  - {name: features, learn: {linear: {rule: softhebb, lr: 0.02}, norm: {rule: frozen}}, root: fc1}\n"
-    "  - {name: head, train: {features: none}, learn: {linear: {rule: frozen}, norm: {rule: frozen}, classifier: {rule: backprop, lr: 0.1}}}\n";
+static const char phases[] = HEAD("synthetic") "phases:\n  - {name: features, learn: {linear: {rule: softhebb, lr: 0.02}, norm: {rule: frozen}},\n"
+    "     root: fc1}\n"
+    "  - {name: head, train: {features: none}, learn: {linear: {rule: frozen}, norm: {rule: frozen},\n"
+    "     classifier: {rule: backprop, lr: 0.1}}}\n";
 
 enum { OVERRIDES = 12 };
 
@@ -89,14 +91,15 @@ static void the_same_bits(void **state)
         const char *text, *more[OVERRIDES];
     } runs[] = {
         {tiny, {NULL}},
-        {tiny, {"data.holdout=7", "data.limit=19", "train.dtype=bf16", NULL}},
+        {tiny, {"train.dtype=bf16", NULL}},
+        {tiny, {"data.holdout=7", "data.limit=19", NULL}},
         {tiny, {"data.whiten=zca", "train.probes=true", "train.epochs=1", NULL}},
         {phases, {"train.epochs=1", NULL}},
     };
     (void)state;
     for (size_t d = 0; d < sizeof devices / sizeof *devices; d++)
         for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
-            if (d == 0 && i == 1) /* ref computes in f32 */
+            if (d < 2 && i == 1) /* ref computes in f32, and so do processors without instructions for bf16 */
                 continue;
             train_well(runs[i].text, "stays", devices[d], stays, runs[i].more);
             train_well(runs[i].text, "comes", devices[d], comes, runs[i].more);

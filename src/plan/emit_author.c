@@ -53,7 +53,8 @@ ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node)
                                                                .constant = plan->affine, .hidden = true}),
                              samples};
     ghl_tensor out = GHL_NONE;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_input, .attr = attr, .n_in = em->settings.resident > 0 ? 5 : 4, .in = in, .n_out = 1, .out_shapes = &shape}, &out);
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_input, .attr = attr, .n_in = em->settings.resident > 0 ? 5 : 4, .in = in,
+                                 .n_out = 1, .out_shapes = &shape}, &out);
     return out;
 }
 

@@ -72,7 +72,7 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
         status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
-        if (program->bytes > ghl_process_room())
+        if (!plan->device->own_memory && program->bytes > ghl_process_room())
             status = ghl_fail(GHL_MEMORY, NULL, "no memory for %zu bytes of a program", program->bytes);
         else
             status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);

@@ -77,7 +77,7 @@ static const ghl_option train_rows[] = {
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
     {.name = "resident", .type = GHL_OPTION_CHOICE, .offset = TRAIN(resident), .fallback = "auto", .choices = resident_names,
-     .help = "images stay with the device as bytes, and steps name theirs by number: always, never, or on a GPU that has four times the room"},
+     .help = "images stay with the device as bytes, and steps name theirs by number: where a GPU has four times the room, always, or not"},
     {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
      .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
     {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,

@@ -73,7 +73,8 @@ static ghl_status load_part(ghl_setup *setup, ghl_resident *part)
     ghl_status status = device->allocate(self, bytes, &part->memory);
     if (status == GHL_OK)
         status = device->copy_in(self, part->memory, part->pixels, bytes);
-    return status == GHL_OK ? GHL_OK : ghl_fail_within(status, "images for train.resident=%s", part == setup->resident ? "training" : "test");
+    return status == GHL_OK ? GHL_OK : ghl_fail_within(status, "%s images that are to stay on the device (train.resident)",
+                                                       part == setup->resident ? "training" : "test");
 }
 
 ghl_status ghl_resident_load(ghl_setup *setup)

@@ -8,8 +8,8 @@
  *
  * A few kilobytes, numbers and rates of a step whose images are on the card, are copied into it in the stream. Images of a step go over in
  * a stream of copies, while steps before it still compute, and land beside it, in two buffers that take turns; the step then begins with a
- * copy from there, on the card. That is cheaper than as many graphs of a program as there are buffers: a batch of 256 photographs, 38 MB,
- * moves in a hundredth of a millisecond or two, once the memory does terabytes a second.
+ * copy from there, on the card. That is simpler than as many graphs of a program as there are buffers, and costs little: a batch of 256
+ * photographs, 38 MB, takes 0.8 ms by a wire of 50 GB/s, and moves in 0.03 ms where memory is read and written at 3 TB/s.
  *
  * What lies in pinned memory that we handed out (the loader's slots) is copied from where it lies; the rest is packed into a pinned block
  * of the job's slot first.
@@ -133,8 +133,8 @@ static ghl_status copy_over(const ghl_job *job, const ghl_cuda_layout *l, const 
 {
     static const char doing[] = "copying a step's images";
     if (l->packed_to > l->read_from)
-        GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(to, slot->pinned + l->read_from, l->packed_to - l->read_from, cudaMemcpyHostToDevice, stream),
-                               doing));
+        GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(to, slot->pinned + l->read_from, l->packed_to - l->read_from, cudaMemcpyHostToDevice,
+                                               stream), doing));
     for (int i = 0; i < job->n_bindings; i++) {
         const ghl_binding *b = &job->bindings[i];
         if (ghl_cuda_is_staged(b) && !b->written && l->offsets[i] >= l->packed_to)
