@@ -24,8 +24,8 @@
 #define LEARN "learn: {linear: {rule: ghl, lr: 0.02}, classifier: {rule: backprop, lr: 0.1}}\n"
 static const char tiny[] = HEAD("synthetic") LEARN;
 static const char streamed[] = HEAD("streamed") LEARN;
-static const char phases[] = HEAD("synthetic") "phases:\n  - {name: features, learn: {linear: {rule: softhebb, lr: 0.02}, norm: {rule: frozen}},\n"
-    "     root: fc1}\n"
+static const char phases[] = HEAD("synthetic") "phases:\n"
+    "  - {name: features, learn: {linear: {rule: softhebb, lr: 0.02}, norm: {rule: frozen}}, root: fc1}\n"
     "  - {name: head, train: {features: none}, learn: {linear: {rule: frozen}, norm: {rule: frozen},\n"
     "     classifier: {rule: backprop, lr: 0.1}}}\n";
 
@@ -111,7 +111,7 @@ static void the_same_bits(void **state)
 static void cut_and_changed(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < sizeof devices / sizeof *devices; d++) {
+    for (size_t d = 1; d < sizeof devices / sizeof *devices; d++) {
         train_well(tiny, "whole", devices[d], comes, NULL);
         for (int first = 0; first < 2; first++) {
             const char *const one[] = {devices[d], first ? comes : stays, NULL}, *const other[] = {devices[d], first ? stays : comes, NULL};
@@ -246,13 +246,16 @@ static ghl_status run_and_look(void *self, const ghl_job *job, int64_t *ticket)
 
 static void streams_in_any_order(void **state)
 {
-    static const int orders[] = {GHL_EMULATED_AT_ONCE, GHL_EMULATED_LATE, GHL_EMULATED_EARLY};
+    static const struct {
+        int order;
+        const char *resident;
+    } cases[] = {{GHL_EMULATED_AT_ONCE, comes}, {GHL_EMULATED_LATE, comes}, {GHL_EMULATED_EARLY, comes}, {GHL_EMULATED_LATE, stays}};
     (void)state;
-    for (int i = 0; i < 6; i++) {
-        ghl_emulation.order = orders[i / 2];
+    for (int i = 0; i < 4; i++) {
+        ghl_emulation.order = cases[i].order;
         emulated.run = run_and_look;
         runs = ghl_emulation.graphs = 0;
-        train_well(large, i == 0 ? "first" : "next", devices[2], i % 2 ? stays : comes, NULL);
+        train_well(large, i == 0 ? "first" : "next", devices[2], cases[i].resident, NULL);
         emulated.run = cuda->run;
         assert_int_equal(runs, 11);
         assert_int_equal(ghl_emulation.graphs, 9); /* of ten steps; the only one of the evaluation goes call by call */
