@@ -265,6 +265,29 @@ static void streams_in_any_order(void **state)
     }
 }
 
+static ghl_status run_and_hang(void *self, const ghl_job *job, int64_t *ticket)
+{
+    if (runs++ == 7) /* in the second epoch: the first has four steps, and two of the evaluation */
+        ghl_emulation.hangs = 1;
+    return cuda->run(self, job, ticket);
+}
+
+/* A card that hangs ends the run, whose last save is whole. */
+static void a_card_that_hangs(void **state)
+{
+    const char *const more[] = {devices[2], comes, NULL};
+    (void)state;
+    train_well(tiny, "well", devices[2], comes, NULL);
+    emulated.run = run_and_hang;
+    runs = 0;
+    assert_int_equal(train(tiny, "hung", 0, more), GHL_DEVICE);
+    assert_non_null(strstr(message, "the card has not answered for 0.2 s"));
+    emulated.run = cuda->run;
+    furnish(NULL);
+    train_well(tiny, "hung", devices[2], comes, NULL);
+    same_learning("hung", "well");
+}
+
 static void keep_figures(void *user, const char *text, size_t bytes)
 {
     snprintf(user, 4096, "%.*s", (int)bytes, text);
@@ -303,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup(what_fits_stays, furnish),
         cmocka_unit_test_setup(batches_that_do_not_fit, furnish),
         cmocka_unit_test_setup(streams_in_any_order, furnish),
+        cmocka_unit_test_setup(a_card_that_hangs, furnish),
         cmocka_unit_test_setup(bench_steps_as_a_training_does, furnish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

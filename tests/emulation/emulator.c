@@ -317,6 +317,7 @@ struct emulated_stream {
     struct emulated_stream *next;
     struct emulated_graph *captured;
     node *first, **end; /* to do */
+    int dead; /* somebody found that it hangs: it does so for ever */
 };
 struct emulated_event {
     cudaStream_t stream; /* of its last record */
@@ -365,7 +366,7 @@ static void do_node(const node *n)
 static int do_next(cudaStream_t stream)
 {
     node *n = stream->first;
-    if (n == NULL || ghl_emulation.hangs || (n->kind == WAIT && n->event->reached < n->number))
+    if (n == NULL || ghl_emulation.hangs || stream->dead || (n->kind == WAIT && n->event->reached < n->number))
         return 0;
     stream->first = n->next;
     if (stream->first == NULL)
@@ -571,8 +572,10 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
     const int64_t lag = ghl_emulation.returns - event->returns;
     ghl_emulation.waits++;
     ghl_emulation.least_lag = lag < ghl_emulation.least_lag ? lag : ghl_emulation.least_lag;
-    if (ghl_emulation.hangs && event->reached < event->recorded)
+    if (ghl_emulation.hangs && event->reached < event->recorded) {
+        event->stream->dead = 1;
         return cudaErrorNotReady;
+    }
     if (event->reached < event->recorded && event->asked++ == 0)
         return cudaErrorNotReady;
     do_until(event, event->recorded);
