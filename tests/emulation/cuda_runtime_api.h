@@ -67,7 +67,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to);
 cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream);
 typedef void cudaHostFn_t(void *user);
-cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user);
+__attribute__((visibility("default"))) cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags);
@@ -96,7 +96,9 @@ typedef struct ghl_emulated {
     int64_t returns;          /* copies to the host: a job has one, at its end */
     int64_t least_lag;        /* at a wait: jobs that were queued after the one that is waited for; the least so far */
     int64_t staged;           /* bytes copied to the card */
+    int blas_fails;           /* cuBLASLt opens no card */
+    int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
 } ghl_emulated;
-extern ghl_emulated ghl_emulation;
+extern __attribute__((visibility("default"))) ghl_emulated ghl_emulation;
 
 #endif

@@ -261,6 +261,7 @@ static void run_kernel(ghl_cuda_kernel *kernel, dim3 grid, dim3 block, const ghl
 typedef struct made {
     struct made *next, **at;
     size_t bytes;
+    int pinned;
 } made;
 
 enum { HEAD = 256 };
@@ -290,6 +291,15 @@ static size_t unmake(void *thing)
     return bytes;
 }
 
+static int is_pinned(const void *memory)
+{
+    const char *at = memory;
+    for (const made *m = all_made; m != NULL; m = m->next)
+        if (m->pinned && at >= (const char *)m + HEAD && at < (const char *)m + HEAD + m->bytes)
+            return 1;
+    return 0;
+}
+
 /* ---- Streams and graphs ---- */
 
 typedef enum kind { KERNEL, FUNCTION, COPY, FILL, RECORD, WAIT, GRAPH } kind;
@@ -307,6 +317,7 @@ typedef struct node {
     cudaEvent_t event;
     int64_t number; /* of the event's records */
     cudaGraphExec_t graph;
+    void *own; /* what is copied of memory that is not pinned, as it was when the copy was asked for */
 } node;
 
 struct emulated_graph {
@@ -374,6 +385,8 @@ static int do_next(cudaStream_t stream)
     do_node(n);
     if (n->kind == GRAPH)
         drop_graph(n->graph);
+    if (n->own != NULL)
+        unmake(n->own);
     unmake(n);
     return 1;
 }
@@ -449,7 +462,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
     ghl_emulation.returns += kind == cudaMemcpyDeviceToHost;
     ghl_emulation.staged += kind == cudaMemcpyHostToDevice ? (int64_t)bytes : 0;
-    return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = from, .bytes = bytes});
+    if (kind != cudaMemcpyHostToDevice || stream->captured != NULL || is_pinned(from))
+        return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = from, .bytes = bytes});
+    void *own = make(bytes);
+    memcpy(own, from, bytes);
+    return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = own, .bytes = bytes, .own = own});
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user)
@@ -647,7 +664,10 @@ cudaError_t cudaFree(void *memory)
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
     *memory = make(bytes);
-    return *memory != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
+    if (*memory == NULL)
+        return cudaErrorMemoryAllocation;
+    ((made *)(void *)((char *)*memory - HEAD))->pinned = 1;
+    return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void *memory)
