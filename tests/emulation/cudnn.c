@@ -13,10 +13,7 @@
 
 struct ghl_cudnn {
     struct task *tasks; /* of launches, whose graphs may do them again */
-    ghl_cudnn *next;
 };
-
-static ghl_cudnn *opened; /* a card that hangs is not closed, and no leak */
 
 typedef struct task {
     struct task *next;
@@ -75,8 +72,6 @@ ghl_status ghl_cudnn_open(const ghl_cuda_library *library, const char *propertie
     (void)library;
     (void)properties;
     *out = calloc(1, sizeof **out);
-    (*out)->next = opened;
-    opened = *out;
     return GHL_OK;
 }
 
@@ -88,11 +83,6 @@ void ghl_cudnn_close(ghl_cudnn *cudnn)
         next = t->next;
         free(t);
     }
-    for (ghl_cudnn **p = &opened; *p != NULL; p = &(*p)->next)
-        if (*p == cudnn) {
-            *p = cudnn->next;
-            break;
-        }
     free(cudnn);
 }
 

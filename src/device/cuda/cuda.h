@@ -85,6 +85,7 @@ typedef struct ghl_cuda {
     ghl_cuda_pinned *pinned;
     cudaEvent_t copied;      /* a copy outside jobs */
     int silent;              /* it does not answer: nothing is asked of it any more, not even to take its memory back */
+    struct ghl_cuda *next;   /* of those that were silent when they were closed */
     int64_t generation;      /* of the addresses above: what was captured of others is captured anew */
     ghl_cuda_slot slots[GHL_CUDA_JOBS];
     int64_t queued, done;    /* jobs so far */

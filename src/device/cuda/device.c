@@ -81,6 +81,8 @@ static void examine(char *text, size_t size, const char **missing)
 
 /* ---- Opening ---- */
 
+static ghl_cuda *silent_ones;
+
 static void close(void *self)
 {
     ghl_cuda *cuda = self;
@@ -90,13 +92,16 @@ static void close(void *self)
         ghl_cuda_await(cuda, cuda->copied, "ending");
     ghl_cuda_jobs_close(cuda);
     ghl_cuda_free(cuda, cuda->scratch);
-    if (!cuda->silent) {
-        ghl_cuda_product_close(cuda);
-        if (cuda->copies != NULL)
-            cudaStreamDestroy(cuda->copies);
-        if (cuda->stream != NULL)
-            cudaStreamDestroy(cuda->stream);
+    if (cuda->silent) { /* what it has, libraries' handles too, stays with it */
+        cuda->next = silent_ones;
+        silent_ones = cuda;
+        return;
     }
+    ghl_cuda_product_close(cuda);
+    if (cuda->copies != NULL)
+        cudaStreamDestroy(cuda->copies);
+    if (cuda->stream != NULL)
+        cudaStreamDestroy(cuda->stream);
     free(cuda);
 }
 
