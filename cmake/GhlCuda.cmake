@@ -63,6 +63,7 @@ if(BUILD_TESTING)
     add_library(ghl_emulation STATIC ${emulated_sources} ${emulation_sources})
     target_include_directories(ghl_emulation BEFORE PUBLIC "${PROJECT_SOURCE_DIR}/tests/emulation")
     target_include_directories(ghl_emulation PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_compile_definitions(ghl_emulation PRIVATE GHL_CUDA_PATIENCE=0.2)
     target_link_libraries(ghl_emulation PRIVATE ghl_flags INTERFACE ghl_static)
     # What libraries.c finds in tests: libcudnn.so.9 that only knows its version, and libcublasLt.so.13 that multiplies in plain loops.
     foreach(version 91900 8907)

@@ -245,6 +245,10 @@ typedef struct ghl_device {
     ghl_status (*wait)(void *self, int64_t ticket);
     ghl_status (*copy_in)(void *self, void *device_memory, const void *host, size_t bytes);
     ghl_status (*copy_out)(void *self, void *host, const void *device_memory, size_t bytes);
+    size_t (*room)(void *self); /* own_memory: bytes of it that are free; else NULL */
+    /* The program's own memory from which bindings are brought over quickest, not zeroed; freed before the device is closed. NULL: any. */
+    ghl_status (*allocate_host)(void *self, size_t bytes, void **memory);
+    void (*release_host)(void *self, void *memory);
     /* Whether the device would do these calls, two or more, as a chain: a few images at a time, one call after the other, so that each
      * reads from the cache what the last has written. None needs sums over images that another makes. Their operands share no memory
      * then, but for outputs in place. NULL: never. And the kernels [n] of such calls. */

@@ -12,36 +12,9 @@
 
 #include <cmocka.h>
 
-#include "cuda_runtime_api.h"
-#include "device/plugin.h"
 #include "support_cases.h"
+#include "support_emulated.h"
 #include "support_rig.h"
-
-static char folders[600];
-
-static const char *given_folders(void)
-{
-    return folders;
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
-
-extern ghl_device_plugin_function ghl_device_plugin;
-static const ghl_device *cuda;
-
-/* The machine as it should be; each test spoils what it is about. */
-static int furnish(void **state)
-{
-    const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
-    (void)state;
-    ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1};
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    const ghl_device_plugged *plugged = ghl_device_plugin(&services);
-    assert_true(plugged->interface == ghl_device_interface());
-    cuda = plugged->device;
-    return 0;
-}
 
 /* ---- Kernels ---- */
 
@@ -283,6 +256,82 @@ static void card_that_is_lost(void **state)
     job_close(&j);
 }
 
+/* Work that is queued is never done: who waits is told so in the end, and closing waits for nothing. */
+static void card_that_hangs(void **state)
+{
+    int64_t ticket = 0;
+    rig_job j;
+    (void)state;
+    job_open(&j);
+    for (int i = 0; i < 3; i++)
+        must(job_run(&j, i));
+    ghl_emulation.hangs = 1;
+    for (int i = 0; i < 4; i++)
+        must(cuda->run(j.self, &j.job, &ticket));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cuda->wait(j.self, ticket), GHL_DEVICE);
+        assert_non_null(strstr(ghl_error_message(), "waiting for a step: the card has not answered for 0.2 s"));
+        assert_non_null(strstr(ghl_error_hint(), "last save is intact"));
+    }
+    assert_int_equal(cuda->copy_out(j.self, j.y, j.memory, 4), GHL_DEVICE);
+    job_close(&j);
+}
+
+static void card_that_hangs_in_a_copy(void **state)
+{
+    rig_job j;
+    (void)state;
+    job_open(&j);
+    ghl_emulation.hangs = 1;
+    assert_int_equal(cuda->copy_out(j.self, j.y, j.memory, 4), GHL_DEVICE);
+    assert_non_null(strstr(ghl_error_message(), "copying: the card has not answered"));
+    assert_int_equal(cuda->run(j.self, &j.job, NULL), GHL_DEVICE);
+    job_close(&j);
+}
+
+/* Nine steps of 256 KiB each, three of them waited for late, one after the other from pinned memory, which is not packed, and from other.
+ * Between two streams that do what they may as late, or as early, as can be. */
+static void images_land_beside_steps(void **state)
+{
+    enum { JOBS = 9, COUNT = 1 << 16 };
+    static float own[JOBS][COUNT], y[JOBS][COUNT];
+    (void)state;
+    for (int order = GHL_EMULATED_LATE; order <= GHL_EMULATED_EARLY; order++) {
+        ghl_operand in = {.shape = {1, 1, 1, COUNT}}, out = in, *bound[2] = {&in, &out};
+        ghl_call call = {.op = GHL_OP_relu, .n_in = 1, .n_out = 1, .in = &in, .out = &out};
+        ghl_kernel kernel;
+        int64_t tickets[JOBS];
+        float *pinned = NULL;
+        rig_job j;
+        job_open(&j);
+        ghl_emulation.order = order;
+        must(cuda->allocate_host(j.self, sizeof own, (void **)&pinned));
+        must(cuda->prepare(j.self, &call, &kernel));
+        ghl_emulation.least_lag = INT64_MAX;
+        for (int i = 0; i < JOBS; i++) {
+            float *x = i % 3 == 0 ? own[i] : pinned + (size_t)i * COUNT;
+            ghl_binding bindings[2] = {{.operands = &bound[0], .count = 1, .data = x, .bytes = sizeof own[0]},
+                                       {.operands = &bound[1], .count = 1, .data = y[i], .bytes = sizeof y[0], .written = true}};
+            for (int k = 0; k < COUNT; k++)
+                x[k] = (float)(i * 1000 + k % 7);
+            if (i >= 4)
+                must(cuda->wait(j.self, tickets[i - 4]));
+            must(cuda->run(j.self, &(ghl_job){.calls = &call, .kernels = &kernel, .count = 1, .bindings = bindings, .n_bindings = 2},
+                           &tickets[i]));
+        }
+        assert_int_equal(ghl_emulation.least_lag, 3);
+        must(cuda->wait(j.self, tickets[JOBS - 1]));
+        for (int i = 0; i < JOBS; i++)
+            for (int k = 0; k < COUNT; k++)
+                if (y[i][k] != (float)(i * 1000 + k % 7))
+                    fail_msg("order %d, step %d, element %d: %g", order, i, k, (double)y[i][k]);
+        cuda->release_host(j.self, pinned);
+        kernel.release(kernel.state);
+        job_close(&j);
+        furnish(NULL);
+    }
+}
+
 static void card_that_is_full(void **state)
 {
     void *memory = NULL;
@@ -336,8 +385,6 @@ static void tensors_beyond_the_count(void **state)
 
 /* ---- Whole steps, by every rule, against ref ---- */
 
-static ghl_device emulated; /* the device under a name of its own, so that a plan finds it */
-
 static ghl_net *small_net(void)
 {
     return rig_net(8, 8, 3, "norm1 batch_norm affine: false", "conv1 conv channels: 8, kernel: 3, padding: 1", "act1 relu",
@@ -372,11 +419,6 @@ static void steps_agree_with_ref(void **state)
 {
     static const char *const rules[] = {"backprop", "ghl", "sign", "softhebb", "swta", "hpca", "hwta_bcm", "oja", "hebb"};
     (void)state;
-    if (emulated.name == NULL) {
-        emulated = *cuda;
-        emulated.name = "emulated";
-        must(ghl_register_device(&emulated));
-    }
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         double *expected[NAMES], *got[NAMES];
         int64_t n[NAMES];
@@ -416,6 +458,9 @@ int main(void)
         cmocka_unit_test_setup(queue_is_four_deep, furnish),
         cmocka_unit_test_setup(capture_that_fails, furnish),
         cmocka_unit_test_setup(card_that_is_lost, furnish),
+        cmocka_unit_test_setup(card_that_hangs, furnish),
+        cmocka_unit_test_setup(card_that_hangs_in_a_copy, furnish),
+        cmocka_unit_test_setup(images_land_beside_steps, furnish),
         cmocka_unit_test_setup(card_that_is_full, furnish),
         cmocka_unit_test_setup(labels_beyond_the_classes, furnish),
         cmocka_unit_test_setup(tensors_beyond_the_count, furnish),

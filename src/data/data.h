@@ -72,14 +72,17 @@ typedef struct ghl_loader_settings {
     uint64_t seed;
     bool shuffle;     /* the views of training, in the order of the epoch; false: those of testing, in order */
     bool once;        /* one pass: nothing is made ready behind it */
+    bool numbers;     /* of images in memory: samples and labels alone, who steps has the pixels */
     int slots;        /* ring size; a slot stays valid until released. At least 6: 4 queued steps, one being filled, one spare */
     int threads;      /* workers, at least 1 */
+    const ghl_device *device; /* opened, `self`, by who steps: where it has host memory, pixels lie in that; NULL: in the program's */
+    void *self;
     int64_t damaged;  /* so many images may be damaged: where more are, one after the other, no replacement is looked for */
 } ghl_loader_settings;
 
 /* A batch. The last one of an epoch has the rest (count < batch); pointers are valid until ghl_loader_release of this slot. */
 typedef struct ghl_slot {
-    uint8_t *images;  /* [count,H,W,C], room for batch */
+    uint8_t *images;  /* [count,H,W,C], room for batch; NULL where only numbers are wanted */
     int32_t *labels;  /* [count] */
     int64_t *samples; /* [count]: their numbers in the data set */
     ghl_flaw **flaws; /* [count]: what is wrong with the image that should have stood here; NULL: nothing */

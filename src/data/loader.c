@@ -90,7 +90,7 @@ static ghl_status fill_image(const ghl_loader_settings *s, const ghl_draw *draw,
     for (int64_t k = 0; status == GHL_DATA && k <= s->damaged && k < images->count; k++) {
         const int64_t position = (slot->position + i + k) % images->count;
         const int64_t sample = s->shuffle ? ghl_order_sample(s->seed, draw->phase, draw->epoch, position, images->count) : position;
-        status = ghl_images_read(images, sample, s->shuffle ? draw : NULL, pixels);
+        status = s->numbers ? GHL_OK : ghl_images_read(images, sample, s->shuffle ? draw : NULL, pixels);
         slot->samples[i] = sample;
         slot->labels[i] = images->labels ? images->labels[sample] : 0;
         if (status != GHL_OK && status != GHL_DATA) {
@@ -168,6 +168,24 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* The pixels of a slot lie where the device of the steps copies them from. */
+static bool has_host_memory(const ghl_loader_settings *s)
+{
+    return s->device != NULL && s->device->allocate_host != NULL;
+}
+
+static ghl_status take_pixels(const ghl_loader *loader, uint8_t **pixels)
+{
+    const ghl_loader_settings *s = &loader->settings;
+    const size_t batch = (size_t)s->batch;
+
+    if (s->numbers)
+        return GHL_OK;
+    if (has_host_memory(s))
+        return s->device->allocate_host(s->self, batch * loader->image_bytes, (void **)pixels);
+    return ghl_allocate(batch, loader->image_bytes, (void **)pixels);
+}
+
 static ghl_status make_ring(ghl_loader *loader)
 {
     const ghl_loader_settings *s = &loader->settings;
@@ -176,7 +194,7 @@ static ghl_status make_ring(ghl_loader *loader)
     for (int i = 0; i < s->slots; i++) {
         ghl_slot *slot = &loader->ring[i].batch;
         slot->index = i;
-        GHL_TRY(ghl_allocate((size_t)s->batch, loader->image_bytes, (void **)&slot->images));
+        GHL_TRY(take_pixels(loader, &slot->images));
         GHL_TRY(GHL_NEW(slot->labels, s->batch));
         GHL_TRY(GHL_NEW(slot->samples, s->batch));
         GHL_TRY(GHL_NEW(slot->flaws, s->batch));
@@ -209,6 +227,8 @@ static ghl_status check_settings(const ghl_loader_settings *s)
         return ghl_fail(GHL_DATA, NULL, "the data set has no images");
     if (s->batch < 1 || s->slots < 1 || s->threads < 1)
         return ghl_fail(GHL_USAGE, NULL, "a loader needs a batch, slots and threads of at least 1");
+    if (s->numbers && s->images->source)
+        return ghl_fail(GHL_INTERNAL, NULL, "numbers alone, of images that are read one by one");
     if (s->shuffle && s->batch > s->images->count)
         return ghl_fail(GHL_DATA, "make train.batch smaller", "a batch of %lld is larger than the data set of %lld images",
                         (long long)s->batch, (long long)s->images->count);
@@ -224,7 +244,7 @@ ghl_status ghl_loader_create(const ghl_loader_settings *settings, ghl_loader **o
     GHL_TRY(GHL_NEW(loader, 1));
     const ghl_images *images = settings->images;
     loader->settings = *settings;
-    loader->image_bytes = (size_t)(images->height * images->width * images->channels);
+    loader->image_bytes = settings->numbers ? 0 : (size_t)(images->height * images->width * images->channels);
     loader->batches = (images->count + settings->batch - 1) / settings->batch;
     pthread_mutex_init(&loader->mutex, NULL);
     pthread_cond_init(&loader->filled, NULL);
@@ -322,7 +342,10 @@ void ghl_loader_free(ghl_loader *loader)
     for (int i = 0; loader->ring && i < loader->settings.slots; i++) {
         forget_flaws(&loader->ring[i].batch);
         free(loader->ring[i].batch.flaws);
-        free(loader->ring[i].batch.images);
+        if (has_host_memory(&loader->settings))
+            loader->settings.device->release_host(loader->settings.self, loader->ring[i].batch.images);
+        else
+            free(loader->ring[i].batch.images);
         free(loader->ring[i].batch.labels);
         free(loader->ring[i].batch.samples);
     }

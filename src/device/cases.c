@@ -59,7 +59,7 @@ static int64_t size_of(const ghl_case *c, char letter)
         {'N', c->n}, {'H', c->h}, {'W', c->w}, {'C', c->c}, {'K', c->k},
         {'P', windows(c->h, w, 0)}, {'Q', windows(c->w, w, 1)},
         {'R', w->kernel[0] ? w->kernel[0] : c->h}, {'S', w->kernel[1] ? w->kernel[1] : c->w},
-        {'G', 3}, {'X', c->op == GHL_OP_scale ? neurons : c->neuron ? c->k : 1},
+        {'G', 3}, {'T', c->k > 1 ? c->k : c->n}, {'X', c->op == GHL_OP_scale ? neurons : c->neuron ? c->k : 1},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].letter == letter)
@@ -158,6 +158,8 @@ static double value(filling *f, int64_t i)
         return word(f, i) & 255;
     if (is(f, "samples"))
         return (double)(1000003 * (i + 1));
+    if (is(f, "rows"))
+        return (double)(word(f, i) % (uint32_t)size_of(f->c, 'T'));
     if (is(f, "labels"))
         return (double)(word(f, i) % (uint32_t)f->c->k);
     if (is(f, "winner") && !f->known->output)

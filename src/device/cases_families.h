@@ -318,7 +318,9 @@
 #define SMOOTH(s) .attr = {.loss = {s}}
 #define LOSS(N, ...) {.op = GHL_OP_softmax_cross_entropy, .n = N, .h = 1, .w = 1, .c = 1, .tolerance = 5e-6, .k = __VA_ARGS__},
 #define INPUT(kinds, pad, ...) \
-    {.op = GHL_OP_input, .attr = {.seed = 11, .input = {kinds, pad}}, .tolerance = 1e-6, .n = __VA_ARGS__},
+    {.op = GHL_OP_input, .attr = {.seed = 11, .input = {kinds, pad}}, .tolerance = 1e-6, .without = "rows", .n = __VA_ARGS__},
+#define ROWS(kinds, pad, ...) \
+    {.note = "of more images", .op = GHL_OP_input, .attr = {.seed = 11, .input = {kinds, pad}}, .tolerance = 1e-6, .n = __VA_ARGS__},
 #define BOTH (GHL_AUGMENT_FLIP | GHL_AUGMENT_CROP)
 #define RUNNING(correction, ...) \
     {.op = GHL_OP_running_average, .attr = {.running = {0.1f, correction}}, .tolerance = 1e-6, .n = __VA_ARGS__},

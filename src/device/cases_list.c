@@ -166,6 +166,8 @@ const ghl_case ghl_cases[] = {
     INPUT(BOTH, 9, 7, 6, 7, 5, 1)
     INPUT(BOTH, 2, 5, 3, 140, 3, 1)
     INPUT(BOTH, 1, 5, 4, 9, 17, 1)
+    ROWS(0, 0, 5, 7, 6, 3, 13)
+    ROWS(BOTH, 4, 9, 12, 12, 3, 4)
     INPUT(GHL_AUGMENT_FLIP, 0, 3, 2, 3, 200, 1)
 };
 

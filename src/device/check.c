@@ -103,6 +103,15 @@ static bool has_input(const checking *c, int i)
     return c->call->n_in > i && ghl_shape_elements(c->call->in[i].shape) > 0;
 }
 
+/* All images are shown where no rows are named. */
+static ghl_status check_input(const checking *c)
+{
+    if (!has_input(c, 4) && size_of(c, 'T') != size_of(c, 'N'))
+        return ghl_fail(GHL_INTERNAL, hint, "op %s: %lld images of %lld, and no rows", c->op, (long long)size_of(c, 'N'),
+                        (long long)size_of(c, 'T'));
+    return GHL_OK;
+}
+
 /* What relu saw can be had from x, not from xhat; and there is one mask. */
 static ghl_status check_norm_mask(const checking *c)
 {
@@ -239,7 +248,7 @@ static const struct {
     const char *signature;
     ghl_status (*extra)(const checking *c);
 } rows[] = {
-    [GHL_OP_input] = {"images:u8=NHWC samples:i64=111N clock:i64=1118 affine=112C > x:act=NHWC", NULL},
+    [GHL_OP_input] = {"images:u8=THWC samples:i64=111N clock:i64=1118 affine=112C ?rows:i64=111N > x:act=NHWC", check_input},
     [GHL_OP_conv] = {"x:act=NHWC w=KRSC ?bias=111K > u:act=NPQK", check_conv},
     [GHL_OP_conv_unit_norm] = {"x:act=NHWC w=KRSC ?bias=111K > u:act=NPQK ?norm=111K ?unit=111K", check_conv},
     [GHL_OP_conv_backward_data] = {"e:act=NPQK w=KRSC > dx:act=NHWC", check_conv},

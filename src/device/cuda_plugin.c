@@ -153,6 +153,21 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
     return plugged->copy_out(self, host, device_memory, bytes);
 }
 
+static size_t room(void *self)
+{
+    return plugged->room(self);
+}
+
+static ghl_status allocate_host(void *self, size_t bytes, void **memory)
+{
+    return plugged->allocate_host(self, bytes, memory);
+}
+
+static void release_host(void *self, void *memory)
+{
+    plugged->release_host(self, memory);
+}
+
 static size_t working_bytes(void *self)
 {
     return plugged->working_bytes(self);
@@ -177,6 +192,9 @@ const ghl_device ghl_device_cuda = {
     .wait = wait,
     .copy_in = copy_in,
     .copy_out = copy_out,
+    .room = room,
+    .allocate_host = allocate_host,
+    .release_host = release_host,
     .working_bytes = working_bytes,
     .examine = examine,
 };

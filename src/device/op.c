@@ -106,6 +106,11 @@ static double direction_flops(const ghl_call *call)
     return elements(&call->in[0]) * (call->n_in > 1 && ghl_shape_elements(call->in[1].shape) > 0 ? 6.0 : 1.0);
 }
 
+static double input_flops(const ghl_call *call)
+{
+    return 2.0 * elements(&call->out[0]);
+}
+
 /* Operations an element of input number `of`, the first activation, or a function where that does not say it. Ops without a row
  * do no arithmetic. */
 static const struct {
@@ -114,7 +119,7 @@ static const struct {
     double (*count)(const ghl_call *call);
     bool products; /* of matrices */
 } work[GHL_OP_COUNT] = {
-    [GHL_OP_input] = {.each = 2, .of = 0},
+    [GHL_OP_input] = {.count = input_flops},
     [GHL_OP_conv] = {.count = conv_flops, .products = true},
     [GHL_OP_conv_unit_norm] = {.count = conv_unit_norm_flops, .products = true},
     [GHL_OP_conv_backward_data] = {.count = conv_backward_data_flops, .products = true},
@@ -181,8 +186,8 @@ double ghl_call_flops(const ghl_call *call)
 double ghl_call_bytes(const ghl_call *call)
 {
     double bytes = 0.0;
-    for (int i = 0; i < call->n_in; i++)
-        bytes += elements(&call->in[i]) * (double)ghl_dtype_bytes(call->in[i].dtype);
+    for (int i = 0; i < call->n_in; i++) /* of the images those that are shown */
+        bytes += elements(call->op == GHL_OP_input && i == 0 ? &call->out[0] : &call->in[i]) * (double)ghl_dtype_bytes(call->in[i].dtype);
     for (int i = 0; i < call->n_out; i++)
         bytes += elements(&call->out[i]) * (double)ghl_dtype_bytes(call->out[i].dtype);
     return bytes;

@@ -132,7 +132,8 @@ ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which)
     const ghl_shape features = em->plan->net->nodes[em->settings.first + em->settings.last]->shape; /* one of them is 0 */
     const int64_t n = em->settings.batch;
     const struct { ghl_dtype dtype; ghl_shape shape; } table[GHL_EXTERNAL_COUNT] = {
-        [GHL_EXTERNAL_IMAGES] = {em->settings.float_images ? GHL_F32 : GHL_U8, {n, image.h, image.w, image.c}},
+        [GHL_EXTERNAL_IMAGES] = {em->settings.float_images ? GHL_F32 : GHL_U8,
+                                 {em->settings.resident > 0 ? em->settings.resident : n, image.h, image.w, image.c}},
         [GHL_EXTERNAL_LABELS] = {GHL_I32, {1, 1, 1, n}},
         [GHL_EXTERNAL_SAMPLES] = {GHL_I64, {1, 1, 1, n}},
         [GHL_EXTERNAL_CLOCK] = {GHL_I64, {1, 1, 1, GHL_CLOCK_SIZE}},

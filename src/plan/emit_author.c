@@ -47,11 +47,14 @@ ghl_tensor ghl_emit_input_image(ghl_emitter *em, const ghl_node *node)
         attr.input.augment = plan->settings.augment;
         attr.input.padding = plan->settings.crop_padding;
     }
-    const ghl_tensor in[] = {images, ghl_emit_external(em, GHL_EXTERNAL_SAMPLES), ghl_emit_external(em, GHL_EXTERNAL_CLOCK),
+    const ghl_tensor samples = ghl_emit_external(em, GHL_EXTERNAL_SAMPLES);
+    const ghl_tensor in[] = {images, samples, ghl_emit_external(em, GHL_EXTERNAL_CLOCK),
                              ghl_emitter_want(em, &(ghl_state){.name = "affine", .dtype = GHL_F32, .shape = {1, 1, 2, shape.c},
-                                                               .constant = plan->affine, .hidden = true})};
+                                                               .constant = plan->affine, .hidden = true}),
+                             samples};
     ghl_tensor out = GHL_NONE;
-    ghl_emit(em, &(ghl_emission){.op = GHL_OP_input, .attr = attr, .n_in = 4, .in = in, .n_out = 1, .out_shapes = &shape}, &out);
+    ghl_emit(em, &(ghl_emission){.op = GHL_OP_input, .attr = attr, .n_in = em->settings.resident > 0 ? 5 : 4, .in = in,
+                                 .n_out = 1, .out_shapes = &shape}, &out);
     return out;
 }
 

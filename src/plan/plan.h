@@ -48,6 +48,7 @@ typedef struct ghl_program_settings {
     int64_t batch;
     bool trace;        /* named tensors outlive the step; without `fused`, no fusion hides one */
     bool float_images; /* f32 [N,H,W,C], used as they are */
+    int64_t resident;  /* images that lie in the device's memory, of which a step names its own by their samples; 0: it brings them */
     bool fused;        /* trace the program as trained: only gradients, local terms and directions are named */
     bool gradients;    /* trace: of every weight */
     bool dropout_off;
@@ -72,9 +73,9 @@ void ghl_plan_free(ghl_plan *plan);
 
 /* What differs from step to step. Pointers must stay valid until the step is done. Unused ones are NULL. */
 typedef struct ghl_step {
-    const void *images;     /* u8 [N,H,W,C], f32 in a trace */
+    const void *images;     /* u8 [N,H,W,C], f32 in a trace; of a program with `resident` all of them, in the device's memory */
     const int32_t *labels;  /* [N] */
-    const int64_t *samples; /* [N] */
+    const int64_t *samples; /* [N]: their numbers in the data set */
     const int64_t *clock;   /* [GHL_CLOCK_SIZE] */
     const float *rates;     /* [groups], training only */
     double *result;         /* [GHL_RESULT_SIZE], written */

@@ -72,7 +72,7 @@ ghl_status ghl_plan_compile(ghl_plan *plan, const ghl_program_settings *settings
         status = GHL_GROW(plan->programs, plan->programs_capacity, plan->n_programs + 1);
     if (status == GHL_OK && plan->sealed) { /* a late one brings its own memory and may not ask for new state */
         program->owns_memory = true;
-        if (program->bytes > ghl_process_room())
+        if (!plan->device->own_memory && program->bytes > ghl_process_room())
             status = ghl_fail(GHL_MEMORY, NULL, "no memory for %zu bytes of a program", program->bytes);
         else
             status = plan->device->allocate(plan->self, program->bytes + GHL_ALIGNMENT, (void **)&program->memory);
@@ -222,7 +222,8 @@ ghl_status ghl_plan_run(ghl_plan *plan, ghl_program *program, const ghl_step *st
         const int count = program->externals[i].count;
         ghl_operand *const *operands = program->externals[i].operands;
         bindings[i] = (ghl_binding){.operands = operands, .count = count, .data = data[i], .written = program->externals[i].written};
-        if (count > 0)
+        const bool resident = i == GHL_EXTERNAL_IMAGES && program->em.settings.resident > 0;
+        if (count > 0 && !resident)
             bindings[i].bytes = (size_t)ghl_shape_elements(operands[0]->shape) * ghl_dtype_bytes(operands[0]->dtype);
     }
     return plan->device->run(plan->self, &(ghl_job){.calls = program->calls, .kernels = program->kernels, .count = program->count,

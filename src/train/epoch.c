@@ -44,8 +44,8 @@ static ghl_status pass_launch(evaluation *p, int64_t number)
     GHL_TRY(ghl_loader_next(p->loader, &flight->slot));
     GHL_TRY(ghl_setup_damages(p->setup, true, p->pass, slot));
     flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = slot->count;
-    flight->step = (ghl_step){.images = slot->images, .features = slot->images, .labels = slot->labels, .samples = slot->samples,
-                              .clock = flight->clock, .result = flight->result};
+    flight->step = (ghl_step){.images = ghl_resident_images(p->setup, true, slot), .features = slot->images,
+                              .labels = slot->labels, .samples = slot->samples, .clock = flight->clock, .result = flight->result};
     GHL_TRY(ghl_plan_run(p->setup->plan, p->setup->evaluation, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
     return GHL_OK;

@@ -12,12 +12,12 @@ enum { STREAMED = 96 }; /* bytes that an image of a source takes while it is not
 
 size_t ghl_needs_sum(const ghl_needs *n)
 {
-    return n->process + n->arena + n->working + n->batches + n->saving + n->data;
+    return n->process + (n->own > 0 ? 0 : n->arena + n->working) + n->batches + n->saving + n->data;
 }
 
 static size_t image_bytes(const ghl_setup *setup)
 {
-    const int64_t row = setup->features.train.channels, pixels = ghl_shape_elements(setup->image);
+    const int64_t row = setup->features.train.channels, pixels = setup->resident[0].count > 0 ? 0 : ghl_shape_elements(setup->image);
     return (size_t)(row > 0 ? row : pixels) + sizeof(int32_t); /* and the label */
 }
 
@@ -25,6 +25,12 @@ static size_t image_bytes(const ghl_setup *setup)
 static size_t batches_bytes(const ghl_setup *setup, bool training, int64_t batch)
 {
     return (training ? GHL_LOADER_SLOTS + GHL_EVALUATION_SLOTS : 1) * (size_t)batch * (image_bytes(setup) + sizeof(int64_t));
+}
+
+/* In a device's own memory: images that stay, or those of a step where they are read, and of two steps where they land. */
+static size_t own_images_bytes(const ghl_setup *setup, int64_t batch)
+{
+    return setup->resident[0].count > 0 ? ghl_resident_bytes(setup) : 3 * (size_t)batch * image_bytes(setup);
 }
 
 /* Snapshots of the weights, of the best epoch's and, in a branch, of the net that waits; then what rules and optimisers keep. The block
@@ -64,6 +70,8 @@ ghl_status ghl_setup_needs(const ghl_setup *setup, bool training, ghl_needs *nee
 {
     *needs = (ghl_needs){.process = ghl_process_resident(), .arena = ghl_plan_bytes(setup->plan),
                          .working = ghl_plan_working_bytes(setup->plan), .batches = batches_bytes(setup, training, setup->batch)};
+    if (ghl_plan_device(setup->plan, NULL)->own_memory)
+        needs->own = needs->arena + needs->working + own_images_bytes(setup, setup->batch);
     if (!training)
         return GHL_OK;
     const size_t saving = saving_bytes(setup), whitening = ghl_whiten_bytes(setup); /* never at once */
@@ -79,14 +87,29 @@ typedef struct search {
     const ghl_setup *setup;
     ghl_program_settings program;
     size_t room, saving; /* what there is; what is needed beside steps and batches */
+    size_t own;          /* what there is of the device's own memory; 0: it has none */
     bool training;
 } search;
 
+/* What there is of the device's own memory, with what its working space takes already. */
+static size_t own_room(const ghl_setup *setup)
+{
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(setup->plan, &self);
+    return device->own_memory && device->room != NULL ? device->room(self) + ghl_plan_working_bytes(setup->plan) : 0;
+}
+
+bool ghl_needs_fit(const ghl_setup *setup, const ghl_needs *needs)
+{
+    return ghl_needs_sum(needs) - needs->process <= ghl_process_room() && needs->own <= own_room(setup);
+}
+
 static bool fits(const search *s)
 {
-    size_t step = 0;
-    return ghl_plan_measure(s->setup->plan, &s->program, &step) == GHL_OK &&
-           s->saving + step + batches_bytes(s->setup, s->training, s->program.batch) <= s->room;
+    size_t step = 0, rest = s->saving + batches_bytes(s->setup, s->training, s->program.batch);
+    if (ghl_plan_measure(s->setup->plan, &s->program, &step) != GHL_OK)
+        return false;
+    return s->own > 0 ? rest <= s->room && step + own_images_bytes(s->setup, s->program.batch) <= s->own : rest + step <= s->room;
 }
 
 /* The largest batch that fits, or 0. Needs grow with the batch. */
@@ -103,24 +126,27 @@ static int64_t largest_batch(search *s)
 static ghl_status refuse(search *s, const ghl_needs *needs)
 {
     const size_t to_look = (size_t)64 << 20; /* trying costs some itself */
-    const double gb = 1e-9, all = gb * (double)ghl_needs_sum(needs), there = gb * ((double)s->room + (double)needs->process);
+    const bool own = s->own > 0 && needs->own > s->own;
+    const double gb = 1e-9, all = gb * (double)(own ? needs->own : ghl_needs_sum(needs));
+    const double there = gb * (own ? (double)s->own : (double)s->room + (double)needs->process);
+    const char *whose = own ? "the device's own memory" : "memory";
     const int64_t batch = s->program.batch;
     if (s->program.purpose == GHL_TRAIN && !s->program.recompute && s->room > to_look) {
         s->program.recompute = true;
         if (fits(s))
             return ghl_fail(GHL_MEMORY, "set train.recompute=auto: the same numbers in less memory and more time",
-                            "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; with train.recompute=auto it would fit",
-                            (long long)batch, all, there);
+                            "batch %lld needs %.2f GB of %s, and %.2f GB is what there is; with train.recompute=auto it would fit",
+                            (long long)batch, all, whose, there);
         s->program.recompute = false;
     }
     const int64_t most = s->room > to_look ? largest_batch(s) : 0;
     if (most == 0)
         return ghl_fail(GHL_MEMORY, "make the net narrower, or take a machine with more memory",
-                        "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; not even a batch of 1 would fit",
-                        (long long)batch, all, there);
+                        "batch %lld needs %.2f GB of %s, and %.2f GB is what there is; not even a batch of 1 would fit",
+                        (long long)batch, all, whose, there);
     return ghl_fail(GHL_MEMORY, "set train.batch to what fits, or end what else takes memory",
-                    "batch %lld needs %.2f GB of memory, and %.2f GB is what there is; batch %lld would fit", (long long)batch, all, there,
-                    (long long)most);
+                    "batch %lld needs %.2f GB of %s, and %.2f GB is what there is; batch %lld would fit", (long long)batch, all, whose,
+                    there, (long long)most);
 }
 
 ghl_status ghl_setup_weigh(ghl_setup *setup, const ghl_program_settings *program, bool training)
@@ -130,14 +156,14 @@ ghl_status ghl_setup_weigh(ghl_setup *setup, const ghl_program_settings *program
     if (status != GHL_OK && status != GHL_MEMORY)
         return status;
     GHL_TRY(ghl_setup_needs(setup, training, &needs));
-    const size_t room = ghl_process_room(), wanted = ghl_needs_sum(&needs) - needs.process;
-    if (status == GHL_OK && wanted <= room)
+    if (status == GHL_OK && ghl_needs_fit(setup, &needs))
         return GHL_OK;
-    return refuse(&(search){setup, *program, room, needs.saving, training}, &needs);
+    return refuse(&(search){setup, *program, ghl_process_room(), needs.saving, own_room(setup), training}, &needs);
 }
 
 ghl_status ghl_setup_seal(ghl_setup *setup, const ghl_program_settings *program)
 {
     GHL_TRY(ghl_setup_weigh(setup, program, program->purpose == GHL_TRAIN && setup->train.count > 0));
-    return ghl_plan_seal(setup->plan);
+    GHL_TRY(ghl_plan_seal(setup->plan));
+    return ghl_resident_load(setup);
 }

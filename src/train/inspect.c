@@ -131,7 +131,7 @@ static ghl_status find_peaks(const ghl_setup *s, const ghl_host *host, peaks *p)
 {
     GHL_TRY(ghl_setup_needs(s, true, &p->training));
     GHL_TRY(ghl_setup_needs(s, false, &p->steps));
-    if (ghl_needs_sum(&p->training) - p->training.process > ghl_process_room())
+    if (!ghl_needs_fit(s, &p->training))
         warn(host, "this training needs more memory than there is, and would be refused");
     return GHL_OK;
 }
@@ -147,6 +147,8 @@ static ghl_status plan_text(const ghl_setup *s, const peaks *p, const ghl_host *
     ghl_text_add(&text, "flops_per_step  %.0f\n", ghl_inspect_flops(s->step));
     ghl_text_add(&text, "arena_bytes     %zu (transients of a step: %zu)\n", ghl_plan_bytes(s->plan), ghl_program_bytes(s->step));
     ghl_text_add(&text, "peak_bytes      %zu (steps alone, as in ghl bench: %zu)\n", ghl_needs_sum(&p->training), ghl_needs_sum(&p->steps));
+    if (p->training.own > 0)
+        ghl_text_add(&text, "device_bytes    %zu of its own memory, without images that stay there\n", p->training.own);
     ghl_text_add(&text, "device          %s\n", device->describe(self));
     if (slow_calls(s) > 0)
         warn(host, "some calls run on slow reference kernels: those that say \"ref\" in the last column");
@@ -165,6 +167,7 @@ static ghl_status plan_json(const ghl_setup *s, const peaks *p, const ghl_host *
     ghl_json_add_integer(json, "arena_bytes", (int64_t)ghl_plan_bytes(s->plan));
     ghl_json_add_integer(json, "peak_bytes", (int64_t)ghl_needs_sum(&p->training));
     ghl_json_add_integer(json, "steps_peak_bytes", (int64_t)ghl_needs_sum(&p->steps));
+    ghl_json_add_integer(json, "device_bytes", (int64_t)p->training.own);
     ghl_json_add_integer(json, "reference_calls", slow_calls(s));
     nodes = ghl_json_add_array(json, "nodes");
     for (int i = 0; i < s->net->count; i++) {

@@ -60,8 +60,8 @@ static ghl_status run_step(ghl_setup *setup, const int64_t *clock)
         status = ghl_loader_next(loader, &slot);
     if (status == GHL_OK)
         status = ghl_setup_damages(setup, false, clock[GHL_CLOCK_EPOCH], &slot);
-    const ghl_step step = {.images = slot.images, .labels = slot.labels, .samples = slot.samples, .clock = clock, .rates = rates,
-                           .result = result};
+    const ghl_step step = {.images = ghl_resident_images(setup, false, &slot), .labels = slot.labels, .samples = slot.samples,
+                           .clock = clock, .rates = rates, .result = result};
     if (status == GHL_OK)
         status = ghl_plan_run(setup->plan, setup->probe, &step, NULL, &ticket);
     if (status == GHL_OK)
@@ -112,7 +112,8 @@ ghl_status ghl_probing_read(ghl_setup *setup, const int64_t *clock, double *figu
 {
     const ghl_net *net = setup->net;
     const ghl_program_settings settings = {.purpose = GHL_TRAIN, .batch = setup->batch, .trace = true, .fused = true,
-                                           .gradients = setup->scored, .no_commit = true, .observe = ghl_probe_observe};
+                                           .resident = setup->resident[0].count, .gradients = setup->scored, .no_commit = true,
+                                           .observe = ghl_probe_observe};
     if (setup->probe == NULL)
         GHL_TRY(ghl_plan_compile(setup->plan, &settings, &setup->probe));
     GHL_TRY(run_step(setup, clock));

@@ -39,6 +39,7 @@ typedef struct ghl_recipe_data {
 } ghl_recipe_data;
 
 enum { GHL_FEATURES_AUTO, GHL_FEATURES_MEMORY, GHL_FEATURES_FILE, GHL_FEATURES_NONE };
+enum { GHL_RESIDENT_AUTO, GHL_RESIDENT_ALWAYS, GHL_RESIDENT_NONE };
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
     char *device, *init;
@@ -46,6 +47,7 @@ typedef struct ghl_recipe_train {
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
+    int resident;  /* GHL_RESIDENT_* */
     double label_smoothing, ema;
     bool probes;
 } ghl_recipe_train;

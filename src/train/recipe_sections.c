@@ -50,6 +50,7 @@ static const char *const dtype_names[] = {"f32", "bf16", NULL};
 static const char *const nan_names[] = {"stop", "skip", NULL};
 static const char *const recompute_names[] = {"none", "auto", NULL};
 static const char *const features_names[] = {"auto", "memory", "file", "none", NULL};
+static const char *const resident_names[] = {"auto", "always", "none", NULL};
 static const ghl_option train_rows[] = {
     {.name = "epochs", .type = GHL_OPTION_INT, .offset = TRAIN(epochs), .fallback = "10", .min = 1, .max = 1e9,
      .help = "passes over the training images"},
@@ -75,6 +76,8 @@ static const ghl_option train_rows[] = {
      .help = "auto: far less memory for up to a quarter more time: activations are computed again for the backward pass, same bits"},
     {.name = "features", .type = GHL_OPTION_CHOICE, .offset = TRAIN(features), .fallback = "auto", .choices = features_names,
      .help = "what frozen layers make of each image, kept for all epochs: in memory, in a file of the run folder, not, or where it pays"},
+    {.name = "resident", .type = GHL_OPTION_CHOICE, .offset = TRAIN(resident), .fallback = "auto", .choices = resident_names,
+     .help = "images stay with the device as bytes, and steps name theirs by number: where a GPU has four times the room, always, or not"},
     {.name = "label_smoothing", .type = GHL_OPTION_REAL, .offset = TRAIN(label_smoothing), .fallback = "0", .min = 0, .max = 0.999999,
      .help = "share of each label that all classes get alike (Szegedy et al. 2016), in the loss of training; that of tests is without"},
     {.name = "ema", .type = GHL_OPTION_REAL, .offset = TRAIN(ema), .fallback = "0", .min = 0, .max = 0.9999999,

@@ -23,7 +23,10 @@ static int workers(const ghl_recipe *recipe, const ghl_images *images)
 ghl_status ghl_setup_loader(const ghl_setup *setup, const ghl_images *images, int slots, bool training, ghl_loader **out)
 {
     const ghl_recipe *recipe = setup->recipe;
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(setup->plan, &self);
     const ghl_loader_settings settings = {.images = images, .batch = setup->batch, .shuffle = training, .once = !training,
+                                          .numbers = setup->resident[0].count > 0, .device = device, .self = self,
                                           .seed = (uint64_t)recipe->top.seed, .slots = slots, .threads = workers(recipe, images),
                                           .damaged = ghl_damages_most(recipe->data.error_budget, images->count)};
     return ghl_loader_create(&settings, out);
@@ -238,7 +241,11 @@ ghl_status ghl_setup_compile(ghl_setup *setup, bool train)
     ghl_program_settings step = {.purpose = GHL_TRAIN, .batch = batch, .recompute = setup->recipe->train.recompute != 0};
     if (train)
         GHL_TRY(ghl_features_choose(setup, &step));
+    if (train && setup->resident[0].count == 0)
+        GHL_TRY(ghl_resident_choose(setup));
     step.first = evaluation.first = setup->features.node;
+    step.resident = setup->resident[0].count;
+    evaluation.resident = setup->resident[1].count;
     ghl_program_settings rest = step;
     rest.batch = count % batch;
     if (train) {
@@ -278,6 +285,7 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
 
 void ghl_setup_release(ghl_setup *setup)
 {
+    ghl_resident_release(setup);
     ghl_plan_free(setup->plan);
     ghl_features_release(&setup->features);
     ghl_learnings_release(&setup->learnings);

@@ -14,6 +14,7 @@
 #include "train/features.h"
 #include "train/learn.h"
 #include "train/recipe.h"
+#include "train/resident.h"
 
 typedef struct ghl_setup_options {
     bool describe;       /* no images are read where the format can say what they are: for plan, bench, trace */
@@ -41,6 +42,7 @@ typedef struct ghl_setup {
     const char *folder;       /* borrowed */
     ghl_damages *damages;     /* borrowed; NULL: no images are read */
     ghl_features features;    /* what steps read in the place of images */
+    ghl_resident resident[2]; /* images of training and of testing that stay with the device */
     ghl_program *step;        /* training, batch */
     ghl_program *rest;        /* training, the last partial batch; NULL: none */
     ghl_program *evaluation;  /* batch */

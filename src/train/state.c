@@ -180,7 +180,7 @@ ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *o
 {
     /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
-                                            "train.recompute", "train.features", "data.error_budget", NULL};
+                                            "train.recompute", "train.features", "train.resident", "data.error_budget", NULL};
     ghl_text names = {0};
     ghl_recipe *before = NULL;
     int count = 0;

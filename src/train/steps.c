@@ -137,8 +137,9 @@ ghl_status ghl_training_launch(ghl_training *t)
     flight->clock[GHL_CLOCK_EPOCH] = slot->epoch;
     flight->clock[GHL_CLOCK_POSITION] = slot->position;
     flight->clock[GHL_CLOCK_COUNT] = flight->clock[GHL_CLOCK_TOTAL] = slot->count;
-    flight->step = (ghl_step){.images = slot->images, .features = slot->images, .labels = slot->labels, .samples = slot->samples,
-                              .clock = flight->clock, .rates = flight->rates, .result = flight->result};
+    flight->step = (ghl_step){.images = ghl_resident_images(&t->setup, false, slot), .features = slot->images,
+                              .labels = slot->labels, .samples = slot->samples, .clock = flight->clock, .rates = flight->rates,
+                              .result = flight->result};
     GHL_TRY(ghl_plan_run(t->setup.plan, flight->program, &flight->step, NULL, &flight->ticket));
     flight->busy = true;
     t->launched++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * cuda_runtime_api.h - the part of CUDA's runtime that device cuda calls, for a GPU that is not there (emulator.c): memory is the
- * program's, streams do at once what they are told, graphs keep a list and do it again. With it the device's own sources, kernels too, run
- * in tests on any machine, and can be told to fail.
+ * program's, streams do at once what they are told, or as late as they may, graphs keep a list and do it again. With it the device's own
+ * sources, kernels too, run in tests on any machine, and can be told to fail.
  */
 #ifndef GHL_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define GHL_TESTS_EMULATION_CUDA_RUNTIME_API_H
@@ -17,6 +17,7 @@ typedef enum cudaError {
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
+    cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchFailure = 719,
     cudaErrorStreamCaptureInvalidated = 901
@@ -58,11 +59,11 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
-cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
-cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventQuery(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to);
 cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream);
 typedef void cudaHostFn_t(void *user);
@@ -77,6 +78,10 @@ cudaError_t cudaGetLastError(void);
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
 
+/* When streams do what they are told: at once; or when somebody waits for an event, and then no more than that takes (late), or all that
+ * other streams may do before it (early). What lacks an event between two streams goes wrong in one of the two. */
+enum { GHL_EMULATED_AT_ONCE, GHL_EMULATED_LATE, GHL_EMULATED_EARLY };
+
 /* What a test sets: the machine that is pretended, and what goes wrong on it. */
 typedef struct ghl_emulated {
     int driver, devices; /* the CUDA version that the driver knows, 0: no driver */
@@ -84,7 +89,13 @@ typedef struct ghl_emulated {
     int capture_fails;   /* every capture */
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
     cudaError_t lost;    /* once it is */
+    int order;           /* GHL_EMULATED_* */
+    int hangs;           /* nothing is ever done any more; who then waits without end ends the program */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
+    int64_t waits;            /* times that the program asked whether an event has come, or waited for one */
+    int64_t returns;          /* copies to the host: a job has one, at its end */
+    int64_t least_lag;        /* at a wait: jobs that were queued after the one that is waited for; the least so far */
+    int64_t staged;           /* bytes copied to the card */
     int blas_fails;           /* cuBLASLt opens no card */
     int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
 } ghl_emulated;

@@ -18,7 +18,8 @@ struct ghl_cudnn {
 typedef struct task {
     struct task *next;
     ghl_cudnn_problem problem;
-    void *data[GHL_CUDNN_TENSORS];
+    void *data[GHL_CUDNN_TENSORS], *workspace;
+    size_t workspace_bytes;
 } task;
 
 static float *widened(const void *from, int64_t n, int half)
@@ -47,6 +48,7 @@ static void run_task(void *user)
     static const ghl_op ops[] = {GHL_OP_conv, GHL_OP_conv_backward_data, GHL_OP_conv_backward_weights};
     static const int order[][3] = {{0, 1, 3}, {2, 1, 3}, {0, 2, 3}};
     ghl_operand all[4], in[3];
+    memset(t->workspace, 0x5A, t->workspace_bytes); /* as an engine may */
     for (int i = 0; i < 4; i++)
         all[i] = (ghl_operand){.shape = shapes[i],
                                .data = shapes[i].c > 0 ? widened(t->data[1 + i], ghl_shape_elements(shapes[i]), p->half) : NULL};
@@ -103,7 +105,8 @@ ghl_status ghl_cudnn_run(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan, cudaStrea
     t->next = cudnn->tasks;
     t->problem = plan->problem;
     memcpy(t->data, data, sizeof t->data);
-    memset(workspace, 0x5A, plan->workspace_bytes); /* as an engine may */
+    t->workspace = workspace;
+    t->workspace_bytes = plan->workspace_bytes;
     cudnn->tasks = t;
     return ghl_cuda_check(cudaLaunchHostFunc(stream, run_task, t), "launching a convolution");
 }

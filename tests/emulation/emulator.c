@@ -256,11 +256,57 @@ static void run_kernel(ghl_cuda_kernel *kernel, dim3 grid, dim3 block, const ghl
             run_block();
 }
 
+/* ---- What the runtime has made: in a list, so that what a card that hangs keeps is no leak ---- */
+
+typedef struct made {
+    struct made *next, **at;
+    size_t bytes;
+    int pinned;
+} made;
+
+enum { HEAD = 256 };
+static made *all_made;
+
+static void *make(size_t bytes)
+{
+    made *m = aligned_alloc(HEAD, HEAD + (bytes + HEAD - 1) / HEAD * HEAD);
+    if (m == NULL)
+        return NULL;
+    memset((char *)m + HEAD, 0, bytes);
+    *m = (made){.next = all_made, .at = &all_made, .bytes = bytes};
+    if (all_made != NULL)
+        all_made->at = &m->next;
+    all_made = m;
+    return (char *)m + HEAD;
+}
+
+static size_t unmake(void *thing)
+{
+    made *m = (made *)(void *)((char *)thing - HEAD);
+    const size_t bytes = m->bytes;
+    *m->at = m->next;
+    if (m->next != NULL)
+        m->next->at = m->at;
+    free(m);
+    return bytes;
+}
+
+static int is_pinned(const void *memory)
+{
+    const char *at = memory;
+    for (const made *m = all_made; m != NULL; m = m->next)
+        if (m->pinned && at >= (const char *)m + HEAD && at < (const char *)m + HEAD + m->bytes)
+            return 1;
+    return 0;
+}
+
 /* ---- Streams and graphs ---- */
 
+typedef enum kind { KERNEL, FUNCTION, COPY, FILL, RECORD, WAIT, GRAPH } kind;
 typedef struct node {
     struct node *next;
-    ghl_cuda_kernel *kernel; /* NULL: a copy, or where `from` is NULL a filling */
+    kind kind;
+    ghl_cuda_kernel *kernel;
     cudaHostFn_t *function; /* of the host, with `to` */
     dim3 grid, block;
     ghl_cuda_args arguments;
@@ -268,54 +314,142 @@ typedef struct node {
     const void *from;
     size_t bytes;
     int value;
+    cudaEvent_t event;
+    int64_t number; /* of the event's records */
+    cudaGraphExec_t graph;
+    void *own; /* what is copied of memory that is not pinned, as it was when the copy was asked for */
 } node;
 
 struct emulated_graph {
     node *first, **end;
+    int owners; /* of an executable one: its handle, and launches to come */
 };
 struct emulated_stream {
+    struct emulated_stream *next;
     struct emulated_graph *captured;
+    node *first, **end; /* to do */
+    int dead; /* somebody found that it hangs: it does so for ever */
 };
 struct emulated_event {
-    int recorded;
+    cudaStream_t stream; /* of its last record */
+    int64_t recorded, reached, returns;
+    int asked;
 };
 
+static cudaStream_t streams;
 static size_t taken;
 
-static cudaError_t do_node(const node *n)
+static void drop_graph(struct emulated_graph *graph)
 {
-    if (n->kernel != NULL) {
+    if (--graph->owners > 0)
+        return;
+    for (node *n = graph->first, *next; n != NULL; n = next) {
+        next = n->next;
+        unmake(n);
+    }
+    unmake(graph);
+}
+
+static void do_node(const node *n)
+{
+    if (n->kind == KERNEL) {
         ghl_emulation.launches++;
         if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
             ghl_emulation.lost = cudaErrorIllegalAddress;
-        if (ghl_emulation.lost == cudaSuccess)
-            run_kernel(n->kernel, n->grid, n->block, &n->arguments);
-    } else if (n->function != NULL && ghl_emulation.lost == cudaSuccess) {
-        n->function(n->to);
-    } else if (n->from != NULL && ghl_emulation.lost == cudaSuccess) {
-        memmove(n->to, n->from, n->bytes);
-    } else if (ghl_emulation.lost == cudaSuccess) {
-        memset(n->to, n->value, n->bytes);
     }
-    return cudaSuccess; /* what goes wrong shows when somebody waits */
+    if (n->kind == RECORD)
+        n->event->reached = n->number;
+    if (ghl_emulation.lost != cudaSuccess)
+        return; /* what goes wrong shows when somebody waits */
+    if (n->kind == KERNEL)
+        run_kernel(n->kernel, n->grid, n->block, &n->arguments);
+    if (n->kind == FUNCTION)
+        n->function(n->to);
+    if (n->kind == COPY)
+        memmove(n->to, n->from, n->bytes);
+    if (n->kind == FILL)
+        memset(n->to, n->value, n->bytes);
+    for (const node *of = n->kind == GRAPH ? n->graph->first : NULL; of != NULL; of = of->next)
+        do_node(of);
+}
+
+/* The stream's next thing; 0: there is none, or it waits for an event. */
+static int do_next(cudaStream_t stream)
+{
+    node *n = stream->first;
+    if (n == NULL || ghl_emulation.hangs || stream->dead || (n->kind == WAIT && n->event->reached < n->number))
+        return 0;
+    stream->first = n->next;
+    if (stream->first == NULL)
+        stream->end = &stream->first;
+    do_node(n);
+    if (n->kind == GRAPH)
+        drop_graph(n->graph);
+    if (n->own != NULL)
+        unmake(n->own);
+    unmake(n);
+    return 1;
+}
+
+/* All that streams may do, but for one. */
+static void do_others(const struct emulated_stream *but)
+{
+    for (int went = 1; went;) {
+        went = 0;
+        for (cudaStream_t s = streams; s != NULL; s = s->next)
+            went |= s != but && do_next(s);
+    }
+}
+
+/* What it takes for the event to have come so often. */
+static void do_until(cudaEvent_t event, int64_t number)
+{
+    while (event->reached < number) {
+        if (ghl_emulation.order == GHL_EMULATED_EARLY)
+            do_others(event->stream);
+        if (do_next(event->stream))
+            continue;
+        const node *n = event->stream->first;
+        if (ghl_emulation.hangs)
+            die("the program waits for a card that hangs");
+        if (n == NULL || n->kind != WAIT)
+            die("an event that never comes");
+        do_until(n->event, n->number);
+    }
+}
+
+static void do_all(void)
+{
+    if (ghl_emulation.hangs)
+        die("the program waits for a card that hangs");
+    do_others(NULL);
+}
+
+static node *keep(node **end, const node *n)
+{
+    node *kept = make(sizeof *kept);
+    *kept = *n;
+    kept->next = NULL;
+    *end = kept;
+    return kept;
 }
 
 static cudaError_t do_or_keep(cudaStream_t stream, const node *n)
 {
     struct emulated_graph *g = stream->captured;
-    if (g == NULL)
-        return do_node(n);
-    node *kept = malloc(sizeof *kept);
-    *kept = *n;
-    kept->next = NULL;
-    *g->end = kept;
-    g->end = &kept->next;
+    if (g != NULL) {
+        g->end = &keep(g->end, n)->next;
+        return cudaSuccess;
+    }
+    stream->end = &keep(stream->end, n)->next;
+    if (ghl_emulation.order == GHL_EMULATED_AT_ONCE && !ghl_emulation.hangs)
+        do_others(NULL);
     return cudaSuccess;
 }
 
 cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream)
 {
-    node n = {.grid = grid, .block = block};
+    node n = {.kind = KERNEL, .grid = grid, .block = block};
     (void)shared;
     memcpy(&n.kernel, &kernel, sizeof kernel);
     memcpy(&n.arguments, arguments[0], sizeof n.arguments);
@@ -326,25 +460,31 @@ cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **a
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
-    (void)kind;
-    return do_or_keep(stream, &(node){.to = to, .from = from, .bytes = bytes});
+    ghl_emulation.returns += kind == cudaMemcpyDeviceToHost;
+    ghl_emulation.staged += kind == cudaMemcpyHostToDevice ? (int64_t)bytes : 0;
+    if (kind != cudaMemcpyHostToDevice || stream->captured != NULL || is_pinned(from))
+        return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = from, .bytes = bytes});
+    void *own = make(bytes);
+    memcpy(own, from, bytes);
+    return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = own, .bytes = bytes, .own = own});
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user)
 {
-    return do_or_keep(stream, &(node){.function = function, .to = user});
+    return do_or_keep(stream, &(node){.kind = FUNCTION, .function = function, .to = user});
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int v, size_t bytes, cudaStream_t stream)
 {
-    return do_or_keep(stream, &(node){.to = memory, .bytes = bytes, .value = v});
+    return do_or_keep(stream, &(node){.kind = FILL, .to = memory, .bytes = bytes, .value = v});
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     (void)mode;
-    stream->captured = calloc(1, sizeof *stream->captured);
+    stream->captured = make(sizeof *stream->captured);
     stream->captured->end = &stream->captured->first;
+    stream->captured->owners = 1;
     return cudaSuccess;
 }
 
@@ -363,81 +503,100 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
 {
     (void)flags;
-    *exec = calloc(1, sizeof **exec);
+    *exec = make(sizeof **exec);
     (*exec)->first = graph->first;
+    (*exec)->owners = 1;
     graph->first = NULL;
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    (void)stream;
     ghl_emulation.graphs++;
-    for (const node *n = exec->first; n != NULL; n = n->next)
-        do_node(n);
-    return cudaSuccess;
+    exec->owners++;
+    return do_or_keep(stream, &(node){.kind = GRAPH, .graph = exec});
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 {
-    for (node *n = graph->first, *next; n != NULL; n = next) {
-        next = n->next;
-        free(n);
-    }
-    free(graph);
+    drop_graph(graph);
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
-    return cudaGraphDestroy(exec);
+    drop_graph(exec);
+    return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
     (void)flags;
-    *stream = calloc(1, sizeof **stream);
+    *stream = make(sizeof **stream);
+    **stream = (struct emulated_stream){.next = streams, .end = &(*stream)->first};
+    streams = *stream;
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
-    free(stream);
+    do_all();
+    for (cudaStream_t *s = &streams; *s != NULL; s = &(*s)->next)
+        if (*s == stream) {
+            *s = stream->next;
+            break;
+        }
+    unmake(stream);
     for (int f = 0; f < n_fibers; f++)
         free(fibers[f].stack);
     n_fibers = 0;
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    (void)stream;
-    return ghl_emulation.lost;
-}
-
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
     (void)flags;
-    *event = calloc(1, sizeof **event);
+    *event = make(sizeof **event);
     return cudaSuccess;
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
-    free(event);
+    if (event->recorded > event->reached)
+        do_all();
+    unmake(event);
     return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    (void)stream;
-    event->recorded = 1;
-    return cudaSuccess;
+    event->stream = stream;
+    event->returns = ghl_emulation.returns;
+    event->asked = 0;
+    event->recorded++;
+    return do_or_keep(stream, &(node){.kind = RECORD, .event = event, .number = event->recorded});
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
-    return event->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
+    (void)flags;
+    return do_or_keep(stream, &(node){.kind = WAIT, .event = event, .number = event->recorded});
+}
+
+/* Whoever asks is told to ask again, once, where there is something to wait for. */
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    const int64_t lag = ghl_emulation.returns - event->returns;
+    ghl_emulation.waits++;
+    ghl_emulation.least_lag = lag < ghl_emulation.least_lag ? lag : ghl_emulation.least_lag;
+    if (ghl_emulation.hangs && event->reached < event->recorded) {
+        event->stream->dead = 1;
+        return cudaErrorNotReady;
+    }
+    if (event->reached < event->recorded && event->asked++ == 0)
+        return cudaErrorNotReady;
+    do_until(event, event->recorded);
+    return ghl_emulation.lost;
 }
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
@@ -481,42 +640,42 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
     return cudaSuccess;
 }
 
-/* The block's size stands before it, 256 bytes ahead; what is new is not zero. */
+/* What is new is not zero. */
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
-    *memory = NULL;
-    if (taken + bytes > ghl_emulation.memory)
+    *memory = taken + bytes <= ghl_emulation.memory ? make(bytes) : NULL;
+    if (*memory == NULL)
         return cudaErrorMemoryAllocation;
-    char *block = aligned_alloc(256, (bytes + 511) / 256 * 256);
-    if (block == NULL)
-        return cudaErrorMemoryAllocation;
-    memcpy(block, &bytes, sizeof bytes);
-    memset(block + 256, 0xA5, bytes);
+    memset(*memory, 0xA5, bytes);
     taken += bytes;
-    *memory = block + 256;
     return cudaSuccess;
 }
 
+/* Waits for all that is under way, as it does on a GPU. */
 cudaError_t cudaFree(void *memory)
 {
-    size_t bytes;
     if (memory == NULL)
         return cudaSuccess;
-    memcpy(&bytes, (char *)memory - 256, sizeof bytes);
-    taken -= bytes;
-    free((char *)memory - 256);
+    do_all();
+    taken -= unmake(memory);
     return cudaSuccess;
 }
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
-    *memory = malloc(bytes);
-    return *memory != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
+    *memory = make(bytes);
+    if (*memory == NULL)
+        return cudaErrorMemoryAllocation;
+    ((made *)(void *)((char *)*memory - HEAD))->pinned = 1;
+    return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void *memory)
 {
-    free(memory);
+    if (memory == NULL)
+        return cudaSuccess;
+    do_all();
+    unmake(memory);
     return cudaSuccess;
 }
 

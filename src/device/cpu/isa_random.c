@@ -270,15 +270,16 @@ static GHL_CPU_BODY void input_row(const uint8_t *pixels, ghl_shape s, augmentat
 
 static GHL_CPU_BODY void input_range(const ghl_call *call, void *scratch, int64_t begin, int64_t end, int half)
 {
-    const ghl_shape s = call->in[0].shape;
-    const int64_t *samples = call->in[1].data, image = s.h * s.w * s.c;
+    const ghl_shape s = call->out[0].shape;
+    const int64_t *samples = call->in[1].data, *rows = call->n_in > 4 ? call->in[4].data : NULL, image = s.h * s.w * s.c;
     mapping m;
     (void)scratch;
     mapping_init(&m, call->in[3].data, s.c);
     for (int64_t n = begin; n < end; n++) {
         const augmentation a = draw(call, samples[n]);
+        const uint8_t *pixels = (const uint8_t *)call->in[0].data + (rows != NULL ? rows[n] : n) * image;
         for (int64_t h = 0; h < s.h; h++)
-            input_row((const uint8_t *)call->in[0].data + n * image, s, a, h, &m, call->out[0].data, n * image + h * s.w * s.c, half);
+            input_row(pixels, s, a, h, &m, call->out[0].data, n * image + h * s.w * s.c, half);
     }
 }
-GHL_CPU_RANGES(input, call->out[0], call->in[0].shape.n, 2 * ghl_shape_elements(call->in[0].shape) / call->in[0].shape.n)
+GHL_CPU_RANGES(input, call->out[0], call->out[0].shape.n, 2 * ghl_shape_elements(call->out[0].shape) / call->out[0].shape.n)

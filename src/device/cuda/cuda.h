@@ -3,9 +3,9 @@
  * cuda.h - device cuda: what its host files share. They link nothing of the library; what they need of it are the services.
  *
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
- *     job.c        jobs, staging, graphs     libraries.c  finding cuDNN and cuBLASLt
- *     group.c      many small calls at once
- *     *.cu         kernels and their plans   product.c    convolutions and matrix products (blas.c)
+ *     job.c        jobs, graphs, waiting     staging.c    copies to and from the host
+ *     libraries.c  finding cuDNN, cuBLASLt   product.c    convolutions and matrix products (blas.c)
+ *     *.cu         kernels and their plans   group.c      many small calls at once
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -38,12 +38,17 @@ extern const char ghl_cuda_libraries_hint[];
 
 /* ---- device.c ---- */
 
-enum { GHL_CUDA_JOBS = 4 }; /* queued or running at most */
+enum { GHL_CUDA_JOBS = 4 /* queued or running at most */, GHL_CUDA_LANDINGS = 2 };
+
+/* Seconds that a job or a copy may take: a card that has not answered by then hangs. */
+#if !defined(GHL_CUDA_PATIENCE)
+#define GHL_CUDA_PATIENCE 30.0
+#endif
 
 /* What a queued job brings back when it is done. */
 typedef struct ghl_cuda_slot {
     cudaEvent_t done;
-    char *pinned; /* the staging memory's like on the host */
+    char *pinned; /* the staging memory's like on the host, up to what is packed */
     int n_results;
     struct {
         void *to;
@@ -51,17 +56,36 @@ typedef struct ghl_cuda_slot {
     } results[GHL_JOB_BINDINGS];
 } ghl_cuda_slot;
 
+/* Where a job's images wait for it, on the card. */
+typedef struct ghl_cuda_landing {
+    char *memory; /* staging_bytes; NULL: not needed yet */
+    cudaEvent_t landed, taken;
+} ghl_cuda_landing;
+
+/* Pinned memory that was handed out. */
+typedef struct ghl_cuda_pinned {
+    struct ghl_cuda_pinned *next;
+    char *memory;
+    size_t bytes;
+} ghl_cuda_pinned;
+
 typedef struct ghl_cuda_program ghl_cuda_program;
 
 typedef struct ghl_cuda {
     int index, major;
-    cudaStream_t stream;
+    cudaStream_t stream, copies; /* copies: of images to come */
     char description[320];
     ghl_cuda_libraries libraries;
     void *scratch;           /* of the call that runs */
     size_t scratch_bytes;
-    char *staging;           /* [fault][what jobs write][what they read], each place 256-aligned; on the device */
-    size_t staging_bytes;
+    char *staging;           /* staging.c; on the device */
+    size_t staging_bytes, slot_bytes;
+    ghl_cuda_landing landings[GHL_CUDA_LANDINGS];
+    int64_t landed;          /* jobs that came by them */
+    ghl_cuda_pinned *pinned;
+    cudaEvent_t copied;      /* a copy outside jobs */
+    int silent;              /* it does not answer: nothing is asked of it any more, not even to take its memory back */
+    struct ghl_cuda *next;   /* of those that were silent when they were closed */
     int64_t generation;      /* of the addresses above: what was captured of others is captured anew */
     ghl_cuda_slot slots[GHL_CUDA_JOBS];
     int64_t queued, done;    /* jobs so far */
@@ -106,12 +130,35 @@ ghl_status ghl_cuda_device_memory(size_t bytes, void **memory);
 ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_operand *out);
 /* Launches what a plan says, on the stream. */
 ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_cuda_args *args);
+/* cudaFree and cudaFreeHost, which wait for the card: not of one that is silent. */
+void ghl_cuda_free(const ghl_cuda *cuda, void *memory);
+void ghl_cuda_free_host(const ghl_cuda *cuda, void *memory);
+
+/* ---- staging.c ---- */
+
+/* Where a job's bindings lie in the staging memory. */
+typedef struct ghl_cuda_layout {
+    size_t offsets[GHL_JOB_BINDINGS];
+    size_t read_from, packed_to, end; /* before read_from lies what is written, behind packed_to what is pinned already */
+} ghl_cuda_layout;
+
+int ghl_cuda_is_staged(const ghl_binding *b);
+void ghl_cuda_lay_out(const ghl_cuda *cuda, const ghl_job *job, ghl_cuda_layout *l);
+ghl_status ghl_cuda_reserve_staging(ghl_cuda *cuda, const ghl_cuda_layout *l);
+void ghl_cuda_free_staging(ghl_cuda *cuda);
+/* What the job reads, to the staging memory, before what is launched next; and what it has written, to its slot. */
+ghl_status ghl_cuda_bring(ghl_cuda *cuda, const ghl_job *job, const ghl_cuda_layout *l, const ghl_cuda_slot *slot);
+ghl_status ghl_cuda_bring_back(ghl_cuda *cuda, const ghl_cuda_layout *l, const ghl_cuda_slot *slot);
+ghl_status ghl_cuda_allocate_host(void *self, size_t bytes, void **memory);
+void ghl_cuda_release_host(void *self, void *memory);
 
 /* ---- job.c ---- */
 
 ghl_status ghl_cuda_run(void *self, const ghl_job *job, int64_t *ticket);
 ghl_status ghl_cuda_wait(void *self, int64_t ticket);
 ghl_status ghl_cuda_wait_all(ghl_cuda *cuda);
+/* Until the event has come. GHL_DEVICE after GHL_CUDA_PATIENCE: the device is silent from then on. */
+ghl_status ghl_cuda_await(ghl_cuda *cuda, cudaEvent_t event, const char *doing);
 /* The first failure again, or GHL_OK; makes the device the one of this thread. */
 ghl_status ghl_cuda_enter(ghl_cuda *cuda);
 void ghl_cuda_program_free(ghl_cuda_program *program);

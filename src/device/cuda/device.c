@@ -3,7 +3,7 @@
  * device.c - device cuda: opening, memory, copies, and how a call of one of the ops with kernels of our own is prepared.
  *
  * The runtime is linked statically and loads the driver itself; where there is none, this object loads all the same, and says so when it is
- * opened. All work goes to one stream, in order; the processor does not wait for it but in wait() and in copies.
+ * opened. All work goes to one stream, in order, but for images on their way; the processor waits in wait() and in copies alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,15 +81,25 @@ static void examine(char *text, size_t size, const char **missing)
 
 /* ---- Opening ---- */
 
+static ghl_cuda *silent_ones;
+
 static void close(void *self)
 {
     ghl_cuda *cuda = self;
-    cudaSetDevice(cuda->index);
-    if (cuda->stream != NULL)
-        cudaStreamSynchronize(cuda->stream);
+    if (!cuda->silent)
+        cudaSetDevice(cuda->index);
+    if (cuda->copied != NULL && !cuda->silent && cudaEventRecord(cuda->copied, cuda->stream) == cudaSuccess)
+        ghl_cuda_await(cuda, cuda->copied, "ending");
     ghl_cuda_jobs_close(cuda);
+    ghl_cuda_free(cuda, cuda->scratch);
+    if (cuda->silent) { /* what it has, libraries' handles too, stays with it */
+        cuda->next = silent_ones;
+        silent_ones = cuda;
+        return;
+    }
     ghl_cuda_product_close(cuda);
-    cudaFree(cuda->scratch);
+    if (cuda->copies != NULL)
+        cudaStreamDestroy(cuda->copies);
     if (cuda->stream != NULL)
         cudaStreamDestroy(cuda->stream);
     free(cuda);
@@ -109,6 +119,7 @@ static ghl_status build(ghl_cuda *cuda)
              p.name, p.multiProcessorCount, p.major, p.minor, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, d->major, d->minor,
              d->patch);
     GHL_TRY(ghl_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
+    GHL_TRY(ghl_cuda_check(cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking), "making a stream"));
     return ghl_cuda_jobs_open(cuda);
 }
 
@@ -178,8 +189,27 @@ static void release(void *self, void *memory, size_t bytes)
 {
     ghl_cuda *cuda = self;
     (void)bytes;
+    ghl_cuda_free(cuda, memory);
+}
+
+void ghl_cuda_free(const ghl_cuda *cuda, void *memory)
+{
+    if (cuda->silent)
+        return;
     cudaSetDevice(cuda->index);
     cudaFree(memory);
+}
+
+void ghl_cuda_free_host(const ghl_cuda *cuda, void *memory)
+{
+    if (!cuda->silent)
+        cudaFreeHost(memory);
+}
+
+static size_t room(void *self)
+{
+    size_t left = 0, total = 0;
+    return ghl_cuda_enter(self) == GHL_OK && cudaMemGetInfo(&left, &total) == cudaSuccess ? left : 0;
 }
 
 ghl_status ghl_cuda_reserve_scratch(ghl_cuda *cuda, size_t bytes)
@@ -187,7 +217,7 @@ ghl_status ghl_cuda_reserve_scratch(ghl_cuda *cuda, size_t bytes)
     if (bytes <= cuda->scratch_bytes)
         return GHL_OK;
     GHL_TRY(ghl_cuda_wait_all(cuda));
-    cudaFree(cuda->scratch);
+    ghl_cuda_free(cuda, cuda->scratch);
     cuda->scratch = NULL;
     cuda->scratch_bytes = 0;
     cuda->generation++;
@@ -200,7 +230,8 @@ static ghl_status copy(ghl_cuda *cuda, void *to, const void *from, size_t bytes,
 {
     GHL_TRY(ghl_cuda_wait_all(cuda));
     GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(to, from, bytes, kind, cuda->stream), "copying"));
-    return ghl_cuda_check(cudaStreamSynchronize(cuda->stream), "copying");
+    GHL_TRY(ghl_cuda_check(cudaEventRecord(cuda->copied, cuda->stream), "copying"));
+    return ghl_cuda_await(cuda, cuda->copied, "copying");
 }
 
 static ghl_status copy_in(void *self, void *device_memory, const void *host, size_t bytes)
@@ -216,7 +247,10 @@ static ghl_status copy_out(void *self, void *host, const void *device_memory, si
 static size_t working_bytes(void *self)
 {
     const ghl_cuda *cuda = self;
-    return cuda->scratch_bytes + cuda->staging_bytes;
+    size_t bytes = cuda->scratch_bytes + cuda->staging_bytes;
+    for (int i = 0; i < GHL_CUDA_LANDINGS; i++)
+        bytes += cuda->landings[i].memory != NULL ? cuda->staging_bytes : 0;
+    return bytes;
 }
 
 /* ---- Calls of our own kernels ---- */
@@ -232,8 +266,8 @@ static void own_release(void *state)
     ghl_cuda_own *own = state;
     ghl_cuda_program_free(own->base.program);
     ghl_cuda_group_free(own->group);
-    cudaFreeHost(own->list);
-    cudaFree(own->device_list);
+    ghl_cuda_free_host(own->base.cuda, own->list);
+    ghl_cuda_free(own->base.cuda, own->device_list);
     free(own);
 }
 
@@ -253,7 +287,8 @@ ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_ope
 {
     const ghl_shape s = operand->shape;
     const int64_t count = s.n * s.h * s.w * s.c;
-    if (count > GHL_CUDA_ELEMENTS)
+    const int64_t most = GHL_CUDA_ELEMENTS;
+    if (count > most && (op != GHL_OP_input || operand->dtype != GHL_U8)) /* it finds an image in a set by 64 bits */
         return GHL_CUDA_FAIL(GHL_DEVICE, "a smaller train.batch has smaller tensors",
                              "device cuda: op %s: a tensor of %lld elements, at most %d are possible",
                              ghl_cuda_services->describe(op)->name, (long long)count, (int)GHL_CUDA_ELEMENTS);
@@ -261,7 +296,7 @@ ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_ope
     out->h = (int32_t)s.h;
     out->w = (int32_t)s.w;
     out->c = (int32_t)s.c;
-    out->count = (int32_t)count;
+    out->count = (int32_t)(count < most ? count : most);
     return GHL_OK;
 }
 
@@ -365,6 +400,9 @@ const ghl_device ghl_cuda_device = {
     .wait = ghl_cuda_wait,
     .copy_in = copy_in,
     .copy_out = copy_out,
+    .room = room,
+    .allocate_host = ghl_cuda_allocate_host,
+    .release_host = ghl_cuda_release_host,
     .working_bytes = working_bytes,
     .examine = examine,
 };

@@ -14,6 +14,7 @@
 enum { ALIGNMENT = 256 };
 
 struct ghl_cuda_group {
+    const ghl_cuda *cuda;
     int n;
     ghl_cuda_own **calls;              /* [n] */
     size_t *scratch;                   /* [n] where each one's begins */
@@ -49,7 +50,7 @@ void ghl_cuda_group_free(ghl_cuda_group *group)
 {
     if (group == NULL)
         return;
-    cudaFree(group->table);
+    ghl_cuda_free(group->cuda, group->table);
     free(group->image);
     free(group->scratch);
     free(group->calls);
@@ -144,6 +145,7 @@ static ghl_status prepare_calls(ghl_cuda *cuda, const ghl_call *calls, int n, gh
     first->group = calloc(1, sizeof *first->group);
     if (first->group == NULL)
         return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
+    first->group->cuda = cuda;
     first->group->n = n;
     return build(cuda, first->group, kernels);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * job.c - jobs on the stream. What a job reads of the host's memory is packed into pinned memory, and goes over in one copy; its calls are
- * launched, or, once they have run, captured as one graph and launched as that; what it writes for the host, and the fault word, comes back
- * in one copy. An event ends it. Nothing waits but wait(), and run() where four jobs are under way.
+ * job.c - jobs on the stream. What a job reads of the host's memory is brought over (staging.c); its calls are launched, or, once they have
+ * run, captured as one graph and launched as that; what it writes for the host, and the fault word, comes back in one copy. An event ends
+ * it. Nothing waits but wait(), and run() where four jobs are under way; and neither for ever.
  *
  * A graph holds addresses. Those of the staging memory and of scratch are its device's, of one generation; those of the arena are the
  * program's. A job whose bindings name other device memory than was captured, or that came after a generation, is captured anew.
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "device/cuda/cuda.h"
 
@@ -44,63 +45,27 @@ ghl_status ghl_cuda_enter(ghl_cuda *cuda)
     return ghl_cuda_check(cudaSetDevice(cuda->index), "taking the card");
 }
 
-/* ---- Staging memory ---- */
-
-enum { PLACE = 256 };
-
-static size_t place_bytes(size_t bytes)
-{
-    return (bytes + PLACE - 1) / PLACE * PLACE;
-}
-
-/* Offsets of a job's host memory: what it writes follows the fault word, what it reads comes after. Returns where that ends. */
-static size_t lay_out(const ghl_job *job, size_t offsets[GHL_JOB_BINDINGS], size_t *read_from)
-{
-    size_t at = PLACE;
-    for (int written = 1; written >= 0; written--) {
-        for (int i = 0; i < job->n_bindings; i++) {
-            const ghl_binding *b = &job->bindings[i];
-            if (b->bytes == 0 || b->count == 0 || b->data == NULL || b->written != (written != 0))
-                continue;
-            offsets[i] = at;
-            at += place_bytes(b->bytes);
-        }
-        if (written)
-            *read_from = at;
-    }
-    return at;
-}
-
-static void free_staging(ghl_cuda *cuda)
-{
-    for (int i = 0; i < GHL_CUDA_JOBS; i++) {
-        cudaFreeHost(cuda->slots[i].pinned);
-        cuda->slots[i].pinned = NULL;
-    }
-    cudaFree(cuda->staging);
-    cuda->staging = NULL;
-    cuda->staging_bytes = 0;
-}
-
-static ghl_status reserve_staging(ghl_cuda *cuda, size_t bytes)
-{
-    if (bytes <= cuda->staging_bytes)
-        return GHL_OK;
-    GHL_TRY(ghl_cuda_wait_all(cuda));
-    free_staging(cuda);
-    cuda->generation++;
-    for (int i = 0; i < GHL_CUDA_JOBS; i++)
-        GHL_TRY(ghl_cuda_check(cudaMallocHost((void **)&cuda->slots[i].pinned, bytes), "taking pinned memory"));
-    GHL_TRY(ghl_cuda_device_memory(bytes, (void **)&cuda->staging));
-    cuda->staging_bytes = bytes;
-    return ghl_cuda_check(cudaMemsetAsync(cuda->staging, 0, PLACE, cuda->stream), "clearing memory");
-}
+/* ---- Opening ---- */
 
 ghl_status ghl_cuda_jobs_open(ghl_cuda *cuda)
 {
+    cudaEvent_t *events[GHL_CUDA_JOBS + 2 * GHL_CUDA_LANDINGS + 1] = {&cuda->copied};
+    int n = 1;
     for (int i = 0; i < GHL_CUDA_JOBS; i++)
-        GHL_TRY(ghl_cuda_check(cudaEventCreateWithFlags(&cuda->slots[i].done, cudaEventDisableTiming), "making an event"));
-    return reserve_staging(cuda, 1 << 16);
+        events[n++] = &cuda->slots[i].done;
+    for (int i = 0; i < GHL_CUDA_LANDINGS; i++) {
+        events[n++] = &cuda->landings[i].landed;
+        events[n++] = &cuda->landings[i].taken;
+    }
+    for (int i = 0; i < n; i++)
+        GHL_TRY(ghl_cuda_check(cudaEventCreateWithFlags(events[i], cudaEventDisableTiming), "making an event"));
+    return ghl_cuda_reserve_staging(cuda, &(ghl_cuda_layout){.packed_to = 1 << 16, .end = 1 << 16});
+}
+
+static void destroy_event(const ghl_cuda *cuda, cudaEvent_t event)
+{
+    if (event != NULL && !cuda->silent)
+        cudaEventDestroy(event);
 }
 
 void ghl_cuda_jobs_close(ghl_cuda *cuda)
@@ -108,15 +73,48 @@ void ghl_cuda_jobs_close(ghl_cuda *cuda)
     while (cuda->programs != NULL)
         ghl_cuda_program_free(cuda->programs);
     for (int i = 0; i < GHL_CUDA_JOBS; i++)
-        if (cuda->slots[i].done != NULL)
-            cudaEventDestroy(cuda->slots[i].done);
+        destroy_event(cuda, cuda->slots[i].done);
+    for (int i = 0; i < GHL_CUDA_LANDINGS; i++) {
+        destroy_event(cuda, cuda->landings[i].landed);
+        destroy_event(cuda, cuda->landings[i].taken);
+    }
     for (int i = 0; i < cuda->n_marks; i++)
-        cudaEventDestroy(cuda->marks[i]);
+        destroy_event(cuda, cuda->marks[i]);
+    destroy_event(cuda, cuda->copied);
     free(cuda->marks);
-    free_staging(cuda);
+    while (cuda->pinned != NULL)
+        ghl_cuda_release_host(cuda, cuda->pinned->memory);
+    ghl_cuda_free_staging(cuda);
 }
 
 /* ---- Waiting ---- */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Asks again and again, and from a thousandth of a second on sleeps in between: the jobs behind this one keep the card at work. */
+ghl_status ghl_cuda_await(ghl_cuda *cuda, cudaEvent_t event, const char *doing)
+{
+    static const char hint[] = "the state of the last save is intact; nvidia-smi and the system's log say whether the card has failed";
+    const struct timespec pause = {.tv_nsec = 50000};
+    const double from = seconds_now();
+    cudaError_t error;
+    while ((error = cudaEventQuery(event)) == cudaErrorNotReady) {
+        const double waited = seconds_now() - from;
+        if (waited > GHL_CUDA_PATIENCE) {
+            cuda->silent = 1;
+            return poison(cuda, GHL_CUDA_FAIL(GHL_DEVICE, hint, "device cuda: %s: the card has not answered for %g s", doing,
+                                              GHL_CUDA_PATIENCE));
+        }
+        if (waited > 1e-3)
+            nanosleep(&pause, NULL);
+    }
+    return ghl_cuda_check(error, doing);
+}
 
 static ghl_status check_fault(const ghl_cuda_slot *slot)
 {
@@ -132,7 +130,7 @@ static ghl_status check_fault(const ghl_cuda_slot *slot)
 static ghl_status finish(ghl_cuda *cuda)
 {
     ghl_cuda_slot *slot = &cuda->slots[cuda->done++ % GHL_CUDA_JOBS];
-    ghl_status status = ghl_cuda_check(cudaEventSynchronize(slot->done), "waiting for a step");
+    ghl_status status = ghl_cuda_await(cuda, slot->done, "waiting for a step");
     if (status == GHL_OK)
         status = check_fault(slot);
     if (status != GHL_OK)
@@ -170,7 +168,7 @@ void ghl_cuda_program_free(ghl_cuda_program *program)
             break;
         }
     program->first->program = NULL;
-    if (program->graph != NULL)
+    if (program->graph != NULL && !program->cuda->silent)
         cudaGraphExecDestroy(program->graph);
     free(program);
 }
@@ -221,7 +219,7 @@ static ghl_status launch_timed(ghl_cuda *cuda, const ghl_job *job)
         if (i < job->count)
             GHL_TRY(job->kernels[i].run(job->kernels[i].state, &job->calls[i]));
     }
-    GHL_TRY(ghl_cuda_check(cudaEventSynchronize(cuda->marks[job->count]), "timing calls"));
+    GHL_TRY(ghl_cuda_await(cuda, cuda->marks[job->count], "timing calls"));
     for (int i = 0; i < job->count; i++) {
         float milliseconds = 0.0f;
         GHL_TRY(ghl_cuda_check(cudaEventElapsedTime(&milliseconds, cuda->marks[i], cuda->marks[i + 1]), "timing a call"));
@@ -261,7 +259,7 @@ static int is_current(const ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program
 {
     int same = program->generation == cuda->generation;
     for (int i = 0; i < job->n_bindings; i++) {
-        void *data = job->bindings[i].bytes == 0 ? job->bindings[i].data : NULL;
+        void *data = job->bindings[i].bytes == 0 && job->bindings[i].count > 0 ? job->bindings[i].data : NULL;
         same = same && program->data[i] == data;
         program->data[i] = data;
     }
@@ -291,21 +289,21 @@ static ghl_status launch(ghl_cuda *cuda, const ghl_job *job)
 
 /* ---- A job ---- */
 
-static void bind(ghl_cuda *cuda, const ghl_job *job, const size_t *offsets, ghl_cuda_slot *slot)
+static void bind(ghl_cuda *cuda, const ghl_job *job, const ghl_cuda_layout *l, ghl_cuda_slot *slot)
 {
     slot->n_results = 0;
     for (int i = 0; i < job->n_bindings; i++) {
         const ghl_binding *b = &job->bindings[i];
-        const int staged = b->bytes > 0 && b->count > 0 && b->data != NULL;
+        const int staged = ghl_cuda_is_staged(b);
         for (int k = 0; k < b->count; k++)
-            b->operands[k]->data = staged ? cuda->staging + offsets[i] : b->data;
+            b->operands[k]->data = staged ? cuda->staging + l->offsets[i] : b->data;
         if (!staged)
             continue;
-        if (!b->written) {
-            memcpy(slot->pinned + offsets[i], b->data, b->bytes);
-        } else {
+        if (!b->written && l->offsets[i] < l->packed_to) {
+            memcpy(slot->pinned + l->offsets[i], b->data, b->bytes);
+        } else if (b->written) {
             slot->results[slot->n_results].to = b->data;
-            slot->results[slot->n_results].offset = offsets[i];
+            slot->results[slot->n_results].offset = l->offsets[i];
             slot->results[slot->n_results++].bytes = b->bytes;
         }
     }
@@ -313,19 +311,16 @@ static void bind(ghl_cuda *cuda, const ghl_job *job, const size_t *offsets, ghl_
 
 static ghl_status start(ghl_cuda *cuda, const ghl_job *job)
 {
-    size_t offsets[GHL_JOB_BINDINGS] = {0}, read_from = PLACE;
-    const size_t end = lay_out(job, offsets, &read_from);
-    GHL_TRY(reserve_staging(cuda, end));
+    ghl_cuda_layout l;
+    ghl_cuda_lay_out(cuda, job, &l);
+    GHL_TRY(ghl_cuda_reserve_staging(cuda, &l));
     if (cuda->queued - cuda->done >= GHL_CUDA_JOBS)
         GHL_TRY(finish(cuda));
     ghl_cuda_slot *slot = &cuda->slots[cuda->queued % GHL_CUDA_JOBS];
-    bind(cuda, job, offsets, slot);
-    if (end > read_from)
-        GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(cuda->staging + read_from, slot->pinned + read_from, end - read_from, cudaMemcpyHostToDevice,
-                                               cuda->stream), "copying a step's images"));
+    bind(cuda, job, &l, slot);
+    GHL_TRY(ghl_cuda_bring(cuda, job, &l, slot));
     GHL_TRY(launch(cuda, job));
-    GHL_TRY(ghl_cuda_check(cudaMemcpyAsync(slot->pinned, cuda->staging, read_from, cudaMemcpyDeviceToHost, cuda->stream),
-                           "copying results"));
+    GHL_TRY(ghl_cuda_bring_back(cuda, &l, slot));
     return ghl_cuda_check(cudaEventRecord(slot->done, cuda->stream), "ending a step");
 }
 

@@ -365,7 +365,8 @@ void ghl_cuda_winner_product(const ghl_call *call, ghl_cuda_plan *plan)
 GHL_INLINE void input_pack(const ghl_cuda_args *a, int i, int half)
 {
     const ghl_cuda_operand *x = &a->out[0];
-    const uint8_t *images = (const uint8_t *)a->in[0].data;
+    const int64_t *rows = a->n_in > 4 ? (const int64_t *)a->in[4].data : NULL;
+    const uint8_t *pixels = NULL; /* of an image; a set may have more bytes than 32 bits count */
     const float *affine = GHL_IN(a, 3);
     ghl_augmentation shown = {0, 0, 0};
     float v[8];
@@ -376,11 +377,12 @@ GHL_INLINE void input_pack(const ghl_cuda_args *a, int i, int half)
         const spot s = spot_of(x, i + j);
         if (s.n != image) {
             image = s.n;
+            pixels = (const uint8_t *)a->in[0].data + (rows != NULL ? rows[image] : image) * ((int64_t)x->h * x->w * x->c);
             shown = ghl_augmentation_of(&a->attr, ((const int64_t *)a->in[1].data)[image], (const int64_t *)a->in[2].data);
         }
         const int row = s.h + shown.dy, column = (shown.flip ? x->w - 1 - s.w : s.w) + shown.dx;
         const int inside = row >= 0 && row < x->h && column >= 0 && column < x->w;
-        v[j] = affine[s.c] * (inside ? (float)images[at(x, &s, row, column)] : 0.0f) + affine[x->c + s.c];
+        v[j] = affine[s.c] * (inside ? (float)pixels[(row * x->w + column) * x->c + s.c] : 0.0f) + affine[x->c + s.c];
     }
     ghl_store(x->data, i, x->count, v, half);
 }
