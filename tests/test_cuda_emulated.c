@@ -13,22 +13,20 @@
 #include <cmocka.h>
 
 #include "cuda_runtime_api.h"
+#include "device/device.h"
 #include "device/plugin.h"
 #include "support_cases.h"
 #include "support_rig.h"
 
-static char folders[600];
-
-static const char *given_folders(void)
-{
-    return folders;
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
-
 extern ghl_device_plugin_function ghl_device_plugin;
 static const ghl_device *cuda;
+
+static void furnish_libraries(const char *build, const char *cudnn)
+{
+    char folders[1200];
+    snprintf(folders, sizeof folders, "%s/tests/pretended/%s:%s/tests/pretended/blas", build, cudnn, build);
+    ghl_cuda_folders(folders);
+}
 
 /* The machine as it should be; each test spoils what it is about. */
 static int furnish(void **state)
@@ -36,8 +34,9 @@ static int furnish(void **state)
     const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
     (void)state;
     ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1};
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    const ghl_device_plugged *plugged = ghl_device_plugin(&services);
+    furnish_libraries(build, "91900");
+    ghl_cache_folder(NULL);
+    const ghl_device_plugged *plugged = ghl_device_plugin(&ghl_services);
     assert_true(plugged->interface == ghl_device_interface());
     cuda = plugged->device;
     return 0;
@@ -102,7 +101,7 @@ static void no_such_card(void **state)
 static void wrong_cudnn(void **state)
 {
     (void)state;
-    snprintf(folders, sizeof folders, "%s/tests/pretended/8907:%s/tests/pretended/blas", getenv("BUILD_DIR"), getenv("BUILD_DIR"));
+    furnish_libraries(getenv("BUILD_DIR"), "8907");
     refused(0, "is cuDNN 8.9.7, and cuDNN 9 is needed");
 }
 

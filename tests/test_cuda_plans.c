@@ -15,15 +15,9 @@
 #if defined(GHL_HAVE_CUDNN)
 #include "cases_more.h"
 #include "device/cuda/product.h"
+#include "device/device.h"
 
-static const char *no_folders(void)
-{
-    return "";
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = no_folders};
-const ghl_device_services *ghl_cuda_services = &services;
+const ghl_device_services *ghl_cuda_services = &ghl_services;
 
 static ghl_cuda_libraries libraries;
 
@@ -70,9 +64,20 @@ static bool problem_of(const ghl_case *c, int half, ghl_cudnn_problem *p)
     p->y = (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1,
                        (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1, c->k};
     p->half = half && !weights;
-    p->exact = half && weights;
+    p->rounds = half && weights;
     p->bias = c->op == GHL_OP_conv && c->without == NULL;
     return true;
+}
+
+/* The words of a plan are all that there is to know of it. */
+static void made_again(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan)
+{
+    ghl_cudnn_plan again;
+    if (ghl_cudnn_restore(cudnn, &plan->problem, plan->words, &again) != GHL_OK)
+        fail_msg("%s: %s", plan->words, ghl_error_message());
+    assert_string_equal(again.words, plan->words);
+    assert_int_equal(again.workspace_bytes, plan->workspace_bytes);
+    ghl_cudnn_release(cudnn, &again);
 }
 
 static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
@@ -82,10 +87,12 @@ static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
         for (int half = 0; half < 2; half++) {
             ghl_cudnn_problem p;
             ghl_cudnn_plan plan;
+            int n = 0;
             if (!problem_of(ghl_case_at(i), half, &p))
                 continue;
-            if (ghl_cudnn_prepare(cudnn, &p, &plan) == GHL_OK) {
+            if (ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n) == GHL_OK) {
                 assert_true(strncmp(plan.note, "cudnn engine ", 13) == 0);
+                made_again(cudnn, &plan);
                 ghl_cudnn_release(cudnn, &plan);
                 planned++;
             } else {
@@ -117,8 +124,9 @@ static void wrong_sizes_are_refused(void **state)
     ghl_cudnn *cudnn = open_card(&cards[3]);
     ghl_cudnn_problem p = {.x = {2, 8, 8, 4}, .w = {8, 3, 3, 4}, .y = {2, 7, 7, 8}, .window = {{3, 3}, {1, 1}, {1, 1}}};
     ghl_cudnn_plan plan;
+    int n = 0;
     (void)state;
-    assert_int_equal(ghl_cudnn_prepare(cudnn, &p, &plan), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n), GHL_DEVICE);
     assert_non_null(strstr(ghl_error_message(), "cuDNN: describing a convolution: "));
     ghl_cudnn_close(cudnn);
 }

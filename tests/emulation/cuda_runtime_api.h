@@ -77,6 +77,8 @@ cudaError_t cudaGetLastError(void);
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
 
+enum { EMULATED_ENGINES = 5 };
+
 /* What a test sets: the machine that is pretended, and what goes wrong on it. */
 typedef struct ghl_emulated {
     int driver, devices; /* the CUDA version that the driver knows, 0: no driver */
@@ -85,6 +87,12 @@ typedef struct ghl_emulated {
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
     cudaError_t lost;    /* once it is */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
+    double clock;             /* milliseconds that kernels and engines took */
+    struct emulated_engine {
+        double milliseconds; /* 0: there is no such engine, unless it is the first */
+        int loose, wide;     /* results differ from run to run; for gradients in f32 of bf16, and nothing else */
+    } engines[EMULATED_ENGINES];
+    int64_t searches; /* counted: for engines of a problem */
 } ghl_emulated;
 extern ghl_emulated ghl_emulation;
 

@@ -278,6 +278,7 @@ struct emulated_stream {
 };
 struct emulated_event {
     int recorded;
+    double clock;
 };
 
 static size_t taken;
@@ -286,6 +287,7 @@ static cudaError_t do_node(const node *n)
 {
     if (n->kernel != NULL) {
         ghl_emulation.launches++;
+        ghl_emulation.clock += 0.01;
         if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
             ghl_emulation.lost = cudaErrorIllegalAddress;
         if (ghl_emulation.lost == cudaSuccess)
@@ -432,6 +434,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     (void)stream;
     event->recorded = 1;
+    event->clock = ghl_emulation.clock;
     return cudaSuccess;
 }
 
@@ -442,7 +445,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
-    *milliseconds = 0.25f;
+    *milliseconds = (float)(to->clock - from->clock);
     return from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 

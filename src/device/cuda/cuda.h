@@ -4,7 +4,8 @@
  *
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
  *     job.c        jobs, staging, graphs     libraries.c  finding cuDNN and cuBLASLt
- *     *.cu         kernels and their plans   product.c    convolutions and matrix products
+ *     *.cu         kernels and their plans   product*.c   convolutions and matrix products
+ *     choose.c     which of several plans    measure.c    how long they take
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -55,7 +56,10 @@ typedef struct ghl_cuda_program ghl_cuda_program;
 typedef struct ghl_cuda {
     int index, major;
     cudaStream_t stream;
-    char description[320];
+    char description[512]; /* behind a ';' are notes */
+    char model[96], file[112]; /* the card's name; that of its file in the cache folder */
+    int rounds, loose;       /* ghl_device_options: products may round to tf32; engines need not repeat to the bit */
+    struct ghl_choices *choices, *cached; /* choose.c: recorded and made in this run; filed, NULL until they are asked for */
     ghl_cuda_libraries libraries;
     void *scratch;           /* of the call that runs */
     size_t scratch_bytes;
@@ -89,6 +93,14 @@ ghl_status ghl_cuda_device_memory(size_t bytes, void **memory);
 ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_operand *out);
 /* Launches what a plan says, on the stream. */
 ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_cuda_args *args);
+
+/* Adds it to the description, once. */
+void ghl_cuda_note(ghl_cuda *cuda, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- choose.c ---- */
+
+ghl_status ghl_cuda_choices_open(ghl_cuda *cuda, const char *recorded);
+void ghl_cuda_choices_close(ghl_cuda *cuda);
 
 /* ---- job.c ---- */
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/cuda/product.h"
+#include "device/cuda/choose.h"
 
 enum { STEPS = 6, PARTS = 4, PART_ALIGNMENT = 256 };
 
@@ -101,7 +101,10 @@ static ghl_status add_convolution(product *p, const ghl_cudnn_problem *problem, 
     s->in[1] = w;
     s->in[2] = y;
     s->out[0] = bias;
-    GHL_TRY(ghl_cudnn_prepare(p->base.cuda->cudnn, problem, &s->convolution));
+    ghl_cudnn_problem allowed = *problem;
+    allowed.rounds |= p->base.cuda->rounds && !problem->half;
+    allowed.loose = p->base.cuda->loose;
+    GHL_TRY(ghl_cuda_choose(p->base.cuda, &allowed, &s->convolution));
     if (s->convolution.workspace_bytes > p->workspace)
         p->workspace = s->convolution.workspace_bytes;
     memcpy(p->note, s->convolution.note, sizeof p->note);
@@ -138,7 +141,7 @@ static ghl_status build_data(product *p, const ghl_call *call)
 static ghl_status build_weights(product *p, const ghl_call *call)
 {
     const ghl_cudnn_problem problem = {.kind = GHL_CUDNN_WEIGHTS, .x = call->in[0].shape, .w = call->out[0].shape, .y = call->in[1].shape,
-                                       .window = call->attr.window, .exact = call->in[0].dtype == GHL_BF16};
+                                       .window = call->attr.window, .rounds = call->in[0].dtype == GHL_BF16};
     place x, e;
     GHL_TRY(converted(p, &call->in[0], in_call(0), 0, &x));
     for (int i = 0; i < call->n_out; i++) {
