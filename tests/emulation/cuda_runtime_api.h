@@ -87,7 +87,7 @@ typedef struct ghl_emulated {
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
     cudaError_t lost;    /* once it is */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
-    double clock;             /* milliseconds that kernels and engines took */
+    double clock;             /* milliseconds: one a kernel, and what engines take */
     struct emulated_engine {
         double milliseconds; /* 0: there is no such engine, unless it is the first */
         int loose, wide;     /* results differ from run to run; for gradients in f32 of bf16, and nothing else */

@@ -287,7 +287,7 @@ static cudaError_t do_node(const node *n)
 {
     if (n->kernel != NULL) {
         ghl_emulation.launches++;
-        ghl_emulation.clock += 0.01;
+        ghl_emulation.clock += 1.0;
         if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
             ghl_emulation.lost = cudaErrorIllegalAddress;
         if (ghl_emulation.lost == cudaSuccess)

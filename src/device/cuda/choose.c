@@ -39,7 +39,7 @@ static int is_line(const char *line, size_t length)
 /* Takes the good lines of the text, and counts the others. */
 static ghl_status take_lines(ghl_cuda *cuda, const char *text, int *bad)
 {
-    char problem[KEY], words[256];
+    char problem[KEY], words[GHL_CUDA_WORDS];
     for (size_t length; *text != 0; text += length + (text[length] != 0)) {
         length = strcspn(text, "\n");
         const size_t key = strcspn(text, ":");
@@ -125,12 +125,15 @@ void ghl_cuda_choices_close(ghl_cuda *cuda)
 
 /* ---- Choosing among any ---- */
 
-ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, const char *found[2])
+ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, char found[2][GHL_CUDA_WORDS])
 {
     if (cuda->cached == NULL)
         GHL_TRY(read_file(cuda));
-    found[0] = ghl_cuda_services->choices_find(cuda->choices, problem);
-    found[1] = ghl_cuda_services->choices_find(cuda->cached, problem);
+    const struct ghl_choices *const places[2] = {cuda->choices, cuda->cached};
+    for (int i = 0; i < 2; i++) {
+        const char *words = ghl_cuda_services->choices_find(places[i], problem);
+        snprintf(found[i], GHL_CUDA_WORDS, "%s", words != NULL ? words : "");
+    }
     return GHL_OK;
 }
 
@@ -226,13 +229,13 @@ static ghl_status measure(ghl_cuda *cuda, const ghl_cudnn_problem *p, ghl_cudnn_
 ghl_status ghl_cuda_choose(ghl_cuda *cuda, const ghl_cudnn_problem *problem, ghl_cudnn_plan *out)
 {
     char key[KEY];
-    const char *found[2];
+    char found[2][GHL_CUDA_WORDS];
     int measured = 0;
     key_of(problem, key);
     GHL_TRY(ghl_cuda_choice_find(cuda, key, found));
     ghl_status status = GHL_DEVICE;
     for (int i = 0; i < 2 && status != GHL_OK; i++)
-        if (found[i] != NULL)
+        if (found[i][0] != 0)
             status = ghl_cudnn_restore(cuda->cudnn, problem, found[i], out);
     if (status != GHL_OK)
         status = measure(cuda, problem, out, &measured);

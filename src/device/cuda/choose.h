@@ -11,8 +11,9 @@
 
 /* A plan of the problem: recorded, filed, or the quickest. */
 ghl_status ghl_cuda_choose(ghl_cuda *cuda, const ghl_cudnn_problem *problem, ghl_cudnn_plan *out);
-/* Words for the problem: as recorded, as filed; NULL: none. Until the next is recorded. */
-ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, const char *found[2]);
+/* Words for the problem: as recorded, as filed; "": none. */
+enum { GHL_CUDA_WORDS = 256 };
+ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, char found[2][GHL_CUDA_WORDS]);
 ghl_status ghl_cuda_choice_record(ghl_cuda *cuda, const char *problem, const char *words, int measured);
 
 /* ---- measure.c ---- */

@@ -6,12 +6,18 @@
  *     conv                     [round w, bias]  u = conv(x, w) + bias
  *     conv_unit_norm           [round w]  u = conv(x, w),  u = u / |w| + bias
  *     conv_backward_data       [round w]  dx
- *     conv_backward_weights    [widen x, e]  g          and of a pair: [widen r]  p
+ *     conv_backward_weights    [widen x, e]  g          and of a pair: [widen r]  p; in other ways too, see below
  *     sanger_decay             [widen y]  G = y^T y,  G below its diagonal,  s = G w,  d = factor (p - s)
  *
- * In brackets: for bf16. cuDNN takes weights of the images' type alone, and puts out gradients of it; but gradients are f32 here. So their
- * operands are widened, and engines may take them for tf32, which holds every bf16 number: the products are exact, the sums f32.
+ * In brackets: for bf16. A convolution of cuDNN's has one type for all operands; but gradients are f32 here. So their operands are widened,
+ * and engines may take them for tf32, which holds every bf16 number: the products are exact, the sums f32. Or, where cuDNN has an engine for
+ * a second operation that writes the sums as f32, nothing need be widened.
+ *
+ * Both gradients of a pair read x. cuDNN 9.19 has no engine for a graph of two gradients, on any card; but where the errors lie side by side,
+ * [M,2K], one convolution makes both. That costs a copy of the errors, which comes free where they are widened anyway, and saves the second
+ * look at x. Which way is quicker is tried out.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +55,11 @@ static place part(product *p, size_t bytes)
     p->parts[p->n_parts] = p->end;
     p->end += (bytes + PART_ALIGNMENT - 1) / PART_ALIGNMENT * PART_ALIGNMENT;
     return (place){PART, p->n_parts++};
+}
+
+static int64_t elements(ghl_shape s)
+{
+    return s.n * s.h * s.w * s.c;
 }
 
 static place in_call(int i)
@@ -89,7 +100,7 @@ static ghl_status converted(product *p, const ghl_operand *o, place from, int na
     if ((o->dtype == GHL_BF16) == (narrow != 0))
         return GHL_OK;
     copy.dtype = narrow ? GHL_BF16 : GHL_F32;
-    *out = part(p, (size_t)(o->shape.n * o->shape.h * o->shape.w * o->shape.c) * (narrow ? 2 : 4));
+    *out = part(p, (size_t)elements(o->shape) * (narrow ? 2 : 4));
     const ghl_call call = {.op = GHL_OP_copy, .n_in = 1, .n_out = 1, .in = &in, .out = &copy};
     return add_own(p, narrow ? ghl_cuda_round : ghl_cuda_widen, &call, &from, out);
 }
@@ -110,6 +121,8 @@ static ghl_status add_convolution(product *p, const ghl_cudnn_problem *problem, 
     memcpy(p->note, s->convolution.note, sizeof p->note);
     return GHL_OK;
 }
+
+/* ---- Builders ---- */
 
 static ghl_status build_conv(product *p, const ghl_call *call)
 {
@@ -138,17 +151,160 @@ static ghl_status build_data(product *p, const ghl_call *call)
     return add_convolution(p, &problem, out_call(0), w, in_call(0), (place){NOWHERE, 0});
 }
 
-static ghl_status build_weights(product *p, const ghl_call *call)
+/* Ways to gradients of weights. */
+typedef struct way {
+    const char *name;
+    int beside, narrow; /* both errors in one convolution; bf16 operands as they are */
+} way;
+
+static const way ways[] = {{"apart", 0, 0}, {"beside", 1, 0}, {"apart, bf16", 0, 1}, {"beside, bf16", 1, 1}};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+/* x [M,C], e and r [M,K] -> [M,2K] -> [2K,F] -> g and p [K,F] */
+static ghl_status add_beside(product *p, const ghl_call *call, ghl_cudnn_problem problem, place x, int half)
 {
+    ghl_operand both = {.dtype = half ? GHL_BF16 : GHL_F32, .shape = problem.y}, sums = {.shape = problem.w};
+    both.shape.c = problem.y.c *= 2;
+    sums.shape.n = problem.w.n *= 2;
+    const place errors = part(p, (size_t)elements(both.shape) * (half ? 2 : 4)), gradients = part(p, (size_t)elements(sums.shape) * 4);
+    const place in[2] = {in_call(1), in_call(2)}, out[2] = {out_call(0), out_call(1)};
+    const ghl_call copy = {.op = GHL_OP_copy, .n_in = 2, .n_out = 1, .in = call->in + 1, .out = &both};
+    const ghl_call split = {.op = GHL_OP_copy, .n_in = 1, .n_out = 2, .in = &sums, .out = call->out};
+    GHL_TRY(add_own(p, ghl_cuda_beside, &copy, in, &errors));
+    p->steps[p->n - 1].args.half = call->in[1].dtype == GHL_BF16;
+    p->steps[p->n - 1].args.bytes = half ? 2 : 4;
+    GHL_TRY(add_convolution(p, &problem, x, gradients, errors, (place){NOWHERE, 0}));
+    return add_own(p, ghl_cuda_halves, &split, &gradients, out);
+}
+
+static ghl_status build_way(product *p, const ghl_call *call, const way *way)
+{
+    const int half = call->in[0].dtype == GHL_BF16;
     const ghl_cudnn_problem problem = {.kind = GHL_CUDNN_WEIGHTS, .x = call->in[0].shape, .w = call->out[0].shape, .y = call->in[1].shape,
-                                       .window = call->attr.window, .rounds = call->in[0].dtype == GHL_BF16};
-    place x, e;
-    GHL_TRY(converted(p, &call->in[0], in_call(0), 0, &x));
+                                       .window = call->attr.window, .rounds = half && !way->narrow, .half = way->narrow,
+                                       .wide = way->narrow};
+    place x = in_call(0), e;
+    if (!way->narrow)
+        GHL_TRY(converted(p, &call->in[0], in_call(0), 0, &x));
+    if (way->beside)
+        return add_beside(p, call, problem, x, way->narrow);
     for (int i = 0; i < call->n_out; i++) {
-        GHL_TRY(converted(p, &call->in[1 + i], in_call(1 + i), 0, &e));
+        e = in_call(1 + i);
+        if (!way->narrow)
+            GHL_TRY(converted(p, &call->in[1 + i], e, 0, &e));
         GHL_TRY(add_convolution(p, &problem, x, out_call(i), e, (place){NOWHERE, 0}));
     }
     return GHL_OK;
+}
+
+static void release_steps(product *p)
+{
+    for (int i = 0; i < p->n; i++)
+        ghl_cudnn_release(p->base.cuda->cudnn, &p->steps[i].convolution);
+    p->n = 0;
+}
+
+typedef struct trial {
+    product *product;
+    const ghl_call *call;
+} trial;
+
+static ghl_status run(void *state, const ghl_call *call);
+
+static ghl_status run_trial(void *user)
+{
+    const trial *t = user;
+    return run(t->product, t->call);
+}
+
+/* On operands and scratch of its own. */
+static ghl_status time_way(product *p, const ghl_call *call, float *milliseconds)
+{
+    enum { MOST = 6 };
+    ghl_cuda *cuda = p->base.cuda;
+    ghl_operand in[3], out[2];
+    size_t bytes[MOST];
+    void *places[MOST], *memory = NULL, *scratch = cuda->scratch;
+    ghl_call same = *call;
+    int n = 0;
+    for (int i = 0; i < call->n_in; i++)
+        bytes[n++] = (size_t)elements(call->in[i].shape) * (call->in[i].dtype == GHL_BF16 ? 2 : 4);
+    for (int i = 0; i < call->n_out; i++)
+        bytes[n++] = (size_t)elements(call->out[i].shape) * 4;
+    bytes[n++] = p->end + p->workspace;
+    GHL_TRY(ghl_cuda_room(cuda, n, bytes, places, &memory));
+    memcpy(in, call->in, (size_t)call->n_in * sizeof *in);
+    memcpy(out, call->out, (size_t)call->n_out * sizeof *out);
+    for (int i = 0; i < call->n_in + call->n_out; i++)
+        (i < call->n_in ? &in[i] : &out[i - call->n_in])->data = places[i];
+    same.in = in;
+    same.out = out;
+    cuda->scratch = places[n - 1];
+    const ghl_status status = ghl_cuda_time(cuda, run_trial, &(trial){p, &same}, 0.0f, milliseconds);
+    cuda->scratch = scratch;
+    cudaFree(memory);
+    return status;
+}
+
+/* Tries the ways that take the call; the quickest is built. Where there is no memory to try them, it is the first. */
+static ghl_status quickest_way(product *p, const ghl_call *call, const char **name)
+{
+    const int half = call->in[0].dtype == GHL_BF16, pair = call->n_out == 2;
+    float best = 0.0f;
+    for (int i = 0; i < WAYS; i++) {
+        product other = {.base = p->base};
+        float milliseconds = 0.0f;
+        if ((ways[i].beside && !pair) || (ways[i].narrow && !half))
+            continue;
+        ghl_status status = build_way(&other, call, &ways[i]);
+        if (status == GHL_OK)
+            status = time_way(&other, call, &milliseconds);
+        if (status == GHL_OK && milliseconds < 0.0f)
+            status = GHL_DEVICE;
+        if ((status == GHL_OK && (p->n == 0 || milliseconds < 0.98f * best)) || (status == GHL_MEMORY && p->n == 0 && i == 0)) {
+            release_steps(p);
+            *p = other;
+            best = milliseconds;
+            *name = ways[i].name;
+            if (status == GHL_MEMORY)
+                return GHL_OK;
+            continue;
+        }
+        release_steps(&other);
+        if (status != GHL_OK && p->n == 0)
+            return status;
+    }
+    return GHL_OK;
+}
+
+static ghl_status build_weights(product *p, const ghl_call *call)
+{
+    const ghl_shape x = call->in[0].shape, y = call->in[1].shape;
+    const ghl_window *v = &call->attr.window;
+    const int half = call->in[0].dtype == GHL_BF16, pair = call->n_out == 2;
+    ghl_cuda *cuda = p->base.cuda;
+    const char *name = NULL;
+    char key[160], found[2][GHL_CUDA_WORDS];
+    if (!half && !pair)
+        return build_way(p, call, &ways[0]);
+    snprintf(key, sizeof key, "%s %s%s n%lld %lldx%lldx%lld->%lld %dx%d/%dx%d+%dx%d", pair ? "pair" : "gradient",
+             half ? "bf16" : cuda->rounds ? "tf32" : "f32", cuda->loose ? " loose" : "", (long long)x.n, (long long)x.h, (long long)x.w,
+             (long long)x.c, (long long)y.c, (int)v->kernel[0], (int)v->kernel[1], (int)v->stride[0], (int)v->stride[1],
+             (int)v->padding[0], (int)v->padding[1]);
+    GHL_TRY(ghl_cuda_choice_find(cuda, key, found));
+    for (int k = 0; k < 2 && name == NULL; k++)
+        for (int i = 0; i < WAYS && name == NULL; i++) {
+            if (strcmp(found[k], ways[i].name) != 0 || (ways[i].beside && !pair) || (ways[i].narrow && !half))
+                continue;
+            if (build_way(p, call, &ways[i]) == GHL_OK)
+                name = ways[i].name;
+            else
+                release_steps(p);
+        }
+    const int measured = name == NULL;
+    if (measured)
+        GHL_TRY(quickest_way(p, call, &name));
+    return ghl_cuda_choice_record(cuda, key, name, measured);
 }
 
 static ghl_status build_sanger(product *p, const ghl_call *call)
@@ -223,8 +379,7 @@ static void release(void *state)
 {
     product *p = state;
     ghl_cuda_program_free(p->base.program);
-    for (int i = 0; i < p->n; i++)
-        ghl_cudnn_release(p->base.cuda->cudnn, &p->steps[i].convolution);
+    release_steps(p);
     free(p);
 }
 
