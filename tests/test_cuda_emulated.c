@@ -18,6 +18,7 @@
 #include "support_cases.h"
 #include "support_files.h"
 #include "support_rig.h"
+#include "tensor/bf16.h"
 
 extern ghl_device_plugin_function ghl_device_plugin;
 static const ghl_device *cuda;
@@ -466,6 +467,84 @@ static void plans_are_filed_by_card(void **state)
     temporary_remove("made");
 }
 
+/* Two gradients of one x, in the way that is quickest where engine 0 and the one for f32 of bf16 take so long; the values, and the way. */
+enum { GE = 2 * 3 * 3 * 16, GG = 16 * 9 * 8 };
+static void pair_of_gradients(int channels, ghl_dtype dtype, double milliseconds, double narrow, float *values, char way[64])
+{
+    static const char *const names[] = {"f32 n2", "bf16 n2"};
+    ghl_operand in[3] = {{.shape = {2, 3, 3, 8}}, {.shape = {2, 3, 3, channels}}, {.shape = {2, 3, 3, channels}}};
+    ghl_operand out[2] = {{.shape = {channels, 3, 3, 8}}, {.shape = {channels, 3, 3, 8}}}, *bound[5];
+    ghl_call call = {.op = GHL_OP_conv_backward_weights_pair, .n_in = 3, .n_out = 2, .in = in, .out = out,
+                     .attr = {.window = {{3, 3}, {1, 1}, {1, 1}}}};
+    ghl_binding bindings[5];
+    static float numbers[3][GE];
+    static ghl_bf16 halves[3][GE];
+    ghl_kernel kernel;
+    void *self = NULL;
+    char *choices = NULL;
+    int64_t ticket = 0;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < GE; i++)
+            numbers[k][i] = ghl_bf16_widen(halves[k][i] = ghl_bf16_round((float)((i * (k + 3)) % 17 - 8) / 8.0f));
+    for (int i = 0; i < 5; i++) {
+        ghl_operand *o = bound[i] = i < 3 ? &in[i] : &out[i - 3];
+        o->dtype = i < 3 ? dtype : GHL_F32;
+        void *data = i >= 3 ? (void *)(values + (i - 3) * GG) : dtype == GHL_BF16 ? (void *)halves[i] : (void *)numbers[i];
+        bindings[i] = (ghl_binding){.operands = &bound[i], .count = 1, .data = data, .written = i >= 3,
+                                    .bytes = (size_t)ghl_shape_elements(o->shape) * ghl_dtype_bytes(o->dtype)};
+    }
+    set_engines(milliseconds, 0, 0, 0);
+    ghl_emulation.engines[1] = (struct emulated_engine){.milliseconds = narrow, .wide = 1};
+    must(cuda->open(&(ghl_device_options){0}, &self));
+    must(cuda->prepare(self, &call, &kernel));
+    must(cuda->run(self, &(ghl_job){.calls = &call, .kernels = &kernel, .count = 1, .bindings = bindings, .n_bindings = 5}, &ticket));
+    must(cuda->wait(self, ticket));
+    must(cuda->choices(self, &choices));
+    const char *line = strstr(choices, "pair");
+    assert_non_null(line);
+    assert_int_equal(strncmp(line + 5, names[dtype == GHL_BF16], strlen(names[dtype == GHL_BF16])), 0);
+    line = strstr(line, ": ") + 2;
+    snprintf(way, 64, "%.*s", (int)strcspn(line, "\n"), line);
+    kernel.release(kernel.state);
+    cuda->close(self);
+    /* and again as it was recorded, though another way were quicker now */
+    set_engines(9, 0, 0, 0);
+    must(cuda->open(&(ghl_device_options){.choices = choices}, &self));
+    free(choices);
+    ghl_emulation.engines[1].milliseconds = 9;
+    ghl_emulation.engines[1].wide = 1;
+    const int64_t before = ghl_emulation.searches;
+    must(cuda->prepare(self, &call, &kernel));
+    assert_int_equal(ghl_emulation.searches, before);
+    must(cuda->choices(self, &choices));
+    assert_non_null(strstr(strstr(choices, "pair"), way));
+    free(choices);
+    kernel.release(kernel.state);
+    cuda->close(self);
+}
+
+static void gradients_in_every_way(void **state)
+{
+    static const struct {
+        ghl_dtype dtype;
+        double milliseconds, narrow;
+        const char *way;
+    } rows[] = {{GHL_F32, 1, 0, "apart"},     {GHL_F32, 3, 0, "beside"},        {GHL_BF16, 0.01, 9, "apart"},
+                {GHL_BF16, 3, 0, "beside"},   {GHL_BF16, 3, 1, "apart, bf16"},  {GHL_BF16, 3, 2.5, "beside, bf16"}};
+    static float expected[2 * GG], values[2 * GG];
+    (void)state;
+    for (int channels = 13; channels <= 16; channels += 3)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            char way[64];
+            memset(values, 0xFF, sizeof values);
+            pair_of_gradients(channels, rows[i].dtype, rows[i].milliseconds, rows[i].narrow, i == 0 ? expected : values, way);
+            assert_string_equal(way, rows[i].way);
+            for (int k = 0; k < 2; k++)
+                if (i > 0)
+                    assert_memory_equal(values + k * GG, expected + k * GG, (size_t)channels * 9 * 8 * sizeof(float));
+        }
+}
+
 /* ---- Whole steps, by every rule, against ref ---- */
 
 static ghl_device emulated; /* the device under a name of its own, so that a plan finds it */
@@ -555,6 +634,7 @@ int main(void)
         cmocka_unit_test_setup(what_does_not_repeat_must_be_worth_it, furnish),
         cmocka_unit_test_setup(runs_keep_their_plans, furnish),
         cmocka_unit_test_setup(plans_are_filed_by_card, furnish),
+        cmocka_unit_test_setup(gradients_in_every_way, furnish),
         cmocka_unit_test_setup(steps_agree_with_ref, furnish),
         cmocka_unit_test_setup(selftest_finds_nothing, furnish),
         cmocka_unit_test_setup(kernels_agree_with_ref, furnish),

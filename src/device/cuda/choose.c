@@ -167,7 +167,7 @@ static ghl_status run_trial(void *user)
     return ghl_cudnn_run(t->cuda->cudnn, t->plan, t->cuda->stream, t->data, t->workspace);
 }
 
-/* Times all plans on operands of the problem's sizes, which lie in memory of their own. Where there is no memory for that, it is GHL_MEMORY. */
+/* Times all plans on operands of the problem's sizes, in memory of their own; GHL_MEMORY where there is none for that. */
 static ghl_status time_plans(ghl_cuda *cuda, const ghl_cudnn_problem *p, int n, const ghl_cudnn_plan *plans, float *milliseconds)
 {
     const ghl_shape shapes[OPERANDS] = {p->x, p->w, p->y, {1, 1, 1, p->y.c}};
@@ -217,7 +217,8 @@ static ghl_status measure(ghl_cuda *cuda, const ghl_cudnn_problem *p, ghl_cudnn_
     }
     const int best = status == GHL_OK ? quickest(n, plans, milliseconds) : -1;
     if (status == GHL_OK && best < 0)
-        status = GHL_CUDA_FAIL(GHL_DEVICE, "ghl doctor says which cuDNN was found", "device cuda: cuDNN: no engine ran for this convolution");
+        status = GHL_CUDA_FAIL(GHL_DEVICE, "ghl doctor says which cuDNN was found",
+                               "device cuda: cuDNN: no engine that was named ran this convolution");
     for (int i = 0; i < n; i++)
         if (i == best)
             *out = plans[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * choose.h - what is tried out on the card: choices that are recorded with a run and filed by card, and the timing of what is to choose from.
+ * choose.h - what is tried out on the card: choices that are recorded with a run and filed by card, and the timing of what there is to
+ * choose from.
  */
 #ifndef GHL_DEVICE_CUDA_CHOOSE_H
 #define GHL_DEVICE_CUDA_CHOOSE_H

@@ -197,12 +197,16 @@ static ghl_status program_of(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_progra
 
 static ghl_status launch_calls(const ghl_job *job)
 {
-    for (int i = 0; i < job->count; i++)
-        GHL_TRY(job->kernels[i].run(job->kernels[i].state, &job->calls[i]));
+    for (int i = 0, n; i < job->count; i += n) {
+        const ghl_kernel *kernel = &job->kernels[i];
+        n = kernel->run_chain != NULL ? kernel->chain : 1;
+        GHL_TRY(kernel->run_chain != NULL ? kernel->run_chain(kernel->state, &job->calls[i], NULL)
+                                          : kernel->run(kernel->state, &job->calls[i]));
+    }
     return GHL_OK;
 }
 
-/* With an event before each call and after the last: waits for them. */
+/* One by one, groups too, with an event before each call and after the last: waits for them. */
 static ghl_status launch_timed(ghl_cuda *cuda, const ghl_job *job)
 {
     if (cuda->n_marks <= job->count) {
