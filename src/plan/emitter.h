@@ -3,8 +3,8 @@
  * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
  *
  * compile: emit forward, loss, backward walk, rules, commits (compile.c, recompute.c, emit*.c) -> drop what no root needs
- * -> fusions (fuse.c, keep.c) -> order -> chains (chain.c) or groups (group.c) -> places in the arena (place.c) -> after sealing: operands with addresses,
- * prepared kernels (program.c).
+ * -> fusions (fuse.c, keep.c) -> order -> chains (chain.c) or groups (group.c) -> places in the arena (place.c) -> after sealing:
+ * operands with addresses, prepared kernels (program.c).
  */
 #ifndef GHL_PLAN_EMITTER_H
 #define GHL_PLAN_EMITTER_H

@@ -23,7 +23,7 @@ typedef struct ghl_tables {
     bool *awaited;         /* by a call that is not late */
     int *written, *read;   /* levels of the late calls that do, 0: none */
     int *reader, *in_place; /* the last group of which a call reads it, and may be given it in place */
-    ghl_operand *operands; /* of the call that the device looks at */
+    ghl_operand *operands;  /* of the call that the device looks at */
 } ghl_tables;
 
 static int base_of(const ghl_emitter *em, int tensor)
@@ -101,7 +101,7 @@ static int compare(const void *left, const void *right)
     return a->level != b->level ? a->level - b->level : a->position - b->position;
 }
 
-/* Whether the call shares with the group what one of them may overwrite; if not, it is of the group from now on. Groups are numbered from 1. */
+/* Unless the call shares with the group, a number from 1, what one of them may overwrite, it is of the group from now on. */
 static bool joins(const ghl_emitter *em, const ghl_tables *t, const ghl_emitted *call, int group)
 {
     const int which = ghl_op_describe(call->op)->inplace;
