@@ -80,6 +80,56 @@ static void made_again(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan)
     ghl_cudnn_release(cudnn, &again);
 }
 
+/* Several plans, each other than the rest: so there is something to try out; and those that may round to tf32 begin with another. */
+static void several_are_named(ghl_cudnn *cudnn, ghl_cudnn_problem p)
+{
+    enum { MOST = 6 };
+    ghl_cudnn_plan plans[2][MOST];
+    int n[2];
+    for (p.rounds = 0; p.rounds < 2; p.rounds++) {
+        if (ghl_cudnn_candidates(cudnn, &p, MOST, plans[p.rounds], &n[p.rounds]) != GHL_OK)
+            fail_msg("%s", ghl_error_message());
+        assert_in_range(n[p.rounds], 2, MOST);
+        for (int i = 0; i < n[p.rounds]; i++)
+            for (int k = 0; k < i; k++)
+                assert_string_not_equal(plans[p.rounds][i].words, plans[p.rounds][k].words);
+    }
+    assert_string_not_equal(plans[0][0].words, plans[1][0].words);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < n[k]; i++)
+            ghl_cudnn_release(cudnn, &plans[k][i]);
+}
+
+/* What was asked for tf32 is not taken where f32 is wanted, whatever a file says. */
+static void rounding_is_not_restored(ghl_cudnn *cudnn, ghl_cudnn_problem p)
+{
+    ghl_cudnn_plan plan, again;
+    int n = 0;
+    p.rounds = 1;
+    assert_int_equal(ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n), GHL_OK);
+    p.rounds = 0;
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, plan.words, &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "engine 0 2=99999 13=-4", &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "engine 123456789", &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "motor 3", &again), GHL_DEVICE);
+    ghl_cudnn_release(cudnn, &plan);
+}
+
+static void plans_to_choose_from(void **state)
+{
+    ghl_cudnn_problem p = {.x = {64, 32, 32, 96}, .w = {96, 3, 3, 96}, .y = {64, 32, 32, 96}, .window = {{3, 3}, {1, 1}, {1, 1}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        ghl_cudnn *cudnn = open_card(&cards[i]);
+        for (int kind = 0; kind < 3; kind++) {
+            p.kind = (ghl_cudnn_kind)kind;
+            several_are_named(cudnn, p);
+            rounding_is_not_restored(cudnn, p);
+        }
+        ghl_cudnn_close(cudnn);
+    }
+}
+
 static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
 {
     int planned = 0, failed = 0;
@@ -133,7 +183,8 @@ static void wrong_sizes_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_card_has_plans), cmocka_unit_test(wrong_sizes_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_card_has_plans), cmocka_unit_test(plans_to_choose_from),
+                                       cmocka_unit_test(wrong_sizes_are_refused)};
     ghl_cuda_libraries_find("", &libraries);
     if (libraries.cudnn.handle == NULL || libraries.cudnn.major * 100 + libraries.cudnn.minor < 908) {
         print_message("skipped: no cuDNN 9.8 or later on this machine\n");

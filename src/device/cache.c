@@ -5,6 +5,7 @@
 #include "device/cache.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,14 @@ void ghl_cache_folder(const char *path)
     free(folder);
     folder = path != NULL && path[0] != 0 ? strdup(path) : NULL;
     pthread_mutex_unlock(&lock);
+}
+
+bool ghl_cache_place(char path[4096])
+{
+    pthread_mutex_lock(&lock);
+    const bool there = folder != NULL && snprintf(path, 4096, "%s", folder) < 4096;
+    pthread_mutex_unlock(&lock);
+    return there;
 }
 
 /* "folder/name"; false where there is no folder, or it cannot be made. */

@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+/* The folder; false where there is none. */
+bool ghl_cache_place(char path[4096]);
 /* The file's text, which the caller frees; NULL where there is no folder, no such file, or none that can be read. GHL_MEMORY. */
 ghl_status ghl_cache_read(const char *name, char **text);
 /* The whole file anew, of two parts. Where that cannot be, there is no file, and that is no failure: what was measured will be again. */
