@@ -88,10 +88,11 @@ typedef struct ghl_emulated {
     cudaError_t lost;    /* once it is */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
     int blas_fails;           /* cuBLASLt opens no card */
+    int64_t blas_rounds;      /* counted: products that may round to tf32 */
     int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
     double clock;             /* milliseconds: one a kernel, and what engines take */
     struct emulated_engine {
-        double milliseconds; /* 0: there is no such engine, unless it is the first */
+        double milliseconds; /* 0: there is no such engine, unless it is the first, which takes 1 */
         int loose, wide;     /* results differ from run to run; for gradients in f32 of bf16, and nothing else */
     } engines[EMULATED_ENGINES];
     int64_t searches; /* counted: for engines of a problem */

@@ -51,7 +51,8 @@ static void run_task(void *user)
     static const int order[][3] = {{0, 1, 3}, {2, 1, 3}, {0, 2, 3}};
     ghl_operand all[4], in[3];
     const int narrow[4] = {p->half, p->half && !p->wide, p->half, p->half};
-    ghl_emulation.clock += ghl_emulation.engines[t->engine].milliseconds;
+    const double milliseconds = ghl_emulation.engines[t->engine].milliseconds;
+    ghl_emulation.clock += milliseconds > 0 ? milliseconds : 1.0;
     for (int i = 0; i < 4; i++)
         all[i] = (ghl_operand){.shape = shapes[i],
                                .data = shapes[i].c > 0 ? widened(t->data[1 + i], ghl_shape_elements(shapes[i]), narrow[i]) : NULL};

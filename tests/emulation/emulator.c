@@ -293,6 +293,7 @@ static cudaError_t do_node(const node *n)
         if (ghl_emulation.lost == cudaSuccess)
             run_kernel(n->kernel, n->grid, n->block, &n->arguments);
     } else if (n->function != NULL && ghl_emulation.lost == cudaSuccess) {
+        ghl_emulation.clock += 0.001;
         n->function(n->to);
     } else if (n->from != NULL && ghl_emulation.lost == cudaSuccess) {
         memmove(n->to, n->from, n->bytes);

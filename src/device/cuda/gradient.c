@@ -2,8 +2,8 @@
  *
  * gradient.c - gradients of weights, [K,F] of x [M,F] and e [M,K], in several ways, of which the quickest on the card is taken.
  *
- * A convolution of cuDNN's has one type for all operands; but gradients are f32. So bf16 operands are widened, and engines may take them for
- * tf32, which holds every bf16 number: the products are exact, the sums f32. Or, where cuDNN has an engine for a second operation that
+ * A convolution of cuDNN's has one type for all operands; but gradients are f32. So bf16 operands are widened, and engines may take them
+ * for tf32, which holds every bf16 number: the products are exact, the sums f32. Or, where cuDNN has an engine for a second operation that
  * writes the sums as f32, operands stay as they are. Such engines are compiled when they are planned.
  *
  * Both gradients of a pair read x. cuDNN 9.19 has no engine for a graph of two gradients, on any card; but where the errors lie side by

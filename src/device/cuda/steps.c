@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * steps.c - see steps.h.
+ * steps.c - calls as steps: how they are put together, and how they run. See steps.h.
  */
 #include "device/cuda/steps.h"
 
