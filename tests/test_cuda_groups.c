@@ -290,6 +290,19 @@ static void calls_are_timed_alone(void **state)
     rig_close(&r);
 }
 
+/* The row `cuda` of the library, which stands for the device until its plug-in is loaded, hands on each function that the device has. */
+static void the_row_hands_on_all(void **state)
+{
+    enum { WORDS = sizeof(ghl_device) / sizeof(void *) };
+    void *row[WORDS], *device[WORDS];
+    (void)state;
+    memcpy(row, &ghl_device_cuda, sizeof row);
+    memcpy(device, ghl_device_plugin(&services)->device, sizeof device);
+    for (int i = 0; i < WORDS; i++)
+        if ((row[i] == NULL) != (device[i] == NULL))
+            fail_msg("word %d of the descriptor", i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +311,7 @@ int main(void)
         cmocka_unit_test(same_bits_as_one_by_one),
         cmocka_unit_test(deep_nets_need_no_more_launches),
         cmocka_unit_test(calls_are_timed_alone),
+        cmocka_unit_test(the_row_hands_on_all),
     };
     return cmocka_run_group_tests(tests, add_devices, NULL);
 }
