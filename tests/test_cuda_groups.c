@@ -297,7 +297,7 @@ static void the_row_hands_on_all(void **state)
     void *row[WORDS], *device[WORDS];
     (void)state;
     memcpy(row, &ghl_device_cuda, sizeof row);
-    memcpy(device, ghl_device_plugin(&services)->device, sizeof device);
+    memcpy(device, ghl_device_plugin(&ghl_services)->device, sizeof device);
     for (int i = 0; i < WORDS; i++)
         if ((row[i] == NULL) != (device[i] == NULL))
             fail_msg("word %d of the descriptor", i);
