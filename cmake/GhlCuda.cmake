@@ -34,8 +34,12 @@ elseif(GHL_CUDA)
 endif()
 
 if(GHL_HAVE_CUDA)
-    set(GHL_CUDNN_SOURCES "${PROJECT_SOURCE_DIR}/src/device/cuda/product_cudnn.c" "${PROJECT_SOURCE_DIR}/src/device/cuda/blas.c"
-        "${PROJECT_SOURCE_DIR}/src/device/cuda/libraries.c")
+    set(GHL_CUDNN_SOURCES "${PROJECT_SOURCE_DIR}/src/device/cuda/blas.c" "${PROJECT_SOURCE_DIR}/src/device/cuda/libraries.c")
+    foreach(source IN LISTS cuda_sources)
+        if(source MATCHES "/product_[^/]*[.]c$")
+            list(APPEND GHL_CUDNN_SOURCES "${source}")
+        endif()
+    endforeach()
     add_library(ghl_cuda MODULE ${cuda_sources} ${cuda_kernels})
     set_target_properties(ghl_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE C
                           LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
@@ -51,7 +55,7 @@ if(GHL_HAVE_CUDA)
 endif()
 
 if(BUILD_TESTING)
-    # product_cudnn.c needs NVIDIA's library; emulation/ has convolutions of its own, those of ref.
+    # product_*.c need NVIDIA's library; emulation/ has convolutions of its own, those of ref.
     set(emulated_sources ${cuda_sources})
     list(FILTER emulated_sources EXCLUDE REGEX "/product_[^/]*[.]c$")
     file(GLOB emulation_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/emulation/*.c")

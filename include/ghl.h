@@ -64,6 +64,10 @@ GHL_API void ghl_stop(void);
  * NULL: none. Call it before a device is opened; the library itself reads no environment. */
 GHL_API void ghl_cuda_folders(const char *folders);
 
+/* The folder for what is measured once on a machine and kept: which of cuDNN's plans are quickest on its cards. Made when there is
+ * something to keep; what is in it may be deleted. Copied; NULL: none, and every run measures. */
+GHL_API void ghl_cache_folder(const char *folder);
+
 /* ---- Host: how the library talks ----------------------------------------------------------------------------------------- */
 
 typedef enum ghl_level { GHL_LEVEL_INFO, GHL_LEVEL_WARNING } ghl_level;

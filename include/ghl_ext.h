@@ -225,6 +225,8 @@ typedef struct ghl_device_options {
     /* What choices() said at another time: those choices win over the device's own, where it knows them and can do them. Only the device
      * knows what the words mean; what it does not know, it passes over. NULL: none. Read by open() alone. */
     const char *choices;
+    bool tf32;             /* products of f32 operands may round them to tf32, which has a mantissa of 10 bits; sums are f32 */
+    bool nondeterministic; /* where that is quicker, results may differ in their last bits from run to run */
 } ghl_device_options;
 
 /* run() queues a job and returns at once, or waits while 4 are queued; jobs run in order. wait() returns when the job with that
@@ -233,10 +235,11 @@ typedef struct ghl_device_options {
 typedef struct ghl_device {
     GHL_DESCRIPTOR
     bool own_memory; /* allocate() gives memory that the program cannot read or write: only copy_in, copy_out and bindings do */
+    bool tf32;       /* knows the option of that name */
     ghl_status (*open)(const ghl_device_options *options, void **self);
     void (*close)(void *self);
     int (*threads)(void *self);                             /* that a step uses */
-    const char *(*describe)(void *self);                    /* one line: library, instruction set, threads */
+    const char *(*describe)(void *self);                    /* one line: library, instruction set, threads; then notes, a ';' before each */
     ghl_status (*takes)(void *self, ghl_dtype dtype);       /* activations of that type; GHL_DEVICE says why not. NULL: f32 only */
     ghl_status (*allocate)(void *self, size_t bytes, void **memory); /* zeroed, 4096-aligned, huge pages where possible */
     void (*release)(void *self, void *memory, size_t bytes);

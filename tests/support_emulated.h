@@ -12,19 +12,16 @@
 #include "device/device.h"
 #include "device/plugin.h"
 
-static char folders[600];
-
-static const char *given_folders(void)
-{
-    return folders;
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
-
 extern ghl_device_plugin_function ghl_device_plugin;
 static const ghl_device *cuda;
 static ghl_device emulated; /* the same under a name of its own, so that a plan finds it */
+
+static void furnish_libraries(const char *build, const char *cudnn)
+{
+    char folders[1200];
+    snprintf(folders, sizeof folders, "%s/tests/pretended/%s:%s/tests/pretended/blas", build, cudnn, build);
+    ghl_cuda_folders(folders);
+}
 
 /* The machine as it should be; each test spoils what it is about. */
 static int furnish(void **state)
@@ -33,8 +30,9 @@ static int furnish(void **state)
     (void)state;
     ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1,
                                    .least_lag = INT64_MAX};
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    const ghl_device_plugged *plugged = ghl_device_plugin(&services);
+    furnish_libraries(build, "91900");
+    ghl_cache_folder(NULL);
+    const ghl_device_plugged *plugged = ghl_device_plugin(&ghl_services);
     assert_true(plugged->interface == ghl_device_interface());
     cuda = plugged->device;
     if (emulated.name == NULL) {

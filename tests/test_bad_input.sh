@@ -57,6 +57,9 @@ train 2 'weight_decay.*range' learn.linear.weight_decay=-0.1
 train 2 'train.epochs.*range' train.epochs=0
 train 2 'train.epochs.*range' train.epochs=10000000000
 train 5 'device ref computes in f32, not in bf16' train.dtype=bf16
+train 5 'device ref does not compute in tf32' train.dtype=tf32
+train 5 'device cpu does not compute in tf32' train.dtype=tf32 train.device=cpu
+accepted plan r.yaml train.deterministic=false
 train 2 'no layer.*did you mean "conv1"' learn.conv11.lr=1
 train 2 'no device' train.device=gpu
 train 2 'cannot name a folder' name=a/b

@@ -32,6 +32,11 @@ doctor() {
     grep -q "^[ !]* gpu .*$words" "$work/out" || { fail "doctor $*: no \"$words\" but:"; grep gpu "$work/out"; }
 }
 
+# cache FOLDER: the doctor that was just run names it
+cache() {
+    grep -q "^ *cache  *$1: " "$work/out" || { fail "doctor: no cache folder $1 but:"; grep cache "$work/out"; }
+}
+
 if [ ! -e "$BUILD_DIR/libghl_cuda.so" ]; then
     refused "its library cannot be loaded" cuda
     doctor "its library cannot be loaded"
@@ -41,15 +46,19 @@ else
     doctor "no NVIDIA driver" GHL_CUDNN_PATH=
     # cuDNN in the folder that is named, in a lib/ of it, in the Python that is in use, in the user's own
     pretended="$BUILD_DIR/tests/pretended"
-    doctor "cuDNN 9.19.0 ($pretended/91900/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/91900"
-    doctor "cuDNN 8.9.7 ($pretended/8907/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/8907"
+    doctor "cuDNN 9.19.0 ($pretended/91900/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/91900" XDG_CACHE_HOME="$work/xdg"
+    cache "$work/xdg/ghl"
+    doctor "cuDNN 8.9.7 ($pretended/8907/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/8907" XDG_CACHE_HOME=relative HOME="$work/user"
+    cache "$work/user/.cache/ghl"
     for place in named/lib venv/lib/python3.11/site-packages/nvidia/cudnn/lib home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib; do
         mkdir -p "$work/$place"
         cp "$pretended/91900/libcudnn.so.9" "$work/$place/"
     done
     doctor "($work/named/lib/libcudnn.so.9)" GHL_CUDNN_PATH="$work/named" VIRTUAL_ENV="$work/venv"
-    doctor "($work/venv/lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH VIRTUAL_ENV="$work/venv"
-    doctor "($work/home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u VIRTUAL_ENV -u CONDA_PREFIX HOME="$work/home"
+    doctor "($work/venv/lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u XDG_CACHE_HOME -u HOME VIRTUAL_ENV="$work/venv"
+    grep -q "^ *cache  *none: " "$work/out" || fail "doctor: a cache folder of nobody"
+    doctor "($work/home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u VIRTUAL_ENV -u CONDA_PREFIX -u XDG_CACHE_HOME HOME="$work/home"
+    cache "$work/home/.cache/ghl"
     # a plug-in of another version is refused before it is asked for anything
     mkdir "$work/other"
     cp "$pretended/91900/libcudnn.so.9" "$work/other/libghl_cuda.so"

@@ -15,18 +15,9 @@
 
 #include "cuda_runtime_api.h"
 #include "device/device.h"
+#include "device/device.h"
 #include "device/plugin.h"
 #include "support_rig.h"
-
-static char folders[600];
-
-static const char *given_folders(void)
-{
-    return folders;
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
 
 extern ghl_device_plugin_function ghl_device_plugin;
 static const ghl_device *cuda;
@@ -37,8 +28,10 @@ static int open_device(void **state)
     const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
     (void)state;
     ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 1, .memory = (size_t)1 << 30, .lost_after = -1};
+    char folders[1200];
     snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    cuda = ghl_device_plugin(&services)->device;
+    ghl_cuda_folders(folders);
+    cuda = ghl_device_plugin(&ghl_services)->device;
     return cuda->open(&(ghl_device_options){0}, &self) != GHL_OK;
 }
 
@@ -184,12 +177,29 @@ static void faults_have_names(void **state)
     refused("cuBLASLt has no deterministic algorithm for a product of 7 x 24 by 24 x 5");
 }
 
+static void products_round_where_that_is_allowed(void **state)
+{
+    ghl_operand in[] = {{.shape = images}, {.shape = weights}}, out = {.shape = outputs};
+    ghl_call call = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = &out, .attr.window = whole};
+    (void)state;
+    for (int tf32 = 0; tf32 < 2; tf32++) {
+        ghl_kernel kernel;
+        void *other = NULL;
+        assert_int_equal(cuda->open(&(ghl_device_options){.tf32 = tf32 != 0}, &other), GHL_OK);
+        assert_int_equal(cuda->prepare(other, &call, &kernel), GHL_OK);
+        assert_int_equal(ghl_emulation.blas_rounds, tf32);
+        kernel.release(kernel.state);
+        cuda->close(other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(linear_layers_are_products, open_device, close_device),
         cmocka_unit_test_setup_teardown(other_convolutions_are_not, open_device, close_device),
         cmocka_unit_test_setup_teardown(faults_have_names, open_device, close_device),
+        cmocka_unit_test_setup_teardown(products_round_where_that_is_allowed, open_device, close_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,9 @@
 
 #include "support_cases.h"
 #include "support_emulated.h"
+#include "support_files.h"
 #include "support_rig.h"
+#include "tensor/bf16.h"
 
 /* ---- Kernels ---- */
 
@@ -75,7 +77,7 @@ static void no_such_card(void **state)
 static void wrong_cudnn(void **state)
 {
     (void)state;
-    snprintf(folders, sizeof folders, "%s/tests/pretended/8907:%s/tests/pretended/blas", getenv("BUILD_DIR"), getenv("BUILD_DIR"));
+    furnish_libraries(getenv("BUILD_DIR"), "8907");
     refused(0, "is cuDNN 8.9.7, and cuDNN 9 is needed");
 }
 
@@ -383,6 +385,216 @@ static void tensors_beyond_the_count(void **state)
     job_close(&j);
 }
 
+/* ---- Plans of convolutions ---- */
+
+/* Prepares a convolution on a card with so many images; its note, and all that the device has chosen. */
+static void choose(const ghl_device_options *options, int64_t images, char note[64], char **choices)
+{
+    ghl_operand in[2] = {{.shape = {images, 6, 6, 8}}, {.shape = {8, 3, 3, 8}}}, out = {.shape = {images, 6, 6, 8}};
+    ghl_call call = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = &out, .attr = {.window = {{3, 3}, {1, 1}, {1, 1}}}};
+    ghl_kernel kernel;
+    void *self = NULL;
+    must(cuda->open(options, &self));
+    must(cuda->prepare(self, &call, &kernel));
+    snprintf(note, 64, "%s%s", kernel.note, strstr(cuda->describe(self), "cache file") != NULL ? ", noted" : "");
+    if (choices != NULL)
+        must(cuda->choices(self, choices));
+    kernel.release(kernel.state);
+    cuda->close(self);
+}
+
+static void set_engines(double a, double b, double c, double d)
+{
+    const double all[] = {a, b, c, d};
+    for (int i = 0; i < 4; i++)
+        ghl_emulation.engines[i] = (struct emulated_engine){.milliseconds = all[i]};
+}
+
+static void is_chosen(const ghl_device_options *options, int64_t images, const char *expected, int searches)
+{
+    char note[64];
+    const int64_t before = ghl_emulation.searches;
+    choose(options, images, note, NULL);
+    assert_string_equal(note, expected);
+    assert_int_equal(ghl_emulation.searches - before, searches);
+}
+
+static void the_quickest_plan_is_taken(void **state)
+{
+    (void)state;
+    set_engines(3, 2, 1, 4);
+    is_chosen(&(ghl_device_options){0}, 2, "cudnn engine 2", 1);
+    set_engines(3, 2, 1.99, 4); /* no difference to speak of */
+    is_chosen(&(ghl_device_options){0}, 2, "cudnn engine 1", 1);
+    ghl_emulation.capture_fails = 1;
+    set_engines(3, 2, 4, 1);
+    is_chosen(&(ghl_device_options){0}, 2, "cudnn engine 3", 1);
+    ghl_emulation.memory = 150000; /* nothing left to measure in */
+    is_chosen(&(ghl_device_options){0}, 64, "cudnn engine 0", 1);
+}
+
+static void what_does_not_repeat_must_be_worth_it(void **state)
+{
+    (void)state;
+    set_engines(3, 2, 1.95, 0);
+    ghl_emulation.engines[2].loose = 1;
+    is_chosen(&(ghl_device_options){.nondeterministic = true}, 2, "cudnn engine 1", 1);
+    ghl_emulation.engines[2].milliseconds = 1.8;
+    is_chosen(&(ghl_device_options){.nondeterministic = true}, 2, "cudnn engine 2", 1);
+    is_chosen(&(ghl_device_options){0}, 2, "cudnn engine 1", 1);
+}
+
+static const char head[] = "# ghl plans 1, cuDNN 9.19.0, Emulated GPU 0\n";
+static const char plan_of_two[] = "forward f32 n2 6x6x8->8 3x3/1x1+1x1";
+
+static void runs_keep_their_plans(void **state)
+{
+    char note[64], *choices = NULL, expected[200];
+    (void)state;
+    set_engines(3, 2, 1, 4);
+    choose(&(ghl_device_options){.tf32 = true}, 2, note, &choices);
+    assert_string_equal(choices, "card: Emulated GPU 0, cuDNN 9.19.0\nforward tf32 n2 6x6x8->8 3x3/1x1+1x1: engine 2 2=7 workspace 512\n");
+    free(choices);
+    choose(&(ghl_device_options){0}, 2, note, &choices);
+    snprintf(expected, sizeof expected, "card: Emulated GPU 0, cuDNN 9.19.0\n%s: engine 2 2=7 workspace 512\n", plan_of_two);
+    assert_string_equal(choices, expected);
+    set_engines(1, 2, 3, 4);
+    is_chosen(&(ghl_device_options){.choices = choices}, 2, "cudnn engine 2", 0);
+    is_chosen(&(ghl_device_options){.choices = choices}, 3, "cudnn engine 0", 1);              /* of another problem nothing is recorded */
+    is_chosen(&(ghl_device_options){.choices = choices, .index = 1}, 2, "cudnn engine 0", 1); /* nor of another card */
+    ghl_emulation.engines[2].loose = 1;                                                       /* nor what will not do any more */
+    is_chosen(&(ghl_device_options){.choices = choices}, 2, "cudnn engine 0", 1);
+    free(choices);
+}
+
+static void plans_are_filed_by_card(void **state)
+{
+    static const ghl_device_options first = {.index = 0}, second = {.index = 1};
+    static const char file[] = "made/ghl/cudnn-Emulated-GPU-0";
+    char below[4096], text[400], *filed = NULL, *recorded = NULL, note[64];
+    size_t size = 0;
+    (void)state;
+    snprintf(below, sizeof below, "%s", temporary_path("made/ghl"));
+    ghl_cache_folder(below);
+    set_engines(3, 2, 1, 4);
+    is_chosen(&first, 2, "cudnn engine 2", 1);
+    set_engines(3, 1, 2, 4);
+    is_chosen(&first, 3, "cudnn engine 1", 1);
+    is_chosen(&first, 2, "cudnn engine 2", 0);
+    is_chosen(&second, 2, "cudnn engine 1", 1);
+    filed = temporary_read(file, &size);
+    snprintf(text, sizeof text, "%s%s: engine 2 2=7 workspace 512\nforward f32 n3 6x6x8->8 3x3/1x1+1x1: engine 1 2=7 workspace 512\n", head,
+             plan_of_two);
+    assert_string_equal(filed, text);
+    free(filed);
+    /* what a run has recorded wins */
+    set_engines(1, 2, 3, 4);
+    ghl_cache_folder(NULL);
+    choose(&first, 2, note, &recorded);
+    ghl_cache_folder(below);
+    is_chosen(&(ghl_device_options){.choices = recorded}, 2, "cudnn engine 0", 0);
+    free(recorded);
+    /* a line that is damaged is measured again, a plan that is none any more too, and others are not */
+    strstr(text, "n3")[0] = 1;
+    temporary_write(file, text, strlen(text));
+    is_chosen(&first, 2, "cudnn engine 2, noted", 0);
+    is_chosen(&first, 3, "cudnn engine 0, noted", 1);
+    is_chosen(&first, 3, "cudnn engine 0", 0);
+    snprintf(text, sizeof text, "%s%s: engine 77 workspace 0\n", head, plan_of_two);
+    temporary_write(file, text, strlen(text));
+    is_chosen(&first, 2, "cudnn engine 0", 1);
+    is_chosen(&first, 2, "cudnn engine 0", 0);
+    /* of another version all are; what is cut off in a line too */
+    snprintf(text, sizeof text, "# ghl plans 1, cuDNN 9.18.0, Emulated GPU 0\n%s: engine 3 workspace 0\n", plan_of_two);
+    temporary_write(file, text, strlen(text));
+    is_chosen(&first, 2, "cudnn engine 0, noted", 1);
+    snprintf(text, sizeof text, "%s%s: engine 3", head, plan_of_two);
+    temporary_write(file, text, strlen(text));
+    is_chosen(&first, 2, "cudnn engine 0, noted", 1);
+    /* a folder that cannot be made, or a file that cannot be read, is no failure */
+    ghl_cache_folder(temporary_path(file));
+    is_chosen(&first, 2, "cudnn engine 0", 1);
+    temporary_remove("made");
+}
+
+/* Two gradients of one x, in the way that is quickest where engine 0 and the one for f32 of bf16 take so long; the values, and the way. */
+enum { GE = 2 * 3 * 3 * 16, GG = 16 * 9 * 8 };
+static void pair_of_gradients(int channels, ghl_dtype dtype, double milliseconds, double narrow, float *values, char way[64])
+{
+    static const char *const names[] = {"f32 n2", "bf16 n2"};
+    ghl_operand in[3] = {{.shape = {2, 3, 3, 8}}, {.shape = {2, 3, 3, channels}}, {.shape = {2, 3, 3, channels}}};
+    ghl_operand out[2] = {{.shape = {channels, 3, 3, 8}}, {.shape = {channels, 3, 3, 8}}}, *bound[5];
+    ghl_call call = {.op = GHL_OP_conv_backward_weights_pair, .n_in = 3, .n_out = 2, .in = in, .out = out,
+                     .attr = {.window = {{3, 3}, {1, 1}, {1, 1}}}};
+    ghl_binding bindings[5];
+    static float numbers[3][GE];
+    static ghl_bf16 halves[3][GE];
+    ghl_kernel kernel;
+    void *self = NULL;
+    char *choices = NULL;
+    int64_t ticket = 0;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < GE; i++)
+            numbers[k][i] = ghl_bf16_widen(halves[k][i] = ghl_bf16_round((float)((i * (k + 3)) % 17 - 8) / 8.0f));
+    for (int i = 0; i < 5; i++) {
+        ghl_operand *o = bound[i] = i < 3 ? &in[i] : &out[i - 3];
+        o->dtype = i < 3 ? dtype : GHL_F32;
+        void *data = i >= 3 ? (void *)(values + (i - 3) * GG) : dtype == GHL_BF16 ? (void *)halves[i] : (void *)numbers[i];
+        bindings[i] = (ghl_binding){.operands = &bound[i], .count = 1, .data = data, .written = i >= 3,
+                                    .bytes = (size_t)ghl_shape_elements(o->shape) * ghl_dtype_bytes(o->dtype)};
+    }
+    set_engines(milliseconds, 0, 0, 0);
+    ghl_emulation.engines[1] = (struct emulated_engine){.milliseconds = narrow, .wide = 1};
+    must(cuda->open(&(ghl_device_options){0}, &self));
+    must(cuda->prepare(self, &call, &kernel));
+    must(cuda->run(self, &(ghl_job){.calls = &call, .kernels = &kernel, .count = 1, .bindings = bindings, .n_bindings = 5}, &ticket));
+    must(cuda->wait(self, ticket));
+    must(cuda->choices(self, &choices));
+    const char *line = strstr(choices, "pair");
+    assert_non_null(line);
+    assert_int_equal(strncmp(line + 5, names[dtype == GHL_BF16], strlen(names[dtype == GHL_BF16])), 0);
+    line = strstr(line, ": ") + 2;
+    snprintf(way, 64, "%.*s", (int)strcspn(line, "\n"), line);
+    kernel.release(kernel.state);
+    cuda->close(self);
+    /* and again as it was recorded, though another way were quicker now */
+    set_engines(9, 0, 0, 0);
+    must(cuda->open(&(ghl_device_options){.choices = choices}, &self));
+    free(choices);
+    ghl_emulation.engines[1].milliseconds = 9;
+    ghl_emulation.engines[1].wide = 1;
+    const int64_t before = ghl_emulation.searches;
+    must(cuda->prepare(self, &call, &kernel));
+    assert_int_equal(ghl_emulation.searches, before);
+    must(cuda->choices(self, &choices));
+    assert_non_null(strstr(strstr(choices, "pair"), way));
+    free(choices);
+    kernel.release(kernel.state);
+    cuda->close(self);
+}
+
+static void gradients_in_every_way(void **state)
+{
+    static const struct {
+        ghl_dtype dtype;
+        double milliseconds, narrow;
+        const char *way;
+    } rows[] = {{GHL_F32, 1, 0, "apart"},     {GHL_F32, 3, 0, "beside"},        {GHL_BF16, 0.01, 9, "apart"},
+                {GHL_BF16, 3, 0, "beside"},   {GHL_BF16, 3, 1, "apart, bf16"},  {GHL_BF16, 3, 2.5, "beside, bf16"}};
+    static float expected[2 * GG], values[2 * GG];
+    (void)state;
+    for (int channels = 13; channels <= 16; channels += 3)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            char way[64];
+            memset(values, 0xFF, sizeof values);
+            pair_of_gradients(channels, rows[i].dtype, rows[i].milliseconds, rows[i].narrow, i == 0 ? expected : values, way);
+            assert_string_equal(way, rows[i].way);
+            for (int k = 0; k < 2; k++)
+                if (i > 0)
+                    assert_memory_equal(values + k * GG, expected + k * GG, (size_t)channels * 9 * 8 * sizeof(float));
+        }
+}
+
 /* ---- Whole steps, by every rule, against ref ---- */
 
 static ghl_net *small_net(void)
@@ -464,6 +676,11 @@ int main(void)
         cmocka_unit_test_setup(card_that_is_full, furnish),
         cmocka_unit_test_setup(labels_beyond_the_classes, furnish),
         cmocka_unit_test_setup(tensors_beyond_the_count, furnish),
+        cmocka_unit_test_setup(the_quickest_plan_is_taken, furnish),
+        cmocka_unit_test_setup(what_does_not_repeat_must_be_worth_it, furnish),
+        cmocka_unit_test_setup(runs_keep_their_plans, furnish),
+        cmocka_unit_test_setup(plans_are_filed_by_card, furnish),
+        cmocka_unit_test_setup(gradients_in_every_way, furnish),
         cmocka_unit_test_setup(steps_agree_with_ref, furnish),
         cmocka_unit_test_setup(selftest_finds_nothing, furnish),
         cmocka_unit_test_setup(kernels_agree_with_ref, furnish),

@@ -14,19 +14,10 @@
 
 #include "cuda_runtime_api.h"
 #include "device/device.h"
+#include "device/device.h"
 #include "device/plugin.h"
 #include "plan/emitter.h"
 #include "support_rig.h"
-
-static char folders[600];
-
-static const char *given_folders(void)
-{
-    return folders;
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
 
 extern ghl_device_plugin_function ghl_device_plugin;
 static ghl_device grouped, single; /* cuda, and without groups */
@@ -101,8 +92,10 @@ static int add_devices(void **state)
     const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
     (void)state;
     ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 1, .memory = (size_t)1 << 30, .lost_after = -1};
+    char folders[1200];
     snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    grouped = single = *ghl_device_plugin(&services)->device;
+    ghl_cuda_folders(folders);
+    grouped = single = *ghl_device_plugin(&ghl_services)->device;
     grouped.name = "grouped";
     single.name = "single";
     single.group = NULL;
@@ -304,7 +297,7 @@ static void the_row_hands_on_all(void **state)
     void *row[WORDS], *device[WORDS];
     (void)state;
     memcpy(row, &ghl_device_cuda, sizeof row);
-    memcpy(device, ghl_device_plugin(&services)->device, sizeof device);
+    memcpy(device, ghl_device_plugin(&ghl_services)->device, sizeof device);
     for (int i = 0; i < WORDS; i++)
         if ((row[i] == NULL) != (device[i] == NULL))
             fail_msg("word %d of the descriptor", i);

@@ -15,15 +15,9 @@
 #if defined(GHL_HAVE_CUDNN)
 #include "cases_more.h"
 #include "device/cuda/product.h"
+#include "device/device.h"
 
-static const char *no_folders(void)
-{
-    return "";
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = no_folders};
-const ghl_device_services *ghl_cuda_services = &services;
+const ghl_device_services *ghl_cuda_services = &ghl_services;
 
 static ghl_cuda_libraries libraries;
 
@@ -70,9 +64,70 @@ static bool problem_of(const ghl_case *c, int half, ghl_cudnn_problem *p)
     p->y = (ghl_shape){c->n, (c->h + 2 * w.padding[0] - w.kernel[0]) / w.stride[0] + 1,
                        (c->w + 2 * w.padding[1] - w.kernel[1]) / w.stride[1] + 1, c->k};
     p->half = half && !weights;
-    p->exact = half && weights;
+    p->rounds = half && weights;
     p->bias = c->op == GHL_OP_conv && c->without == NULL;
     return true;
+}
+
+/* The words of a plan are all that there is to know of it. */
+static void made_again(ghl_cudnn *cudnn, const ghl_cudnn_plan *plan)
+{
+    ghl_cudnn_plan again;
+    if (ghl_cudnn_restore(cudnn, &plan->problem, plan->words, &again) != GHL_OK)
+        fail_msg("%s: %s", plan->words, ghl_error_message());
+    assert_string_equal(again.words, plan->words);
+    assert_int_equal(again.workspace_bytes, plan->workspace_bytes);
+    ghl_cudnn_release(cudnn, &again);
+}
+
+/* Several plans, each other than the rest: so there is something to try out; and those that may round to tf32 begin with another. */
+static void several_are_named(ghl_cudnn *cudnn, ghl_cudnn_problem p)
+{
+    enum { MOST = 6 };
+    ghl_cudnn_plan plans[2][MOST];
+    int n[2];
+    for (p.rounds = 0; p.rounds < 2; p.rounds++) {
+        if (ghl_cudnn_candidates(cudnn, &p, MOST, plans[p.rounds], &n[p.rounds]) != GHL_OK)
+            fail_msg("%s", ghl_error_message());
+        assert_in_range(n[p.rounds], 2, MOST);
+        for (int i = 0; i < n[p.rounds]; i++)
+            for (int k = 0; k < i; k++)
+                assert_string_not_equal(plans[p.rounds][i].words, plans[p.rounds][k].words);
+    }
+    assert_string_not_equal(plans[0][0].words, plans[1][0].words);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < n[k]; i++)
+            ghl_cudnn_release(cudnn, &plans[k][i]);
+}
+
+/* What was asked for tf32 is not taken where f32 is wanted, whatever a file says. */
+static void rounding_is_not_restored(ghl_cudnn *cudnn, ghl_cudnn_problem p)
+{
+    ghl_cudnn_plan plan, again;
+    int n = 0;
+    p.rounds = 1;
+    assert_int_equal(ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n), GHL_OK);
+    p.rounds = 0;
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, plan.words, &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "engine 0 2=99999 13=-4", &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "engine 123456789", &again), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_restore(cudnn, &p, "motor 3", &again), GHL_DEVICE);
+    ghl_cudnn_release(cudnn, &plan);
+}
+
+static void plans_to_choose_from(void **state)
+{
+    ghl_cudnn_problem p = {.x = {64, 32, 32, 96}, .w = {96, 3, 3, 96}, .y = {64, 32, 32, 96}, .window = {{3, 3}, {1, 1}, {1, 1}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        ghl_cudnn *cudnn = open_card(&cards[i]);
+        for (int kind = 0; kind < 3; kind++) {
+            p.kind = (ghl_cudnn_kind)kind;
+            several_are_named(cudnn, p);
+            rounding_is_not_restored(cudnn, p);
+        }
+        ghl_cudnn_close(cudnn);
+    }
 }
 
 static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
@@ -82,10 +137,12 @@ static int plan_cases(const struct card *card, ghl_cudnn *cudnn)
         for (int half = 0; half < 2; half++) {
             ghl_cudnn_problem p;
             ghl_cudnn_plan plan;
+            int n = 0;
             if (!problem_of(ghl_case_at(i), half, &p))
                 continue;
-            if (ghl_cudnn_prepare(cudnn, &p, &plan) == GHL_OK) {
+            if (ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n) == GHL_OK) {
                 assert_true(strncmp(plan.note, "cudnn engine ", 13) == 0);
+                made_again(cudnn, &plan);
                 ghl_cudnn_release(cudnn, &plan);
                 planned++;
             } else {
@@ -117,15 +174,17 @@ static void wrong_sizes_are_refused(void **state)
     ghl_cudnn *cudnn = open_card(&cards[3]);
     ghl_cudnn_problem p = {.x = {2, 8, 8, 4}, .w = {8, 3, 3, 4}, .y = {2, 7, 7, 8}, .window = {{3, 3}, {1, 1}, {1, 1}}};
     ghl_cudnn_plan plan;
+    int n = 0;
     (void)state;
-    assert_int_equal(ghl_cudnn_prepare(cudnn, &p, &plan), GHL_DEVICE);
+    assert_int_equal(ghl_cudnn_candidates(cudnn, &p, 1, &plan, &n), GHL_DEVICE);
     assert_non_null(strstr(ghl_error_message(), "cuDNN: describing a convolution: "));
     ghl_cudnn_close(cudnn);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_card_has_plans), cmocka_unit_test(wrong_sizes_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_card_has_plans), cmocka_unit_test(plans_to_choose_from),
+                                       cmocka_unit_test(wrong_sizes_are_refused)};
     ghl_cuda_libraries_find("", &libraries);
     if (libraries.cudnn.handle == NULL || libraries.cudnn.major * 100 + libraries.cudnn.minor < 908) {
         print_message("skipped: no cuDNN 9.8 or later on this machine\n");

@@ -51,6 +51,19 @@ static void name_folders(void)
     ghl_cuda_folders(folders);
 }
 
+/* $XDG_CACHE_HOME/ghl, or ~/.cache/ghl. The XDG specification says that a relative path is to be passed over. */
+static void name_cache(void)
+{
+    static char folder[4096];
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+    if (cache != NULL && cache[0] == '/')
+        snprintf(folder, sizeof folder, "%s/ghl", cache);
+    else if (home != NULL && home[0] == '/')
+        snprintf(folder, sizeof folder, "%s/.cache/ghl", home);
+    ghl_cache_folder(folder);
+}
+
 int main(int argc, char **argv)
 {
     static char name[] = "ghl";
@@ -59,6 +72,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return ghl_status_exit(GHL_USAGE);
     name_folders();
+    name_cache();
     argv[0] = name;
     if (argc < 2) {
         print_usage(stderr);

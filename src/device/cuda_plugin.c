@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/cache.h"
+#include "device/choices.h"
 #include "device/device.h"
 #include "device/plugin.h"
 
@@ -34,8 +36,18 @@ static const char *given_folders(void)
     return folders != NULL ? folders : "";
 }
 
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = given_folders};
+const ghl_device_services ghl_services = {.fail = ghl_fail,
+                                          .message = ghl_error_message,
+                                          .check = ghl_call_check,
+                                          .describe = ghl_op_describe,
+                                          .folders = given_folders,
+                                          .choices_create = ghl_choices_create,
+                                          .choices_free = ghl_choices_free,
+                                          .choices_find = ghl_choices_find,
+                                          .choices_set = ghl_choices_set,
+                                          .choices_text = ghl_choices_text,
+                                          .cache_read = ghl_cache_read,
+                                          .cache_write = ghl_cache_write};
 
 static ghl_status enter(void *handle)
 {
@@ -44,7 +56,7 @@ static ghl_status enter(void *handle)
     memcpy(&function, &symbol, sizeof function); /* ISO C has no cast from an object to a function */
     if (function == NULL)
         return ghl_fail(GHL_DEVICE, hint, "device cuda: %s has no function ghl_device_plugin", plugin_name);
-    const ghl_device_plugged *plugin = function(&services);
+    const ghl_device_plugged *plugin = function(&ghl_services);
     if (plugin->interface != ghl_device_interface())
         return ghl_fail(GHL_DEVICE, "build and install both from one source", "device cuda: %s belongs to another version of ghl",
                         plugin_name);
@@ -168,6 +180,11 @@ static void release_host(void *self, void *memory)
     plugged->release_host(self, memory);
 }
 
+static ghl_status choices(void *self, char **text)
+{
+    return plugged->choices(self, text);
+}
+
 static size_t working_bytes(void *self)
 {
     return plugged->working_bytes(self);
@@ -178,6 +195,7 @@ const ghl_device ghl_device_cuda = {
     .summary = "an NVIDIA GPU: own kernels, cuDNN and cuBLASLt, a step as one CUDA graph; a plug-in, libghl_cuda.so",
     .source = "ghl_ops.def; docs/design.md",
     .own_memory = true,
+    .tf32 = true,
     .open = open,
     .close = close,
     .threads = threads,
@@ -195,6 +213,7 @@ const ghl_device ghl_device_cuda = {
     .room = room,
     .allocate_host = allocate_host,
     .release_host = release_host,
+    .choices = choices,
     .working_bytes = working_bytes,
     .examine = examine,
 };

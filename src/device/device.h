@@ -28,6 +28,8 @@ ghl_dtype ghl_op_output_dtype(ghl_op op, int output, ghl_dtype activations);
  * else, where bf16 is only how operands are stored. */
 ghl_dtype ghl_call_arithmetic(const ghl_call *call);
 
+/* What plug-ins are handed. */
+extern const struct ghl_device_services ghl_services;
 extern const ghl_device ghl_device_ref;
 extern const ghl_device ghl_device_cpu;
 extern const ghl_device ghl_device_cuda;

@@ -9,6 +9,8 @@
 
 #include "ghl_ext.h"
 
+struct ghl_choices;
+
 /* What the library does for the device. */
 typedef struct ghl_device_services {
     ghl_status (*fail)(ghl_status status, const char *hint, const char *format, ...)
@@ -20,6 +22,15 @@ typedef struct ghl_device_services {
     ghl_status (*check)(const ghl_call *call);
     const ghl_op_info *(*describe)(ghl_op op);
     const char *(*folders)(void); /* of ghl_cuda_folders, or "" */
+    /* device/choices.h */
+    ghl_status (*choices_create)(const char *text, struct ghl_choices **out);
+    void (*choices_free)(struct ghl_choices *choices);
+    const char *(*choices_find)(const struct ghl_choices *choices, const char *problem);
+    ghl_status (*choices_set)(struct ghl_choices *choices, const char *problem, const char *kernel);
+    ghl_status (*choices_text)(const struct ghl_choices *choices, char **text);
+    /* device/cache.h */
+    ghl_status (*cache_read)(const char *name, char **text);
+    void (*cache_write)(const char *name, const char *head, const char *text);
 } ghl_device_services;
 
 typedef struct ghl_device_plugged {

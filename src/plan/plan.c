@@ -41,7 +41,11 @@ static ghl_status open_device(ghl_plan *plan)
     const ghl_descriptor *found = NULL;
     GHL_TRY(ghl_registry_find(&ghl_devices, name, NULL, &found));
     plan->device = (const ghl_device *)found;
-    const ghl_device_options options = {.index = index, .threads = plan->settings.threads, .choices = plan->choices};
+    const ghl_device_options options = {.index = index, .threads = plan->settings.threads, .choices = plan->choices,
+                                        .tf32 = plan->settings.tf32, .nondeterministic = plan->settings.nondeterministic};
+    if (plan->settings.tf32 && !plan->device->tf32)
+        return ghl_fail(GHL_DEVICE, "write train.dtype=f32, or take train.device=cuda", "device %s does not compute in tf32",
+                        plan->device->name);
     GHL_TRY(plan->device->open(&options, &plan->self));
     if (plan->settings.dtype == GHL_F32)
         return GHL_OK;
@@ -161,6 +165,11 @@ ghl_status ghl_plan_wait(ghl_plan *plan, int64_t ticket)
 ghl_dtype ghl_plan_dtype(const ghl_plan *plan)
 {
     return plan->settings.dtype;
+}
+
+const char *ghl_plan_dtype_name(const ghl_plan *plan)
+{
+    return plan->settings.tf32 ? "tf32" : ghl_dtype_name(plan->settings.dtype);
 }
 
 const ghl_net *ghl_plan_net(const ghl_plan *plan)

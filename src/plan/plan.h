@@ -27,6 +27,7 @@ typedef enum ghl_nan_policy { GHL_NAN_STOP, GHL_NAN_SKIP } ghl_nan_policy;
 typedef struct ghl_plan_settings {
     const char *device;           /* "ref", "cpu", "auto", "cuda:1" */
     ghl_dtype dtype;              /* of activations and errors: GHL_F32 or GHL_BF16 */
+    bool tf32, nondeterministic;  /* as in ghl_device_options; of f32 */
     int threads;                  /* 0: all */
     uint64_t seed;
     const ghl_learning *learning; /* [net->weights], buffers' entries are ignored; copied */
@@ -102,6 +103,7 @@ ghl_status ghl_plan_write(ghl_plan *plan, int i, const void *values);
 
 const ghl_net *ghl_plan_net(const ghl_plan *plan);
 ghl_dtype ghl_plan_dtype(const ghl_plan *plan); /* of activations and errors */
+const char *ghl_plan_dtype_name(const ghl_plan *plan); /* "f32", "bf16", "tf32" */
 const ghl_device *ghl_plan_device(const ghl_plan *plan, void **self); /* self may be NULL */
 /* Choices of kernels that the device has made for it; NULL: it makes none. *text is freed by the caller. */
 ghl_status ghl_plan_choices(const ghl_plan *plan, char **text);

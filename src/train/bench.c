@@ -235,7 +235,7 @@ static ghl_status report_json(bench *b, bool profile, spread ms, int64_t residen
     ghl_json_add_text(json, "model", s->recipe->model_kind.kind->name);
     ghl_json_add_text(json, "rule", ghl_inspect_rule(s));
     ghl_json_add_text(json, "device", device->name);
-    ghl_json_add_text(json, "dtype", ghl_dtype_name(ghl_plan_dtype(s->plan)));
+    ghl_json_add_text(json, "dtype", ghl_plan_dtype_name(s->plan));
     ghl_json_add_integer(json, "batch", s->batch);
     ghl_json_add_integer(json, "threads", device->threads(self));
     ghl_json_add_integer(json, "steps", b->steps);
@@ -284,7 +284,7 @@ static ghl_status report_text(bench *b, bool profile, spread ms, int64_t residen
     const double images = 1e3 * (double)s->batch, gflops = ghl_inspect_flops(s->step) / (ms.median * 1e6);
     ghl_text text = {0};
     ghl_text_add(&text, "%s, rule %s, batch %lld, %s, %s\n", s->recipe->model_kind.kind->name, ghl_inspect_rule(s), (long long)s->batch,
-                 ghl_dtype_name(ghl_plan_dtype(s->plan)), device->describe(self));
+                 ghl_plan_dtype_name(s->plan), device->describe(self));
     ghl_text_add(&text, "images/s  %.1f (min %.1f, max %.1f; %lld steps)\n", images / ms.median, images / ms.max, images / ms.min,
                  (long long)b->steps);
     ghl_text_add(&text, "step      %.3f ms (min %.3f, max %.3f)\n", ms.median, ms.min, ms.max);

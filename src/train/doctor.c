@@ -13,6 +13,7 @@
 #include "base/machine.h"
 #include "base/zip.h"
 #include "data/picture.h"
+#include "device/cache.h"
 #include "device/device.h"
 #include "device/peak.h"
 #include "device/processor.h"
@@ -150,6 +151,17 @@ static void check_gpu(const examination *x, finding *f)
     ghl_device_cuda.examine(f->value, sizeof f->value, &f->hint);
 }
 
+static void check_cache(const examination *x, finding *f)
+{
+    char folder[4096];
+
+    (void)x;
+    if (ghl_cache_place(folder))
+        SAY(f, "%.300s: what is measured once a card is kept there; it may be deleted", folder);
+    else
+        SAY(f, "none: neither XDG_CACHE_HOME nor HOME is set, so cards are measured anew by each run");
+}
+
 static void check_fashion(const examination *x, finding *f)
 {
     static const char *const folder = "/usr/share/datasets/fashion-mnist";
@@ -191,6 +203,7 @@ static const struct {
     {"peak", check_peak},
     {"bf16", check_bf16},
     {"gpu", check_gpu},
+    {"cache", check_cache},
     {"fashion-mnist", check_fashion},
     {"cifar-10", check_cifar},
 };

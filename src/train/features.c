@@ -148,7 +148,7 @@ static ghl_status hash_recipe(const ghl_setup *setup, uint64_t *h)
     for (const ghl_section *s = ghl_recipe_sections; s->name != NULL; s++)
         if (strcmp(s->name, "model") == 0 || strcmp(s->name, "data") == 0)
             ghl_section_print(setup->recipe, s, &text);
-    ghl_text_add(&text, "%s %s", setup->net->nodes[setup->features.node]->name, ghl_dtype_name(ghl_plan_dtype(setup->plan)));
+    ghl_text_add(&text, "%s %s", setup->net->nodes[setup->features.node]->name, ghl_plan_dtype_name(setup->plan));
     const ghl_status status = ghl_text_end(&text);
     *h = hash(*h, text.data, text.length);
     ghl_text_release(&text);

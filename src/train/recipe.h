@@ -40,16 +40,17 @@ typedef struct ghl_recipe_data {
 
 enum { GHL_FEATURES_AUTO, GHL_FEATURES_MEMORY, GHL_FEATURES_FILE, GHL_FEATURES_NONE };
 enum { GHL_RESIDENT_AUTO, GHL_RESIDENT_ALWAYS, GHL_RESIDENT_NONE };
+enum { GHL_RECIPE_F32, GHL_RECIPE_BF16, GHL_RECIPE_TF32 };
 typedef struct ghl_recipe_train {
     int64_t epochs, batch, threads, workers, save_every, log_every;
     char *device, *init;
-    int dtype; /* 0: f32, 1: bf16 */
+    int dtype; /* GHL_RECIPE_F32 ... */
     int nan;   /* ghl_nan_policy */
     int recompute; /* 0: none */
     int features;  /* GHL_FEATURES_* */
     int resident;  /* GHL_RESIDENT_* */
     double label_smoothing, ema;
-    bool probes;
+    bool probes, deterministic;
 } ghl_recipe_train;
 
 /* One row of `learn`, as written (checked, command line applied); rows are put together per weight by learn.h. */

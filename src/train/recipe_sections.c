@@ -46,7 +46,7 @@ static const ghl_option data_rows[] = {
      .help = "share of an epoch's images that may be damaged, and at least one: each is named and replaced by the next; 0: none may"},
     {0}};
 
-static const char *const dtype_names[] = {"f32", "bf16", NULL};
+static const char *const dtype_names[] = {"f32", "bf16", "tf32", NULL};
 static const char *const nan_names[] = {"stop", "skip", NULL};
 static const char *const recompute_names[] = {"none", "auto", NULL};
 static const char *const features_names[] = {"auto", "memory", "file", "none", NULL};
@@ -59,7 +59,10 @@ static const ghl_option train_rows[] = {
     {.name = "device", .type = GHL_OPTION_TEXT, .offset = TRAIN(device), .fallback = "auto",
      .help = "cpu, ref (slow, the reference), cuda, cuda:N, or auto: the fastest there is"},
     {.name = "dtype", .type = GHL_OPTION_CHOICE, .offset = TRAIN(dtype), .fallback = "f32", .choices = dtype_names,
-     .help = "type of activations and errors; weights, gradients and statistics are f32 in either. \"ghl doctor\" says which is faster"},
+     .help = "type of activations and errors; weights, gradients and statistics are f32 in any. \"ghl doctor\" says which is faster. "
+             "tf32: f32 whose products may round their operands to 10 bits; device cuda only"},
+    {.name = "deterministic", .type = GHL_OPTION_BOOL, .offset = TRAIN(deterministic), .fallback = "true",
+     .help = "runs repeat to the last bit; false: need not, where device cuda is a twentieth faster for it. Other devices always do"},
     {.name = "threads", .type = GHL_OPTION_INT, .offset = TRAIN(threads), .fallback = "0", .min = 0, .max = 4096,
      .help = "of the steps; 0: all cores"},
     {.name = "workers", .type = GHL_OPTION_INT, .offset = TRAIN(workers), .fallback = "0", .min = 0, .max = 256,

@@ -138,10 +138,12 @@ ghl_status ghl_run_describe(ghl_training *t)
 {
     void *self = NULL;
     const ghl_device *device = ghl_plan_device(t->setup.plan, &self);
+    const char *description = device->describe(self);
+    const int length = (int)strcspn(description, ";"); /* notes behind it are of this start */
     ghl_text text = {0};
-    ghl_text_add(&text, "ghl %s %s; %s %s; %s: %s; threads %d; %s; kernels %016llx", GHL_BUILD_VERSION, GHL_BUILD_COMMIT,
-                 GHL_BUILD_COMPILER, GHL_BUILD_TYPE, device->name, device->describe(self), device->threads(self),
-                 ghl_dtype_name(ghl_plan_dtype(t->setup.plan)), (unsigned long long)choices(t->setup.step));
+    ghl_text_add(&text, "ghl %s %s; %s %s; %s: %.*s; threads %d; %s; kernels %016llx", GHL_BUILD_VERSION, GHL_BUILD_COMMIT,
+                 GHL_BUILD_COMPILER, GHL_BUILD_TYPE, device->name, length, description, device->threads(self),
+                 ghl_plan_dtype_name(t->setup.plan), (unsigned long long)choices(t->setup.step));
     ghl_status status = ghl_text_end(&text);
     free(t->fingerprint);
     t->fingerprint = text.data;

@@ -176,7 +176,9 @@ static ghl_status make_plan(const ghl_setup_options *options, ghl_setup *setup)
                                   [GHL_RECIPE_AUGMENT_CROP_FLIP] = GHL_AUGMENT_FLIP | GHL_AUGMENT_CROP};
     ghl_plan_settings settings = {
         .device = options->device != NULL ? options->device : recipe->train.device,
-        .dtype = recipe->train.dtype == 0 ? GHL_F32 : GHL_BF16,
+        .dtype = recipe->train.dtype == GHL_RECIPE_BF16 ? GHL_BF16 : GHL_F32,
+        .tf32 = recipe->train.dtype == GHL_RECIPE_TF32,
+        .nondeterministic = !recipe->train.deterministic,
         .threads = (int)recipe->train.threads,
         .seed = (uint64_t)recipe->top.seed,
         .learning = setup->learnings.weights,

@@ -81,6 +81,7 @@ const char *cudaGetErrorString(cudaError_t error);
 /* When streams do what they are told: at once; or when somebody waits for an event, and then no more than that takes (late), or all that
  * other streams may do before it (early). What lacks an event between two streams goes wrong in one of the two. */
 enum { GHL_EMULATED_AT_ONCE, GHL_EMULATED_LATE, GHL_EMULATED_EARLY };
+enum { EMULATED_ENGINES = 5 };
 
 /* What a test sets: the machine that is pretended, and what goes wrong on it. */
 typedef struct ghl_emulated {
@@ -97,7 +98,14 @@ typedef struct ghl_emulated {
     int64_t least_lag;        /* at a wait: jobs that were queued after the one that is waited for; the least so far */
     int64_t staged;           /* bytes copied to the card */
     int blas_fails;           /* cuBLASLt opens no card */
+    int64_t blas_rounds;      /* counted: products that may round to tf32 */
     int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
+    double clock;             /* milliseconds: one a kernel, and what engines take */
+    struct emulated_engine {
+        double milliseconds; /* 0: there is no such engine, unless it is the first, which takes 1 */
+        int loose, wide;     /* results differ from run to run; for gradients in f32 of bf16, and nothing else */
+    } engines[EMULATED_ENGINES];
+    int64_t searches; /* counted: for engines of a problem */
 } ghl_emulated;
 extern __attribute__((visibility("default"))) ghl_emulated ghl_emulation;
 

@@ -333,6 +333,7 @@ struct emulated_stream {
 struct emulated_event {
     cudaStream_t stream; /* of its last record */
     int64_t recorded, reached, returns;
+    double clock; /* when it was reached */
     int asked;
 };
 
@@ -354,17 +355,22 @@ static void do_node(const node *n)
 {
     if (n->kind == KERNEL) {
         ghl_emulation.launches++;
+        ghl_emulation.clock += 1.0;
         if (ghl_emulation.lost_after >= 0 && ghl_emulation.lost_after-- == 0)
             ghl_emulation.lost = cudaErrorIllegalAddress;
     }
-    if (n->kind == RECORD)
+    if (n->kind == RECORD) {
         n->event->reached = n->number;
+        n->event->clock = ghl_emulation.clock;
+    }
     if (ghl_emulation.lost != cudaSuccess)
         return; /* what goes wrong shows when somebody waits */
     if (n->kind == KERNEL)
         run_kernel(n->kernel, n->grid, n->block, &n->arguments);
-    if (n->kind == FUNCTION)
+    if (n->kind == FUNCTION) {
+        ghl_emulation.clock += 0.001;
         n->function(n->to);
+    }
     if (n->kind == COPY)
         memmove(n->to, n->from, n->bytes);
     if (n->kind == FILL)
@@ -601,7 +607,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
-    *milliseconds = 0.25f;
+    *milliseconds = (float)(to->clock - from->clock);
     return from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 

@@ -5,7 +5,7 @@
 #ifndef GHL_DEVICE_CPU_CPU_H
 #define GHL_DEVICE_CPU_CPU_H
 
-#include "device/cpu/choices.h"
+#include "device/choices.h"
 #include "device/cpu/derived.h"
 #include "device/cpu/dnnl.h"
 #include "device/cpu/isa.h"

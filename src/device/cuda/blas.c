@@ -64,7 +64,7 @@ static cublasStatus_t describe(ghl_blas *blas, const ghl_blas_problem *p, ghl_bl
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     const void *aligned = (const void *)(uintptr_t)ALIGNMENT; /* a bias so aligned will come */
     cublasLtMatmulDesc_t product = NULL;
-    DO(blas->cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    DO(blas->cublasLtMatmulDescCreate(&product, p->rounds && !p->half ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
     plan->product = product;
     DO(blas->cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
     DO(blas->cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));

@@ -8,10 +8,11 @@
 #include "device/cuda/cuda.h"
 
 /* d [rows,columns] = a b (+ bias [columns], to each row), all dense, row after row: a [rows,inner], or [inner,rows] where it is transposed,
- * b [inner,columns], or [columns,inner]. half: a and b are bf16; half_out: d and bias are. Sums are f32, and no f32 is rounded. */
+ * b [inner,columns], or [columns,inner]. half: a and b are bf16; half_out: d and bias are. Sums are f32, and no f32 is
+ * rounded, unless `rounds` allows that: to tf32. */
 typedef struct ghl_blas_problem {
     int64_t rows, columns, inner;
-    int transposed_a, transposed_b, half, half_out, bias;
+    int transposed_a, transposed_b, half, half_out, bias, rounds;
 } ghl_blas_problem;
 
 typedef struct ghl_blas ghl_blas;

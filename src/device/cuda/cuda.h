@@ -4,8 +4,9 @@
  *
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
  *     job.c        jobs, graphs, waiting     staging.c    copies to and from the host
- *     libraries.c  finding cuDNN, cuBLASLt   product.c    convolutions and matrix products (blas.c)
+ *     libraries.c  finding cuDNN, cuBLASLt   product*.c   convolutions and matrix products (blas.c)
  *     *.cu         kernels and their plans   group.c      many small calls at once
+ *     choose.c     which of several plans    measure.c    how long they take
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -74,7 +75,10 @@ typedef struct ghl_cuda_program ghl_cuda_program;
 typedef struct ghl_cuda {
     int index, major;
     cudaStream_t stream, copies; /* copies: of images to come */
-    char description[320];
+    char description[512];       /* behind a ';' are notes */
+    char model[96], file[112];   /* the card's name; that of its file in the cache folder */
+    int rounds, loose;           /* ghl_device_options: products may round to tf32; engines need not repeat to the bit */
+    struct ghl_choices *choices, *cached; /* choose.c: recorded and made in this run; filed, NULL until they are asked for */
     ghl_cuda_libraries libraries;
     void *scratch;           /* of the call that runs */
     size_t scratch_bytes;
@@ -151,6 +155,14 @@ ghl_status ghl_cuda_bring(ghl_cuda *cuda, const ghl_job *job, const ghl_cuda_lay
 ghl_status ghl_cuda_bring_back(ghl_cuda *cuda, const ghl_cuda_layout *l, const ghl_cuda_slot *slot);
 ghl_status ghl_cuda_allocate_host(void *self, size_t bytes, void **memory);
 void ghl_cuda_release_host(void *self, void *memory);
+
+/* Adds it to the description, once. */
+void ghl_cuda_note(ghl_cuda *cuda, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- choose.c ---- */
+
+ghl_status ghl_cuda_choices_open(ghl_cuda *cuda, const char *recorded);
+void ghl_cuda_choices_close(ghl_cuda *cuda);
 
 /* ---- job.c ---- */
 

@@ -5,6 +5,7 @@
  * The runtime is linked statically and loads the driver itself; where there is none, this object loads all the same, and says so when it is
  * opened. All work goes to one stream, in order, but for images on their way; the processor waits in wait() and in copies alone.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static void close(void *self)
         return;
     }
     ghl_cuda_product_close(cuda);
+    ghl_cuda_choices_close(cuda);
     if (cuda->copies != NULL)
         cudaStreamDestroy(cuda->copies);
     if (cuda->stream != NULL)
@@ -105,7 +107,19 @@ static void close(void *self)
     free(cuda);
 }
 
-static ghl_status build(ghl_cuda *cuda)
+void ghl_cuda_note(ghl_cuda *cuda, const char *format, ...)
+{
+    char note[200];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(note, sizeof note, format, list);
+    va_end(list);
+    const size_t used = strlen(cuda->description);
+    if (strstr(cuda->description, note) == NULL)
+        snprintf(cuda->description + used, sizeof cuda->description - used, "; %s", note);
+}
+
+static ghl_status build(ghl_cuda *cuda, const char *recorded)
 {
     struct cudaDeviceProp p;
     const ghl_cuda_library *d = &cuda->libraries.cudnn;
@@ -115,11 +129,13 @@ static ghl_status build(ghl_cuda *cuda)
         return GHL_CUDA_FAIL(GHL_DEVICE, "cards from 2020 on will do (compute capability 8.0 and later); take train.device=cpu",
                              "device cuda:%d: %s has compute capability %d.%d", cuda->index, p.name, p.major, p.minor);
     cuda->major = p.major;
+    snprintf(cuda->model, sizeof cuda->model, "%.80s", p.name);
     snprintf(cuda->description, sizeof cuda->description, "%.60s, %d multiprocessors, compute capability %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
              p.name, p.multiProcessorCount, p.major, p.minor, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, d->major, d->minor,
              d->patch);
     GHL_TRY(ghl_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
     GHL_TRY(ghl_cuda_check(cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking), "making a stream"));
+    GHL_TRY(ghl_cuda_choices_open(cuda, recorded));
     return ghl_cuda_jobs_open(cuda);
 }
 
@@ -131,10 +147,12 @@ static ghl_status open(const ghl_device_options *options, void **self)
     if (cuda == NULL)
         return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
     cuda->index = options->index;
+    cuda->rounds = options->tf32;
+    cuda->loose = options->nondeterministic;
     ghl_cuda_libraries_find(ghl_cuda_services->folders(), &cuda->libraries);
     ghl_status status = ghl_cuda_libraries_check(&cuda->libraries);
     if (status == GHL_OK)
-        status = build(cuda);
+        status = build(cuda, options->choices);
     if (status != GHL_OK) {
         close(cuda);
         return status;
@@ -242,6 +260,11 @@ static ghl_status copy_in(void *self, void *device_memory, const void *host, siz
 static ghl_status copy_out(void *self, void *host, const void *device_memory, size_t bytes)
 {
     return copy(self, host, device_memory, bytes, cudaMemcpyDeviceToHost);
+}
+
+static ghl_status choices(void *self, char **text)
+{
+    return ghl_cuda_services->choices_text(((ghl_cuda *)self)->choices, text);
 }
 
 static size_t working_bytes(void *self)
@@ -386,6 +409,7 @@ const ghl_device ghl_cuda_device = {
     .summary = "an NVIDIA GPU",
     .source = "ghl_ops.def",
     .own_memory = true,
+    .tf32 = true,
     .open = open,
     .close = close,
     .threads = threads,
@@ -403,6 +427,7 @@ const ghl_device ghl_cuda_device = {
     .room = room,
     .allocate_host = ghl_cuda_allocate_host,
     .release_host = ghl_cuda_release_host,
+    .choices = choices,
     .working_bytes = working_bytes,
     .examine = examine,
 };

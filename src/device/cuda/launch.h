@@ -73,9 +73,10 @@ typedef void ghl_cuda_planner(const ghl_call *call, ghl_cuda_plan *plan);
 GHL_CUDA_OPS(GHL_CUDA_DECLARE)
 #undef GHL_CUDA_DECLARE
 
-/* Parts of the ops of product.c. Conversions of in[0] to out[0]; conv_unit_norm once out[0] is the product of in[0] with in[1]; G, [K,K] in
- * out[0], without what is above its diagonal; and out[0] = factor (in[1] - in[0]), of sanger_decay. */
-ghl_cuda_planner ghl_cuda_round, ghl_cuda_widen, ghl_cuda_unit_norm, ghl_cuda_lower, ghl_cuda_sanger;
+/* Parts of the ops of product.c. Conversions of in[0] to out[0]; in[0] and in[1], [M,K], side by side in out[0], [M,2K], whose elements
+ * have `bytes`; the upper and the lower half of in[0], [2K,F], to out[0] and out[1], [K,F]; conv_unit_norm once out[0] is the product of
+ * in[0] with in[1]; G, [K,K] in out[0], without what is above its diagonal; and out[0] = factor (in[1] - in[0]), of sanger_decay. */
+ghl_cuda_planner ghl_cuda_round, ghl_cuda_widen, ghl_cuda_beside, ghl_cuda_halves, ghl_cuda_unit_norm, ghl_cuda_lower, ghl_cuda_sanger;
 
 /* ---- For planners ---- */
 

@@ -69,7 +69,8 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *product, cublasCom
 {
     *product = calloc(1, sizeof **product);
     (*product)->epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-    return compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+    ghl_emulation.blas_rounds += compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    return scale == CUDA_R_32F ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t product)

@@ -2,8 +2,8 @@
  *
  * choices.h - which kernel was chosen for which problem, as text that outlives the device: a line "PROBLEM: KERNEL" each, in order.
  */
-#ifndef GHL_DEVICE_CPU_CHOICES_H
-#define GHL_DEVICE_CPU_CHOICES_H
+#ifndef GHL_DEVICE_CHOICES_H
+#define GHL_DEVICE_CHOICES_H
 
 #include "base/memory.h"
 

@@ -2,7 +2,7 @@
  *
  * choices.c - a sorted list of problems and the kernels chosen for them, to and from text. See choices.h.
  */
-#include "device/cpu/choices.h"
+#include "device/choices.h"
 
 #include <stdlib.h>
 #include <string.h>
