@@ -72,6 +72,11 @@ if(BUILD_TESTING)
     target_include_directories(ghl_emulation BEFORE PUBLIC "${PROJECT_SOURCE_DIR}/tests/emulation")
     target_include_directories(ghl_emulation PRIVATE "${PROJECT_SOURCE_DIR}/src")
     target_link_libraries(ghl_emulation PRIVATE ghl_flags INTERFACE ghl_static)
+    # The same as a plug-in: with its folder in LD_LIBRARY_PATH, ghl and any test find an emulated GPU where they ask for device cuda.
+    add_library(ghl_emulated MODULE "${PROJECT_SOURCE_DIR}/src/device/cuda/plugin.c")
+    target_include_directories(ghl_emulated PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(ghl_emulated PRIVATE ghl_flags ghl_emulation)
+    set_target_properties(ghl_emulated PROPERTIES OUTPUT_NAME ghl_cuda LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/emulated")
     # What libraries.c finds in tests of what it refuses: libcudnn.so.9 and libcublasLt.so.13 that only know their version.
     foreach(version 91900 8907)
         add_library(ghl_pretended_${version} MODULE "${PROJECT_SOURCE_DIR}/tests/emulation/pretended/library.c")
@@ -83,4 +88,6 @@ if(BUILD_TESTING)
     target_compile_definitions(ghl_pretended_blas PRIVATE VERSION=130000)
     set_target_properties(ghl_pretended_blas PROPERTIES PREFIX "" OUTPUT_NAME libcublasLt SUFFIX ".so.13"
                           LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/pretended/blas")
+    set(pretended "${PROJECT_BINARY_DIR}/tests/pretended")
+    set(GHL_EMULATED_PATH "${PROJECT_BINARY_DIR}/tests/emulated:${pretended}/91900:${pretended}/blas")
 endif()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Device cuda on a machine without a GPU: what is missing is said in one line, with exit status 5, and ghl doctor lists what was found.
-# Where the plug-in was not built (no CUDA toolkit, sanitizers), that is what is missing. Skipped where there is a GPU: tests on it are others'.
+# Where the plug-in was not built (no CUDA toolkit, sanitizers), that is what is missing. Skipped where there is a GPU: tests on it are test_gpu.sh's.
 [ -n "$GHL" ] || { echo "skipped: no command is built"; exit 77; }
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q .; then
     echo "skipped: this machine has a GPU"

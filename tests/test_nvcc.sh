@@ -1,4 +1,3 @@
-#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the build says of compilers of CUDA, by pretended ones: none, broken, too old, one that does not know the newest cards.

@@ -1,4 +1,3 @@
-#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the whole, and component gpu alone, moves both, and runs them where there is nothing but glibc (as root, in a folder that is made

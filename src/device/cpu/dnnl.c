@@ -102,7 +102,8 @@ ghl_status ghl_dnnl_load(void)
     if (!loaded) {
         char reason[256] = "";
         void *handle = load_with_needs(soname, 6, reason);
-        status = handle != NULL ? find_functions(handle) : ghl_fail(GHL_DEVICE, load_hint, "device cpu: oneDNN cannot be loaded: %s", reason);
+        status = handle != NULL ? find_functions(handle)
+                                : ghl_fail(GHL_DEVICE, load_hint, "device cpu: oneDNN cannot be loaded: %s", reason);
         loaded = status == GHL_OK;
     }
     pthread_mutex_unlock(&lock);

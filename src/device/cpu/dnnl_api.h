@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dnnl_api.h - oneDNN's C API, series 2 or 3, as one. Series 3 made descriptors of memory opaque objects that somebody has to destroy,
- * and makes a primitive's descriptor in one call where 2 wants an operation descriptor first. For dnnl.c alone, which loads the library when
- * device cpu is opened: what runs on a GPU or on ref needs none, and is installed without.
+ * and makes a primitive's descriptor in one call where 2 wants an operation descriptor first. For dnnl.c alone, which loads the library
+ * when device cpu is opened: what runs on a GPU or on ref needs none, and is installed without.
  */
 #ifndef GHL_DEVICE_CPU_DNNL_API_H
 #define GHL_DEVICE_CPU_DNNL_API_H
