@@ -129,6 +129,10 @@ if command -v python3 >/dev/null; then
     near whole_host moved_ref
 fi
 
+# --- its speed is measured against the card's own copies and products
+"$GHL" bench s.yaml --profile --steps 3 >out 2>&1 || { fail "bench"; cat out; }
+grep -q 'in cache, .* in memory' out || fail "bench: no copies of the card"
+
 # --- what is refused, and what a card that is full says
 refused() {
     local status=$1 words=$2

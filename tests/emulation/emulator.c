@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "cuda_runtime.h"
@@ -278,6 +279,7 @@ struct emulated_stream {
 };
 struct emulated_event {
     int recorded;
+    struct timespec at;
 };
 
 static size_t taken;
@@ -432,6 +434,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     (void)stream;
     event->recorded = 1;
+    clock_gettime(CLOCK_MONOTONIC, &event->at);
     return cudaSuccess;
 }
 
@@ -442,7 +445,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
-    *milliseconds = 0.25f;
+    *milliseconds = (float)(to->at.tv_sec - from->at.tv_sec) * 1e3f + (float)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6f;
     return from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 
@@ -464,7 +467,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
-    *p = (cudaDeviceProp){.totalGlobalMem = ghl_emulation.memory, .multiProcessorCount = 132, .major = 9};
+    *p = (cudaDeviceProp){.totalGlobalMem = ghl_emulation.memory, .multiProcessorCount = 132, .major = 9, .l2CacheSize = 1 << 20};
     snprintf(p->name, sizeof p->name, "Emulated GPU %d", device);
     return device < ghl_emulation.devices ? cudaSuccess : cudaErrorInvalidDevice;
 }

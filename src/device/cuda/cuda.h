@@ -5,6 +5,7 @@
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
  *     job.c        jobs, staging, graphs     libraries.c  finding cuDNN and cuBLASLt
  *     *.cu         kernels and their plans   product.c    convolutions and matrix products
+ *     copies.c     what copies on the card are measured to take
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -105,6 +106,10 @@ void ghl_cuda_jobs_close(ghl_cuda *cuda);
 
 ghl_status ghl_cuda_product_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel);
 void ghl_cuda_product_close(ghl_cuda *cuda);
+
+/* ---- copies.c ---- */
+
+ghl_status ghl_cuda_copies(void *self, ghl_device_copies *out);
 
 extern const ghl_device ghl_cuda_device;
 

@@ -365,4 +365,5 @@ const ghl_device ghl_cuda_device = {
     .copy_out = copy_out,
     .working_bytes = working_bytes,
     .examine = examine,
+    .copies = ghl_cuda_copies,
 };
