@@ -43,11 +43,13 @@ else
     pretended="$BUILD_DIR/tests/pretended"
     doctor "cuDNN 9.19.0 ($pretended/91900/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/91900"
     doctor "cuDNN 8.9.7 ($pretended/8907/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/8907"
-    for place in named/lib venv/lib/python3.11/site-packages/nvidia/cudnn/lib home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib; do
+    grep -A1 "^! *gpu " "$work/out" | grep -q "pip install --target FOLDER nvidia-cudnn-cu1[0-9] " || fail "doctor: no word of how to get cuDNN 9"
+    for place in named/lib target/nvidia/cudnn/lib venv/lib/python3.11/site-packages/nvidia/cudnn/lib home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib; do
         mkdir -p "$work/$place"
         cp "$pretended/91900/libcudnn.so.9" "$work/$place/"
     done
     doctor "($work/named/lib/libcudnn.so.9)" GHL_CUDNN_PATH="$work/named" VIRTUAL_ENV="$work/venv"
+    doctor "($work/target/nvidia/cudnn/lib/libcudnn.so.9)" GHL_CUDNN_PATH="$work/target"
     doctor "($work/venv/lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH VIRTUAL_ENV="$work/venv"
     doctor "($work/home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u VIRTUAL_ENV -u CONDA_PREFIX HOME="$work/home"
     # a plug-in of another version is refused before it is asked for anything
