@@ -14,7 +14,7 @@
 # A test may say what it needs in a comment:   ghl-test: timeout=600 serial no-sanitize
 # Tests run beside one another, each with a team of threads: a waiting thread must sleep (OMP_WAIT_POLICY), not spin on another test's core.
 #   timeout=SECONDS (default 120; four times that under a sanitizer), emulated-gpu (linked with ghl_emulation),
-#   cudnn (compiled with what device cuda asks of cuDNN, where its headers are), serial (no other test beside it),
+#   cudnn (compiled with what device cuda asks of cuDNN and cuBLASLt, where their headers are), serial (no other test beside it),
 #   no-sanitize (not run under a sanitizer), gpu (tests/test_gpu.sh runs it again, on device cuda of a machine that has a GPU),
 #   gpu-emulated (that, and it is run again on an emulated GPU, as NAME_emulated)
 #

@@ -184,7 +184,7 @@ GHL_API double ghl_call_bytes(const ghl_call *call);
 /* ---- Devices ------------------------------------------------------------------------------------------------------------ */
 
 /* A prepared call. run() reads operand addresses from the call each time: they may change between runs. The kernel of a chain's first
- * call does all of them by run_chain(); those of the others have neither. */
+ * call does all of them by run_chain(); those of the others have neither. So it is with a group, but that there each may have a run(). */
 typedef struct ghl_kernel {
     ghl_status (*run)(void *state, const ghl_call *call);
     /* NULL: no chain. milliseconds: NULL, or where the time of each call is put. */
@@ -255,6 +255,10 @@ typedef struct ghl_device {
      * then, but for outputs in place. NULL: never. And the kernels [n] of such calls. */
     bool (*chain)(void *self, const ghl_call *calls, int n);
     ghl_status (*prepare_chain)(void *self, const ghl_call *calls, int n, ghl_kernel *kernels);
+    /* For a device that does no chains, but groups of small calls at once: it gives calls that it would do together the same address, NULL
+     * where it would not. Those of a group share no memory but what all of them only read; outputs may lie on inputs of the same call. It
+     * prepares two or more by prepare_chain. NULL: never. */
+    const void *(*group)(void *self, const ghl_call *call);
     /* Which kernels it has chosen for the calls prepared so far, where it had a choice, and what was given to open() for others: text of
      * lines that do not depend on the order of the calls; *text is freed by the caller. NULL: it never has a choice. */
     ghl_status (*choices)(void *self, char **text);

@@ -88,6 +88,7 @@ static ghl_status make_plan(rig *r, const rig_settings *s)
                                   .frozen_norm = frozen,
                                   .groups = 2,
                                   .nan = s->nan,
+                                  .average = s->average,
                                   .affine = affine};
     ghl_status status = ghl_plan_create(r->net, &settings, &r->plan);
     free(learning);

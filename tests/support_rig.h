@@ -14,6 +14,7 @@ typedef struct rig_settings {
     const char *rule, *rule_options;          /* NULL: backprop; options as YAML flow text */
     const char *optimiser, *optimiser_options; /* NULL: sgd */
     double lr, weight_decay, head_lr;
+    double average;                           /* of the moving averages; 0: none */
     int64_t batch;                            /* 0: 1 */
     bool frozen_norm, dropout;
     bool fused;                               /* the programs that name tensors are compiled as those that train */

@@ -123,6 +123,16 @@ static ghl_status prepare(void *self, const ghl_call *call, ghl_kernel *kernel)
     return plugged->prepare(self, call, kernel);
 }
 
+static const void *group(void *self, const ghl_call *call)
+{
+    return plugged->group(self, call);
+}
+
+static ghl_status prepare_chain(void *self, const ghl_call *calls, int n, ghl_kernel *kernels)
+{
+    return plugged->prepare_chain(self, calls, n, kernels);
+}
+
 static ghl_status run(void *self, const ghl_job *job, int64_t *ticket)
 {
     return plugged->run(self, job, ticket);
@@ -166,6 +176,8 @@ const ghl_device ghl_device_cuda = {
     .allocate = allocate,
     .release = release,
     .prepare = prepare,
+    .group = group,
+    .prepare_chain = prepare_chain,
     .run = run,
     .wait = wait,
     .copy_in = copy_in,

@@ -3,8 +3,8 @@
  * emitter.h - what is inside a plan, a program and the emitter that makes one. Of the room plan only.
  *
  * compile: emit forward, loss, backward walk, rules, commits (compile.c, recompute.c, emit*.c) -> drop what no root needs
- * -> fusions (fuse.c, keep.c) -> order -> chains (chain.c) -> places in the arena (place.c) -> after sealing: operands with addresses,
- * prepared kernels (program.c).
+ * -> fusions (fuse.c, keep.c) -> order -> chains (chain.c) or groups (group.c) -> places in the arena (place.c) -> after sealing:
+ * operands with addresses, prepared kernels (program.c).
  */
 #ifndef GHL_PLAN_EMITTER_H
 #define GHL_PLAN_EMITTER_H
@@ -88,7 +88,7 @@ struct ghl_emitter {
     int n_calls, calls_capacity;
     int *order; /* order.c: live calls in the order of the program */
     int n_order;
-    ghl_span *chain; /* [n_order] chain.c: which calls the one at that position is done together with, a few images at a time */
+    ghl_span *chain; /* [n_order] chain.c, group.c: which calls the one at that position is done together with */
     ghl_tensor externals[GHL_EXTERNAL_COUNT];
     int *state_tensor; /* of each state of the plan, tensor or -1 */
     int state_capacity;
@@ -170,7 +170,7 @@ ghl_status ghl_plan_initialise(ghl_plan *plan);
 ghl_status ghl_recompute_choose(const ghl_emitter *em, int **segments, int *n);
 void ghl_recompute_emit(ghl_emitter *em, int s);
 
-/* compile.c, fuse.c, order.c, chain.c, place.c, program.c: the steps of compilation */
+/* compile.c, fuse.c, order.c, chain.c, group.c, place.c, program.c: the steps of compilation */
 ghl_status ghl_compile_emit(ghl_emitter *em);
 void ghl_compile_live(ghl_emitter *em); /* marks the calls that a root needs */
 void ghl_compile_fuse(ghl_emitter *em);
@@ -180,6 +180,7 @@ void ghl_compile_reads(ghl_emitter *em);
 bool ghl_compile_deferred(const ghl_emitter *em, const ghl_weight *w);
 ghl_status ghl_compile_order(ghl_emitter *em);
 ghl_status ghl_compile_chain(ghl_program *program);
+ghl_status ghl_compile_group(ghl_program *program); /* for devices that group: in the place of chains */
 ghl_status ghl_compile_place(ghl_program *program);
 /* The call, as a device sees it, with room for its operands; they have no addresses. */
 void ghl_program_describe(const ghl_program *program, const ghl_emitted *emitted, ghl_call *call, ghl_operand *operands);

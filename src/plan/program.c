@@ -31,7 +31,7 @@ static ghl_status compile(ghl_plan *plan, const ghl_program_settings *settings, 
     if (status == GHL_OK)
         status = ghl_compile_order(&program->em);
     if (status == GHL_OK)
-        status = ghl_compile_chain(program);
+        status = plan->device->group != NULL ? ghl_compile_group(program) : ghl_compile_chain(program);
     if (status == GHL_OK)
         status = ghl_compile_place(program);
     if (status != GHL_OK) {

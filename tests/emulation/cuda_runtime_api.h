@@ -66,7 +66,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to);
 cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream);
 typedef void cudaHostFn_t(void *user);
-cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user);
+__attribute__((visibility("default"))) cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t *function, void *user);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags);
@@ -85,7 +85,9 @@ typedef struct ghl_emulated {
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
     cudaError_t lost;    /* once it is */
     int64_t launches, graphs; /* counted: of kernels, of graphs */
+    int blas_fails;           /* cuBLASLt opens no card */
+    int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
 } ghl_emulated;
-extern ghl_emulated ghl_emulation;
+extern __attribute__((visibility("default"))) ghl_emulated ghl_emulation;
 
 #endif

@@ -9,13 +9,13 @@ GHL_INLINE int is_ok(const ghl_cuda_args *a)
     return *(const int32_t *)a->in[0].data != 0;
 }
 
-GHL_KERNEL count_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(count_kernel)
 {
-    if (threadIdx.x == 0 && is_ok(&a)) {
-        if (a.bytes == 8)
-            *(int64_t *)a.out[0].data += 1;
+    if (threadIdx.x == 0 && is_ok(a)) {
+        if (a->bytes == 8)
+            *(int64_t *)a->out[0].data += 1;
         else
-            *GHL_OUT(&a, 0) += 1.0f;
+            *GHL_OUT(a, 0) += 1.0f;
     }
 }
 
@@ -23,20 +23,22 @@ void ghl_cuda_count(const ghl_call *call, ghl_cuda_plan *plan)
 {
     (void)call;
     ghl_cuda_add_launch(plan, count_kernel, 1, 1);
+    ghl_cuda_add_grouped(plan, count_kernel_group);
 }
 
-GHL_KERNEL running_average_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(running_average_kernel)
 {
-    const float momentum = a.attr.running.momentum, correction = a.attr.running.correction;
-    if (!is_ok(&a))
+    const float momentum = a->attr.running.momentum, correction = a->attr.running.correction;
+    if (!is_ok(a))
         return;
-    GHL_EACH(c, a.out[0].count)
-        GHL_OUT(&a, 0)[c] = (1.0f - momentum) * GHL_OUT(&a, 0)[c] + momentum * correction * GHL_IN(&a, 1)[c];
+    GHL_EACH_OF_CALL(c, a->out[0].count)
+        GHL_OUT(a, 0)[c] = (1.0f - momentum) * GHL_OUT(a, 0)[c] + momentum * correction * GHL_IN(a, 1)[c];
 }
 
 void ghl_cuda_running_average(const ghl_call *call, ghl_cuda_plan *plan)
 {
     ghl_cuda_spread(plan, running_average_kernel, ghl_cuda_elements(&call->out[0]), 1);
+    ghl_cuda_add_grouped(plan, running_average_kernel_group);
 }
 
 /* ---- SGD ---- */
@@ -82,24 +84,25 @@ GHL_INLINE void sgd_direction(const ghl_cuda_args *a, int i, float *d, const flo
     }
 }
 
-GHL_KERNEL sgd_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(sgd_kernel)
 {
-    const int count = a.out[0].count;
+    const int count = a->out[0].count;
     float d[8], w[8];
-    if (!is_ok(&a))
+    if (!is_ok(a))
         return;
-    GHL_EACH_PACK(i, count) {
-        ghl_load(a.in[2].data, i, count, 0, d);
-        ghl_load(a.out[0].data, i, count, 0, w);
-        if (a.in[3].data != NULL)
-            sgd_direction(&a, i, d, w);
-        sgd_step(&a, i, d, w);
+    GHL_EACH_PACK_OF_CALL(i, count) {
+        ghl_load(a->in[2].data, i, count, 0, d);
+        ghl_load(a->out[0].data, i, count, 0, w);
+        if (a->in[3].data != NULL)
+            sgd_direction(a, i, d, w);
+        sgd_step(a, i, d, w);
     }
 }
 
 void ghl_cuda_sgd(const ghl_call *call, ghl_cuda_plan *plan)
 {
     ghl_cuda_spread(plan, sgd_kernel, ghl_cuda_elements(&call->out[0]), 8);
+    ghl_cuda_add_grouped(plan, sgd_kernel_group);
 }
 
 /* With d = e^T x: a thread makes eight elements of it, which may belong to two filters or more, from the batch. */
@@ -153,44 +156,46 @@ void ghl_cuda_sgd_product(const ghl_call *call, ghl_cuda_plan *plan)
 
 /* ---- Adam: every element reads the step's number, so that it is counted by a launch of its own ---- */
 
-GHL_KERNEL adam_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(adam_kernel)
 {
-    const int count = a.out[0].count;
-    const float decay = a.attr.adam.weight_decay, beta1 = a.attr.adam.beta1, beta2 = a.attr.adam.beta2;
+    const int count = a->out[0].count;
+    const float decay = a->attr.adam.weight_decay, beta1 = a->attr.adam.beta1, beta2 = a->attr.adam.beta2;
     float d[8], w[8], m[8], v[8];
-    if (!is_ok(&a))
+    if (!is_ok(a))
         return;
-    const float lr = GHL_IN(&a, 1)[a.attr.adam.group], step = *GHL_OUT(&a, 3) + 1.0f;
+    const float lr = GHL_IN(a, 1)[a->attr.adam.group], step = *GHL_OUT(a, 3) + 1.0f;
     const float rate = lr / -expm1f(step * logf(beta1)), correction = -expm1f(step * logf(beta2));
-    GHL_EACH_PACK(i, count) {
-        ghl_load(a.in[2].data, i, count, 0, d);
-        ghl_load(a.out[0].data, i, count, 0, w);
-        ghl_load(a.out[1].data, i, count, 0, m);
-        ghl_load(a.out[2].data, i, count, 0, v);
+    GHL_EACH_PACK_OF_CALL(i, count) {
+        ghl_load(a->in[2].data, i, count, 0, d);
+        ghl_load(a->out[0].data, i, count, 0, w);
+        ghl_load(a->out[1].data, i, count, 0, m);
+        ghl_load(a->out[2].data, i, count, 0, v);
         for (int j = 0; j < 8; j++) {
-            const float g = a.attr.adam.decoupled ? d[j] : d[j] + decay * w[j];
+            const float g = a->attr.adam.decoupled ? d[j] : d[j] + decay * w[j];
             m[j] = beta1 * m[j] + (1.0f - beta1) * g;
             v[j] = beta2 * v[j] + (1.0f - beta2) * g * g;
-            if (a.attr.adam.decoupled)
+            if (a->attr.adam.decoupled)
                 w[j] -= lr * decay * w[j];
-            w[j] -= rate * m[j] / (sqrtf(v[j] / correction) + a.attr.adam.epsilon);
+            w[j] -= rate * m[j] / (sqrtf(v[j] / correction) + a->attr.adam.epsilon);
         }
-        ghl_store(a.out[0].data, i, count, w, 0);
-        ghl_store(a.out[1].data, i, count, m, 0);
-        ghl_store(a.out[2].data, i, count, v, 0);
+        ghl_store(a->out[0].data, i, count, w, 0);
+        ghl_store(a->out[1].data, i, count, m, 0);
+        ghl_store(a->out[2].data, i, count, v, 0);
     }
 }
 
-GHL_KERNEL adam_count(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(adam_count)
 {
-    if (threadIdx.x == 0 && is_ok(&a))
-        *GHL_OUT(&a, 3) += 1.0f;
+    if (threadIdx.x == 0 && is_ok(a))
+        *GHL_OUT(a, 3) += 1.0f;
 }
 
 void ghl_cuda_adam(const ghl_call *call, ghl_cuda_plan *plan)
 {
     ghl_cuda_spread(plan, adam_kernel, ghl_cuda_elements(&call->out[0]), 8);
+    ghl_cuda_add_grouped(plan, adam_kernel_group);
     ghl_cuda_add_launch(plan, adam_count, 1, 1);
+    ghl_cuda_add_grouped(plan, adam_count_group);
 }
 
 /* ---- What the host reads ---- */

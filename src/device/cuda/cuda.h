@@ -4,7 +4,8 @@
  *
  *     plugin.c     the exported function     device.c     opening, memory, copies, preparing
  *     job.c        jobs, staging, graphs     libraries.c  finding cuDNN and cuBLASLt
- *     *.cu         kernels and their plans   product.c    convolutions and matrix products
+ *     group.c      many small calls at once
+ *     *.cu         kernels and their plans   product.c    convolutions and matrix products (blas.c)
  *     copies.c     what copies on the card are measured to take
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
@@ -67,6 +68,7 @@ typedef struct ghl_cuda {
     int64_t queued, done;    /* jobs so far */
     ghl_cuda_program *programs;
     struct ghl_cudnn *cudnn; /* product.c: opened at its first use */
+    struct ghl_blas *blas;   /* likewise */
     cudaEvent_t *marks;      /* between the calls of a job whose times are asked for */
     int n_marks;
     ghl_status failed;       /* the first failure of a job: the device refuses work after it */
@@ -80,6 +82,21 @@ typedef struct ghl_cuda_prepared {
     ghl_cuda *cuda;
     ghl_cuda_program *program; /* that begins with it; NULL: none has run */
 } ghl_cuda_prepared;
+
+/* State of the kernel of a call that kernels of our own do. */
+typedef struct ghl_cuda_group ghl_cuda_group;
+typedef struct ghl_cuda_own {
+    ghl_cuda_prepared base;
+    ghl_cuda_args args; /* but for addresses, which are a run's */
+    ghl_cuda_plan plan;
+    void **list;        /* vote: addresses of its flags, pinned; and on the device */
+    void *device_list;
+    ghl_cuda_group *group; /* whose first call it is, or NULL */
+} ghl_cuda_own;
+
+ghl_status ghl_cuda_own_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel);
+void ghl_cuda_own_plan(const ghl_call *call, ghl_cuda_plan *plan); /* no launches: the op has no kernel of our own */
+void ghl_cuda_own_addresses(ghl_cuda_own *own, const ghl_call *call);
 
 /* GHL_OK, or GHL_DEVICE (GHL_MEMORY where none is left) with the error's name. */
 ghl_status ghl_cuda_check(cudaError_t error, const char *doing);
@@ -101,6 +118,12 @@ ghl_status ghl_cuda_enter(ghl_cuda *cuda);
 void ghl_cuda_program_free(ghl_cuda_program *program);
 ghl_status ghl_cuda_jobs_open(ghl_cuda *cuda);
 void ghl_cuda_jobs_close(ghl_cuda *cuda);
+
+/* ---- group.c: of ghl_device, group and prepare_chain ---- */
+
+const void *ghl_cuda_group_of(void *self, const ghl_call *call);
+ghl_status ghl_cuda_group_prepare(void *self, const ghl_call *calls, int n, ghl_kernel *kernels);
+void ghl_cuda_group_free(ghl_cuda_group *group);
 
 /* ---- product.c: convolutions, and what is made of them; GHL_DEVICE for a call that is none ---- */
 

@@ -229,21 +229,21 @@ static ghl_cuda_planner *const planners[GHL_OP_COUNT] = {
 #undef GHL_CUDA_PLANNED
 };
 
-typedef struct own_kernel {
-    ghl_cuda_prepared base;
-    ghl_cuda_args args; /* but for addresses, which are a run's */
-    ghl_cuda_plan plan;
-    void **list;        /* vote: addresses of its flags, pinned; and on the device */
-    void *device_list;
-} own_kernel;
-
 static void own_release(void *state)
 {
-    own_kernel *own = state;
+    ghl_cuda_own *own = state;
     ghl_cuda_program_free(own->base.program);
+    ghl_cuda_group_free(own->group);
     cudaFreeHost(own->list);
     cudaFree(own->device_list);
     free(own);
+}
+
+void ghl_cuda_own_plan(const ghl_call *call, ghl_cuda_plan *plan)
+{
+    *plan = (ghl_cuda_plan){.count = 0};
+    if (planners[call->op] != NULL)
+        planners[call->op](call, plan);
 }
 
 static size_t element_bytes(ghl_dtype dtype)
@@ -267,7 +267,7 @@ ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_ope
     return GHL_OK;
 }
 
-static void set_addresses(own_kernel *own, const ghl_call *call)
+void ghl_cuda_own_addresses(ghl_cuda_own *own, const ghl_call *call)
 {
     for (int i = 0; i < call->n_in && i < GHL_CUDA_IN; i++)
         own->args.in[i].data = own->args.in[i].count > 0 ? call->in[i].data : NULL;
@@ -292,9 +292,9 @@ ghl_status ghl_cuda_launch_plan(ghl_cuda *cuda, const ghl_cuda_plan *plan, ghl_c
 
 static ghl_status own_run(void *state, const ghl_call *call)
 {
-    own_kernel *own = state;
+    ghl_cuda_own *own = state;
     ghl_cuda *cuda = own->base.cuda;
-    set_addresses(own, call);
+    ghl_cuda_own_addresses(own, call);
     if (own->list != NULL) {
         for (int i = 0; i < call->n_in; i++)
             own->list[i] = call->in[i].data;
@@ -304,7 +304,7 @@ static ghl_status own_run(void *state, const ghl_call *call)
     return ghl_cuda_launch_plan(cuda, &own->plan, &own->args);
 }
 
-static ghl_status own_build(own_kernel *own, const ghl_call *call)
+static ghl_status own_build(ghl_cuda_own *own, const ghl_call *call)
 {
     for (int i = 0; i < call->n_in && i < GHL_CUDA_IN; i++)
         GHL_TRY(ghl_cuda_describe(call->op, &call->in[i], &own->args.in[i]));
@@ -315,7 +315,7 @@ static ghl_status own_build(own_kernel *own, const ghl_call *call)
         own->args.half |= (i < call->n_in ? call->in[i] : call->out[i - call->n_in]).dtype == GHL_BF16;
     own->args.bytes = (int32_t)element_bytes(call->op == GHL_OP_count ? call->out[0].dtype : call->in[call->n_in - 1].dtype);
     own->args.n_in = call->n_in;
-    planners[call->op](call, &own->plan);
+    ghl_cuda_own_plan(call, &own->plan);
     own->args.parts = own->plan.parts;
     if (call->op == GHL_OP_vote) {
         GHL_TRY(ghl_cuda_check(cudaMallocHost((void **)&own->list, (size_t)call->n_in * sizeof *own->list), "taking pinned memory"));
@@ -325,9 +325,9 @@ static ghl_status own_build(own_kernel *own, const ghl_call *call)
     return ghl_cuda_reserve_scratch(own->base.cuda, own->plan.scratch_bytes);
 }
 
-static ghl_status own_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel)
+ghl_status ghl_cuda_own_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel)
 {
-    own_kernel *own = calloc(1, sizeof *own);
+    ghl_cuda_own *own = calloc(1, sizeof *own);
     if (own == NULL)
         return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
     own->base.cuda = cuda;
@@ -345,7 +345,7 @@ static ghl_status prepare(void *self, const ghl_call *call, ghl_kernel *kernel)
     ghl_cuda *cuda = self;
     GHL_TRY(ghl_cuda_services->check(call));
     GHL_TRY(ghl_cuda_enter(cuda));
-    return planners[call->op] != NULL ? own_prepare(cuda, call, kernel) : ghl_cuda_product_prepare(cuda, call, kernel);
+    return planners[call->op] != NULL ? ghl_cuda_own_prepare(cuda, call, kernel) : ghl_cuda_product_prepare(cuda, call, kernel);
 }
 
 const ghl_device ghl_cuda_device = {
@@ -361,6 +361,8 @@ const ghl_device ghl_cuda_device = {
     .allocate = allocate,
     .release = release,
     .prepare = prepare,
+    .group = ghl_cuda_group_of,
+    .prepare_chain = ghl_cuda_group_prepare,
     .run = ghl_cuda_run,
     .wait = ghl_cuda_wait,
     .copy_in = copy_in,

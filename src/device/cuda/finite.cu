@@ -6,13 +6,18 @@
 
 #include "device/cuda/kernel.h"
 
-static void plan_parts(ghl_cuda_plan *plan, ghl_cuda_kernel *kernel, ghl_cuda_kernel *finish, int64_t elements, size_t part)
+#define GHL_BOTH(kernel) kernel, kernel##_group
+
+static void plan_parts(ghl_cuda_plan *plan, ghl_cuda_kernel *kernel, ghl_cuda_kernel *grouped, ghl_cuda_kernel *finish,
+                       ghl_cuda_kernel *finish_grouped, int64_t elements, size_t part)
 {
     const int parts = ghl_cuda_cut(elements, 16 * GHL_CUDA_THREADS);
     plan->parts = parts < GHL_CUDA_BLOCKS ? parts : GHL_CUDA_BLOCKS;
     plan->scratch_bytes = (size_t)plan->parts * part;
     ghl_cuda_add_launch(plan, kernel, plan->parts, 1);
+    ghl_cuda_add_grouped(plan, grouped);
     ghl_cuda_add_launch(plan, finish, 1, 1);
+    ghl_cuda_add_grouped(plan, finish_grouped);
 }
 
 /* Whether any part is set, by one block. */
@@ -24,41 +29,44 @@ GHL_INLINE int any_part(const ghl_cuda_args *a)
     return __syncthreads_or(bad);
 }
 
-GHL_KERNEL finite_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(finite_kernel)
 {
     float v[8];
     int bad = 0;
-    GHL_EACH_PACK(i, a.in[0].count) {
-        ghl_load(a.in[0].data, i, a.in[0].count, 0, v);
+    GHL_EACH_PACK_OF_CALL(i, a->in[0].count) {
+        ghl_load(a->in[0].data, i, a->in[0].count, 0, v);
         for (int j = 0; j < 8; j++)
             bad |= !(fabsf(v[j]) <= FLT_MAX);
     }
     bad = __syncthreads_or(bad);
     if (threadIdx.x == 0)
-        ((int32_t *)a.scratch)[blockIdx.x] = bad;
+        ((int32_t *)a->scratch)[block] = bad;
 }
 
-GHL_KERNEL finite_double_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(finite_double_kernel)
 {
     int bad = 0;
-    GHL_EACH(i, a.in[0].count)
-        bad |= !(fabs(((const double *)a.in[0].data)[i]) <= DBL_MAX);
+    GHL_EACH_OF_CALL(i, a->in[0].count)
+        bad |= !(fabs(((const double *)a->in[0].data)[i]) <= DBL_MAX);
     bad = __syncthreads_or(bad);
     if (threadIdx.x == 0)
-        ((int32_t *)a.scratch)[blockIdx.x] = bad;
+        ((int32_t *)a->scratch)[block] = bad;
 }
 
-GHL_KERNEL finite_finish(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(finite_finish)
 {
-    const int bad = any_part(&a);
+    const int bad = any_part(a);
     if (threadIdx.x == 0)
-        *(int32_t *)a.out[0].data = !bad;
+        *(int32_t *)a->out[0].data = !bad;
 }
 
 void ghl_cuda_finite(const ghl_call *call, ghl_cuda_plan *plan)
 {
-    plan_parts(plan, call->in[0].dtype == GHL_F64 ? finite_double_kernel : finite_kernel, finite_finish, ghl_cuda_elements(&call->in[0]),
-               sizeof(int32_t));
+    const int64_t count = ghl_cuda_elements(&call->in[0]);
+    if (call->in[0].dtype == GHL_F64)
+        plan_parts(plan, GHL_BOTH(finite_double_kernel), GHL_BOTH(finite_finish), count, sizeof(int32_t));
+    else
+        plan_parts(plan, GHL_BOTH(finite_kernel), GHL_BOTH(finite_finish), count, sizeof(int32_t));
 }
 
 /* ---- max|x| and max|e|, then the bound of every filter ---- */
@@ -110,39 +118,39 @@ GHL_KERNEL finite_product_finish(const __grid_constant__ ghl_cuda_args a)
 
 void ghl_cuda_finite_product(const ghl_call *call, ghl_cuda_plan *plan)
 {
-    plan_parts(plan, finite_product_kernel, finite_product_finish, ghl_cuda_elements(&call->in[0]), 2 * sizeof(float));
+    plan_parts(plan, finite_product_kernel, NULL, finite_product_finish, NULL, ghl_cuda_elements(&call->in[0]), 2 * sizeof(float));
 }
 
 /* ---- s and rates finite, no g a NaN ---- */
 
-GHL_KERNEL finite_step_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(finite_step_kernel)
 {
     float v[8];
     int bad = 0;
-    GHL_EACH_PACK(i, a.in[2].count) {
-        ghl_load(a.in[2].data, i, a.in[2].count, 0, v);
+    GHL_EACH_PACK_OF_CALL(i, a->in[2].count) {
+        ghl_load(a->in[2].data, i, a->in[2].count, 0, v);
         for (int j = 0; j < 8; j++)
             bad |= v[j] != v[j];
     }
     bad = __syncthreads_or(bad);
     if (threadIdx.x == 0)
-        ((int32_t *)a.scratch)[blockIdx.x] = bad;
+        ((int32_t *)a->scratch)[block] = bad;
 }
 
-GHL_KERNEL finite_step_finish(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(finite_step_finish)
 {
-    int bad = any_part(&a) || !(fabsf(*GHL_IN(&a, 0)) <= FLT_MAX);
-    for (int k = (int)threadIdx.x; k < a.in[1].count; k += (int)blockDim.x)
-        bad |= !(fabsf(GHL_IN(&a, 1)[k]) <= FLT_MAX);
+    int bad = any_part(a) || !(fabsf(*GHL_IN(a, 0)) <= FLT_MAX);
+    for (int k = (int)threadIdx.x; k < a->in[1].count; k += (int)blockDim.x)
+        bad |= !(fabsf(GHL_IN(a, 1)[k]) <= FLT_MAX);
     bad = __syncthreads_or(bad);
     if (threadIdx.x == 0)
-        *(int32_t *)a.out[0].data = !bad;
+        *(int32_t *)a->out[0].data = !bad;
 }
 
 void ghl_cuda_finite_step(const ghl_call *call, ghl_cuda_plan *plan)
 {
-    plan_parts(plan, finite_step_kernel, finite_step_finish, ghl_cuda_has(call->in, call->n_in, 2) ? ghl_cuda_elements(&call->in[2]) : 1,
-               sizeof(int32_t));
+    plan_parts(plan, GHL_BOTH(finite_step_kernel), GHL_BOTH(finite_step_finish),
+               ghl_cuda_has(call->in, call->n_in, 2) ? ghl_cuda_elements(&call->in[2]) : 1, sizeof(int32_t));
 }
 
 /* ---- The vote; its flags stand in a list, since there may be many ---- */

@@ -22,7 +22,7 @@ struct ghl_cuda_program {
     int64_t generation;
     void *data[GHL_JOB_BINDINGS]; /* device memory that bindings named */
     cudaGraphExec_t graph;        /* NULL: none was captured */
-    int ran, plain;               /* plain: a capture has failed */
+    int ran, plain;               /* ran: call by call, at these addresses; plain: a capture has failed */
 };
 
 /* ---- Failures ---- */
@@ -197,12 +197,16 @@ static ghl_status program_of(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_progra
 
 static ghl_status launch_calls(const ghl_job *job)
 {
-    for (int i = 0; i < job->count; i++)
-        GHL_TRY(job->kernels[i].run(job->kernels[i].state, &job->calls[i]));
+    for (int i = 0, n; i < job->count; i += n) {
+        const ghl_kernel *kernel = &job->kernels[i];
+        n = kernel->run_chain != NULL ? kernel->chain : 1;
+        GHL_TRY(kernel->run_chain != NULL ? kernel->run_chain(kernel->state, &job->calls[i], NULL)
+                                          : kernel->run(kernel->state, &job->calls[i]));
+    }
     return GHL_OK;
 }
 
-/* With an event before each call and after the last: waits for them. */
+/* One by one, groups too, with an event before each call and after the last: waits for them. */
 static ghl_status launch_timed(ghl_cuda *cuda, const ghl_job *job)
 {
     if (cuda->n_marks <= job->count) {
@@ -226,8 +230,8 @@ static ghl_status launch_timed(ghl_cuda *cuda, const ghl_job *job)
     return GHL_OK;
 }
 
-/* Captures the job's calls, which have run before: modules are loaded, nothing is allocated. Where that fails it is said once, and the
- * program is launched call by call from then on. */
+/* Captures the job's calls, which have run before: modules are loaded, addresses are on the card, nothing is allocated. Where that fails
+ * it is said once, and the program is launched call by call from then on. */
 static ghl_status capture(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program *program)
 {
     cudaGraph_t graph = NULL;
@@ -274,9 +278,10 @@ static ghl_status launch(ghl_cuda *cuda, const ghl_job *job)
         cudaGraphExecDestroy(program->graph);
         program->graph = NULL;
     }
+    program->ran = program->ran && same;
     if (job->milliseconds != NULL)
         return launch_timed(cuda, job);
-    if (program->graph == NULL && same && program->ran && !program->plain)
+    if (program->graph == NULL && program->ran && !program->plain)
         GHL_TRY(capture(cuda, job, program));
     program->ran = 1;
     if (program->graph == NULL)

@@ -150,6 +150,41 @@ GHL_INLINE int ghl_threads(void)
 #define GHL_EACH(i, count) for (int i = ghl_thread(); i < (count); i += ghl_threads())
 #define GHL_EACH_PACK(i, count) for (int i = 8 * ghl_thread(); i < (count); i += 8 * ghl_threads())
 
+/* Two kernels of the body that follows: `name`, and name_group for a group of calls. The body sees its call's arguments, `a`, and which
+ * block of how many it is for them; it asks neither blockIdx nor gridDim. */
+#define GHL_GROUP_KERNEL(name)                                                                                        \
+    GHL_INLINE void name##_body(const ghl_cuda_args *a, GHL_MAY_NOT_USE int block, GHL_MAY_NOT_USE int blocks);       \
+    GHL_KERNEL name(const __grid_constant__ ghl_cuda_args a)                                                          \
+    {                                                                                                                 \
+        name##_body(&a, (int)blockIdx.x, (int)gridDim.x);                                                             \
+    }                                                                                                                 \
+    GHL_KERNEL name##_group(const __grid_constant__ ghl_cuda_args a)                                                  \
+    {                                                                                                                 \
+        const ghl_cuda_place place = ((const ghl_cuda_place *)a.list)[blockIdx.x];                                    \
+        const ghl_cuda_args own = ((const ghl_cuda_args *)a.scratch)[place.call];                                     \
+        name##_body(&own, place.block, place.blocks);                                                                 \
+    }                                                                                                                 \
+    GHL_INLINE void name##_body(const ghl_cuda_args *a, GHL_MAY_NOT_USE int block, GHL_MAY_NOT_USE int blocks)
+#define GHL_MAY_NOT_USE __attribute__((unused))
+
+/* In such a body. */
+#define GHL_EACH_OF_CALL(i, count) \
+    for (int i = block * (int)blockDim.x + (int)threadIdx.x; i < (count); i += blocks * (int)blockDim.x)
+#define GHL_EACH_PACK_OF_CALL(i, count) \
+    for (int i = 8 * (block * (int)blockDim.x + (int)threadIdx.x); i < (count); i += 8 * blocks * (int)blockDim.x)
+
+/* An op whose body does the eight f32 elements from i on: void op_pack(const ghl_cuda_args *a, int i). */
+#define GHL_GROUP_PACKS(op)                                                      \
+    GHL_GROUP_KERNEL(op##_kernel)                                                \
+    {                                                                            \
+        GHL_EACH_PACK_OF_CALL(i, a->out[0].count) op##_pack(a, i);               \
+    }                                                                            \
+    void ghl_cuda_##op(const ghl_call *call, ghl_cuda_plan *plan)                \
+    {                                                                            \
+        ghl_cuda_spread(plan, op##_kernel, ghl_cuda_elements(&call->out[0]), 8); \
+        ghl_cuda_add_grouped(plan, op##_kernel_group);                           \
+    }
+
 /* Kernel `name` of a body that does the eight elements from i on: void body(const ghl_cuda_args *a, int i, int half). */
 #define GHL_PACK_KERNEL(name, body, elements)          \
     GHL_KERNEL name(const __grid_constant__ ghl_cuda_args a) \

@@ -30,7 +30,7 @@ typedef struct ghl_cuda_args {
     ghl_cuda_operand in[GHL_CUDA_IN], out[GHL_CUDA_OUT];
     ghl_attributes attr;
     void *scratch; /* the plan's scratch_bytes, 256-aligned */
-    const void *list; /* vote: addresses of its flags */
+    const void *list; /* vote: addresses of its flags; a launch of a group: its blocks' places */
     ghl_cuda_fault *fault;
     int32_t half; /* activations are bf16 */
     int32_t bytes; /* of an element of the last input */
@@ -39,8 +39,13 @@ typedef struct ghl_cuda_args {
 
 typedef void ghl_cuda_kernel(ghl_cuda_args a);
 
+/* Of a block in a launch for a group of calls: which call of the group it works for, and as which block of how many. */
+typedef struct ghl_cuda_place {
+    int32_t call, block, blocks;
+} ghl_cuda_place;
+
 typedef struct ghl_cuda_launch {
-    ghl_cuda_kernel *kernel;
+    ghl_cuda_kernel *kernel, *grouped; /* grouped: the same for a group, its arguments in scratch; NULL: none */
     int blocks[2], threads; /* blocks: x, y */
 } ghl_cuda_launch;
 
@@ -105,6 +110,12 @@ static inline void ghl_cuda_spread(ghl_cuda_plan *plan, ghl_cuda_kernel *kernel,
 {
     const int blocks = ghl_cuda_cut(things, (int64_t)each * GHL_CUDA_THREADS);
     ghl_cuda_add_launch(plan, kernel, blocks < GHL_CUDA_BLOCKS ? blocks : GHL_CUDA_BLOCKS, 1);
+}
+
+/* The last launch has a kernel for groups too. */
+static inline void ghl_cuda_add_grouped(ghl_cuda_plan *plan, ghl_cuda_kernel *grouped)
+{
+    plan->launches[plan->count - 1].grouped = grouped;
 }
 
 #ifdef __cplusplus

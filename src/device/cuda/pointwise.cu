@@ -77,7 +77,7 @@ GHL_INLINE void dropout_pack(const ghl_cuda_args *a, int i, int half)
 }
 GHL_POINTWISE(dropout)
 
-GHL_INLINE void moving_average_pack(const ghl_cuda_args *a, int i, int half)
+GHL_INLINE void moving_average_pack(const ghl_cuda_args *a, int i)
 {
     const float beta = a->attr.average.beta;
     const int started = *GHL_IN(a, 2) != 0.0f;
@@ -86,9 +86,9 @@ GHL_INLINE void moving_average_pack(const ghl_cuda_args *a, int i, int half)
     ghl_load(a->in[1].data, i, a->out[0].count, 0, g);
     for (int j = 0; j < 8; j++)
         g[j] = started ? beta * mean[j] + (1.0f - beta) * g[j] : g[j];
-    ghl_store(a->out[0].data, i, a->out[0].count, g, half);
+    ghl_store(a->out[0].data, i, a->out[0].count, g, 0);
 }
-GHL_POINTWISE(moving_average)
+GHL_GROUP_PACKS(moving_average)
 
 /* ---- repu: powers of what is above 0, or above the mean of the column's channels, a warp a column ---- */
 
@@ -147,17 +147,17 @@ void ghl_cuda_repu_backward(const ghl_call *call, ghl_cuda_plan *plan)
 
 /* ---- Copies, of bytes or rounded to bf16 ---- */
 
-GHL_INLINE void copy_bytes(const void *from, void *to, int64_t bytes)
+GHL_INLINE void copy_bytes(const void *from, void *to, int64_t bytes, int block, int blocks)
 {
-    GHL_EACH(i, (int)(bytes / 16))
+    GHL_EACH_OF_CALL(i, (int)(bytes / 16))
         ((uint4 *)to)[i] = ((const uint4 *)from)[i];
-    for (int64_t i = bytes / 16 * 16 + ghl_thread(); i < bytes; i += ghl_threads())
-        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    GHL_EACH_OF_CALL(i, (int)(bytes % 16))
+        ((uint8_t *)to)[bytes / 16 * 16 + i] = ((const uint8_t *)from)[bytes / 16 * 16 + i];
 }
 
-GHL_KERNEL copy_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(copy_kernel)
 {
-    copy_bytes(a.in[0].data, a.out[0].data, (int64_t)a.in[0].count * a.bytes);
+    copy_bytes(a->in[0].data, a->out[0].data, (int64_t)a->in[0].count * a->bytes, block, blocks);
 }
 
 GHL_INLINE void round_pack(const ghl_cuda_args *a, int i, int half)
@@ -184,10 +184,10 @@ GHL_KERNEL widen_kernel(const __grid_constant__ ghl_cuda_args a)
     GHL_EACH_PACK(i, a.in[0].count) widen_pack(&a, i, 0);
 }
 
-GHL_KERNEL commit_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(commit_kernel)
 {
-    if (*(const int32_t *)a.in[0].data != 0)
-        copy_bytes(a.in[1].data, a.out[0].data, (int64_t)a.in[1].count * a.bytes);
+    if (*(const int32_t *)a->in[0].data != 0)
+        copy_bytes(a->in[1].data, a->out[0].data, (int64_t)a->in[1].count * a->bytes, block, blocks);
 }
 
 void ghl_cuda_round(const ghl_call *call, ghl_cuda_plan *plan)
@@ -202,10 +202,13 @@ void ghl_cuda_widen(const ghl_call *call, ghl_cuda_plan *plan)
 
 void ghl_cuda_copy(const ghl_call *call, ghl_cuda_plan *plan)
 {
-    ghl_cuda_spread(plan, call->in[0].dtype == call->out[0].dtype ? copy_kernel : round_kernel, ghl_cuda_elements(&call->in[0]), 8);
+    const int equal = call->in[0].dtype == call->out[0].dtype;
+    ghl_cuda_spread(plan, equal ? copy_kernel : round_kernel, ghl_cuda_elements(&call->in[0]), 8);
+    ghl_cuda_add_grouped(plan, equal ? copy_kernel_group : NULL);
 }
 
 void ghl_cuda_commit(const ghl_call *call, ghl_cuda_plan *plan)
 {
     ghl_cuda_spread(plan, commit_kernel, ghl_cuda_elements(&call->in[1]), 8);
+    ghl_cuda_add_grouped(plan, commit_kernel_group);
 }

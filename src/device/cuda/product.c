@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * product.c - convolutions, and what is made of them, as steps of two sorts: a convolution of cuDNN's, and a kernel of our own before or
- * after it. A step names its operands by places: the call's, or parts of scratch.
+ * product.c - convolutions, and what is made of them, as steps of three sorts: a convolution of cuDNN's, a matrix product of cuBLASLt's,
+ * which is what a convolution is where each image has one position, and a kernel of our own before or after them. A step names its
+ * operands by places: the call's, or parts of scratch.
  *
  *     conv                     [round w, bias]  u = conv(x, w) + bias
  *     conv_unit_norm           [round w]  u = conv(x, w),  u = u / |w| + bias
  *     conv_backward_data       [round w]  dx
  *     conv_backward_weights    [widen x, e]  g          and of a pair: [widen r]  p
- *     sanger_decay             [widen y]  G = y^T y,  G below its diagonal,  s = G w,  d = factor (p - s)
+ *     sanger_decay             G = y^T y,  G below its diagonal,  s = G w,  d = factor (p - s)
  *
  * In brackets: for bf16. cuDNN takes weights of the images' type alone, and puts out gradients of it; but gradients are f32 here. So their
- * operands are widened, and engines may take them for tf32, which holds every bf16 number: the products are exact, the sums f32.
+ * operands are widened, and engines may take them for tf32, which holds every bf16 number: the products are exact, the sums f32. cuBLASLt
+ * puts out f32 of bf16: nothing is widened for it.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/cuda/blas.h"
 #include "device/cuda/product.h"
 
 enum { STEPS = 6, PARTS = 4, PART_ALIGNMENT = 256 };
@@ -27,10 +30,11 @@ typedef struct place {
 } place;
 
 typedef struct step {
-    ghl_cudnn_plan convolution; /* no descriptor: a kernel of our own */
+    ghl_cudnn_plan convolution; /* without descriptors of either: a kernel of our own */
+    ghl_blas_plan product;
     ghl_cuda_plan plan;
     ghl_cuda_args args;
-    place in[3], out[3];        /* of a convolution in: x, w, y, and out[0]: bias */
+    place in[3], out[3];        /* of a convolution in: x, w, y; of a product in: a, b, d; and out[0]: bias */
 } step;
 
 typedef struct product {
@@ -94,8 +98,42 @@ static ghl_status converted(product *p, const ghl_operand *o, place from, int na
     return add_own(p, narrow ? ghl_cuda_round : ghl_cuda_widen, &call, &from, out);
 }
 
+/* Whether each image has one position, which is all of it: as of linear layers. */
+static int is_product(const ghl_cudnn_problem *p)
+{
+    return p->y.h == 1 && p->y.w == 1 && p->x.h == p->w.h && p->x.w == p->w.w && p->window.padding[0] == 0 && p->window.padding[1] == 0;
+}
+
+/* y [N,K] = x [N,F] w^T + bias, dx [N,F] = y w, g [K,F] = y^T x, which is f32. */
+static ghl_status add_product(product *p, const ghl_cudnn_problem *problem, place x, place w, place y, place bias)
+{
+    const int64_t n = problem->x.n, k = problem->w.n, f = problem->w.h * problem->w.w * problem->w.c;
+    ghl_blas_problem wanted = {.half = problem->half, .half_out = problem->half, .bias = problem->bias};
+    step *s = &p->steps[p->n++];
+    s->out[0] = bias;
+    if (problem->kind == GHL_CUDNN_FORWARD) {
+        wanted.rows = n, wanted.inner = f, wanted.columns = k, wanted.transposed_b = 1;
+        s->in[0] = x, s->in[1] = w, s->in[2] = y;
+    } else if (problem->kind == GHL_CUDNN_DATA) {
+        wanted.rows = n, wanted.inner = k, wanted.columns = f;
+        s->in[0] = y, s->in[1] = w, s->in[2] = x;
+    } else {
+        wanted.rows = k, wanted.inner = n, wanted.columns = f, wanted.transposed_a = 1, wanted.half_out = 0;
+        s->in[0] = y, s->in[1] = x, s->in[2] = w;
+    }
+    if (p->base.cuda->blas == NULL)
+        GHL_TRY(ghl_blas_open(&p->base.cuda->libraries.blas, 1, &p->base.cuda->blas));
+    GHL_TRY(ghl_blas_prepare(p->base.cuda->blas, &wanted, &s->product));
+    if (s->product.workspace_bytes > p->workspace)
+        p->workspace = s->product.workspace_bytes;
+    memcpy(p->note, s->product.note, sizeof p->note);
+    return GHL_OK;
+}
+
 static ghl_status add_convolution(product *p, const ghl_cudnn_problem *problem, place x, place w, place y, place bias)
 {
+    if (is_product(problem))
+        return add_product(p, problem, x, w, y, bias);
     step *s = &p->steps[p->n++];
     s->in[0] = x;
     s->in[1] = w;
@@ -137,12 +175,14 @@ static ghl_status build_data(product *p, const ghl_call *call)
 
 static ghl_status build_weights(product *p, const ghl_call *call)
 {
-    const ghl_cudnn_problem problem = {.kind = GHL_CUDNN_WEIGHTS, .x = call->in[0].shape, .w = call->out[0].shape, .y = call->in[1].shape,
-                                       .window = call->attr.window, .exact = call->in[0].dtype == GHL_BF16};
+    const int half = call->in[0].dtype == GHL_BF16;
+    ghl_cudnn_problem problem = {.kind = GHL_CUDNN_WEIGHTS, .x = call->in[0].shape, .w = call->out[0].shape, .y = call->in[1].shape,
+                                 .window = call->attr.window, .exact = half};
     place x, e;
-    GHL_TRY(converted(p, &call->in[0], in_call(0), 0, &x));
+    problem.half = half && is_product(&problem);
+    GHL_TRY(converted(p, &call->in[0], in_call(0), problem.half, &x));
     for (int i = 0; i < call->n_out; i++) {
-        GHL_TRY(converted(p, &call->in[1 + i], in_call(1 + i), 0, &e));
+        GHL_TRY(converted(p, &call->in[1 + i], in_call(1 + i), problem.half, &e));
         GHL_TRY(add_convolution(p, &problem, x, out_call(i), e, (place){NOWHERE, 0}));
     }
     return GHL_OK;
@@ -154,11 +194,10 @@ static ghl_status build_sanger(product *p, const ghl_call *call)
     const int64_t k = ws.n, f = ws.h * ws.w * ws.c;
     const ghl_window one = {{1, 1}, {1, 1}, {0, 0}};
     const ghl_shape square = {k, 1, 1, k}, rows = {k, 1, 1, f}, columns = {ys.n * ys.h * ys.w, 1, 1, k};
-    const ghl_cudnn_problem gram = {.kind = GHL_CUDNN_WEIGHTS, .x = columns, .w = square, .y = columns, .window = one};
+    const ghl_cudnn_problem gram = {.kind = GHL_CUDNN_WEIGHTS, .x = columns, .w = square, .y = columns, .window = one,
+                                    .half = call->in[0].dtype == GHL_BF16};
     const ghl_cudnn_problem sum = {.kind = GHL_CUDNN_DATA, .x = rows, .w = rows, .y = square, .window = one};
-    place y;
-    GHL_TRY(converted(p, &call->in[0], in_call(0), 0, &y));
-    const place g = part(p, (size_t)(k * k) * sizeof(float)), s = part(p, (size_t)(k * f) * sizeof(float));
+    const place y = in_call(0), g = part(p, (size_t)(k * k) * sizeof(float)), s = part(p, (size_t)(k * f) * sizeof(float));
     GHL_TRY(add_convolution(p, &gram, y, g, y, (place){NOWHERE, 0}));
     ghl_operand triangle = {.shape = square}, in[2] = {call->in[1], call->in[1]}, d = call->out[0];
     const ghl_call lower = {.op = call->op, .n_out = 1, .out = &triangle};
@@ -197,11 +236,21 @@ static ghl_status run_convolution(const product *p, const step *s, const ghl_cal
     return ghl_cudnn_run(p->base.cuda->cudnn, &s->convolution, p->base.cuda->stream, data, (char *)p->base.cuda->scratch + p->end);
 }
 
+static ghl_status run_product(const product *p, const step *s, const ghl_call *call)
+{
+    void *const data[4] = {address(p, call, s->in[0]), address(p, call, s->in[1]), address(p, call, s->in[2]), address(p, call, s->out[0])};
+    return ghl_blas_run(p->base.cuda->blas, &s->product, p->base.cuda->stream, data, (char *)p->base.cuda->scratch + p->end);
+}
+
 static ghl_status run(void *state, const ghl_call *call)
 {
     product *p = state;
     for (int k = 0; k < p->n; k++) {
         step *s = &p->steps[k];
+        if (s->product.product != NULL) {
+            GHL_TRY(run_product(p, s, call));
+            continue;
+        }
         if (s->convolution.descriptor != NULL) {
             GHL_TRY(run_convolution(p, s, call));
             continue;
@@ -220,8 +269,10 @@ static void release(void *state)
 {
     product *p = state;
     ghl_cuda_program_free(p->base.program);
-    for (int i = 0; i < p->n; i++)
+    for (int i = 0; i < p->n; i++) {
         ghl_cudnn_release(p->base.cuda->cudnn, &p->steps[i].convolution);
+        ghl_blas_release(p->base.cuda->blas, &p->steps[i].product);
+    }
     free(p);
 }
 
@@ -258,5 +309,7 @@ ghl_status ghl_cuda_product_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_ke
 void ghl_cuda_product_close(ghl_cuda *cuda)
 {
     ghl_cudnn_close(cuda->cudnn);
+    ghl_blas_close(cuda->blas);
     cuda->cudnn = NULL;
+    cuda->blas = NULL;
 }

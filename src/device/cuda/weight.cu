@@ -34,7 +34,15 @@ GHL_INLINE double filter_dot(const float *x, const float *y, const filter *f, in
     return ghl_block_sum((double)sum);
 }
 
-#define GHL_FILTER_WIDTH(a) ((a).in[0].count / (a).in[0].n)
+/* Both kernels `name` of a body that goes through filter `block`: void body(const ghl_cuda_args *a, int k, int width). */
+#define GHL_FILTER_KERNEL(name, body)                 \
+    GHL_GROUP_KERNEL(name)                            \
+    {                                                 \
+        if (a->in[0].count / a->in[0].n % 8 == 0)     \
+            body(a, block, 8);                        \
+        else                                          \
+            body(a, block, 1);                        \
+    }
 
 static void plan_filters(ghl_cuda_plan *plan, ghl_cuda_kernel *kernel, const ghl_call *call)
 {
@@ -43,12 +51,11 @@ static void plan_filters(ghl_cuda_plan *plan, ghl_cuda_kernel *kernel, const ghl
 
 /* ---- Oja ---- */
 
-GHL_INLINE void oja_decay_filter(const ghl_cuda_args *a, int width, int half)
+GHL_INLINE void oja_decay_filter(const ghl_cuda_args *a, int k, int width)
 {
-    const filter f = filter_of((int)blockIdx.x, a->in[0].count / a->in[0].n, width);
+    const filter f = filter_of(k, a->in[0].count / a->in[0].n, width);
     const float product = (float)filter_dot(GHL_IN(a, 0), GHL_IN(a, 1), &f, width);
     float p[8], w[8];
-    (void)half;
     for (int i = f.first; i < f.end; i += f.step) {
         ghl_get_some(a->in[0].data, i, width, 0, p);
         ghl_get_some(a->in[1].data, i, width, 0, w);
@@ -57,11 +64,12 @@ GHL_INLINE void oja_decay_filter(const ghl_cuda_args *a, int width, int half)
         ghl_put_some(a->out[0].data, i, width, p, 0);
     }
 }
-GHL_WIDE_KERNEL(oja_decay_kernel, oja_decay_filter, GHL_FILTER_WIDTH(a))
+GHL_FILTER_KERNEL(oja_decay_kernel, oja_decay_filter)
 
 void ghl_cuda_oja_decay(const ghl_call *call, ghl_cuda_plan *plan)
 {
     plan_filters(plan, oja_decay_kernel, call);
+    ghl_cuda_add_grouped(plan, oja_decay_kernel_group);
 }
 
 GHL_INLINE float rate_of(float norm, float power)
@@ -69,13 +77,11 @@ GHL_INLINE float rate_of(float norm, float power)
     return powf(fabsf(norm - 1.0f) + 1e-10f, power);
 }
 
-GHL_INLINE void oja_scale_filter(const ghl_cuda_args *a, int width, int half)
+GHL_INLINE void oja_scale_filter(const ghl_cuda_args *a, int k, int width)
 {
-    const int k = (int)blockIdx.x;
     const filter f = filter_of(k, a->in[0].count / a->in[0].n, width);
     const float decay = (float)filter_dot(GHL_IN(a, 0), GHL_IN(a, 1), &f, width);
     float p[8], w[8], most = 0.0f;
-    (void)half;
     for (int i = f.first; i < f.end; i += f.step) {
         ghl_get_some(a->in[0].data, i, width, 0, p);
         ghl_get_some(a->in[1].data, i, width, 0, w);
@@ -93,7 +99,7 @@ GHL_INLINE void oja_scale_filter(const ghl_cuda_args *a, int width, int half)
     if (a->out[2].data != NULL)
         GHL_OUT(a, 2)[k] = (float)pow(fabs((double)(float)sqrt(squares) - 1.0) + 1e-10, (double)a->attr.ascent.power);
 }
-GHL_WIDE_KERNEL(oja_scale_kernel, oja_scale_filter, GHL_FILTER_WIDTH(a))
+GHL_FILTER_KERNEL(oja_scale_kernel, oja_scale_filter)
 
 /* The largest of scratch [parts], by one block. */
 GHL_INLINE float parts_most(const ghl_cuda_args *a)
@@ -104,31 +110,26 @@ GHL_INLINE float parts_most(const ghl_cuda_args *a)
     return ghl_block_most(most);
 }
 
-GHL_KERNEL oja_scale_finish(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(oja_scale_finish)
 {
-    const float most = parts_most(&a);
+    const float most = parts_most(a);
     if (threadIdx.x == 0)
-        GHL_OUT(&a, 1)[0] = most;
+        GHL_OUT(a, 1)[0] = most;
 }
 
 void ghl_cuda_oja_scale(const ghl_call *call, ghl_cuda_plan *plan)
 {
     plan_filters(plan, oja_scale_kernel, call);
+    ghl_cuda_add_grouped(plan, oja_scale_kernel_group);
     plan->parts = (int)call->in[0].shape.n;
     plan->scratch_bytes = (size_t)plan->parts * sizeof(float);
     ghl_cuda_add_launch(plan, oja_scale_finish, 1, 1);
+    ghl_cuda_add_grouped(plan, oja_scale_finish_group);
 }
 
 /* ---- Eight elements a thread, each with the numbers of its filter ---- */
 
-#define GHL_BY_FILTER(op)                                                        \
-    GHL_PACK_KERNEL(op##_kernel, op##_pack, a.out[0].count)                      \
-    void ghl_cuda_##op(const ghl_call *call, ghl_cuda_plan *plan)                \
-    {                                                                            \
-        ghl_cuda_spread(plan, op##_kernel, ghl_cuda_elements(&call->out[0]), 8); \
-    }
-
-GHL_INLINE void instar_decay_pack(const ghl_cuda_args *a, int i, int half)
+GHL_INLINE void instar_decay_pack(const ghl_cuda_args *a, int i)
 {
     const int count = a->out[0].count, fan_in = count / a->out[0].n;
     float p[8], w[8];
@@ -139,11 +140,11 @@ GHL_INLINE void instar_decay_pack(const ghl_cuda_args *a, int i, int half)
         const float by = GHL_IN(a, 3) != NULL && GHL_IN(a, 3)[k] != 0.0f ? GHL_IN(a, 3)[k] : 1.0f;
         p[j] = a->attr.decay.factor * (p[j] - GHL_IN(a, 2)[k] * w[j]) / by;
     }
-    ghl_store(a->out[0].data, i, count, p, half);
+    ghl_store(a->out[0].data, i, count, p, 0);
 }
-GHL_BY_FILTER(instar_decay)
+GHL_GROUP_PACKS(instar_decay)
 
-GHL_INLINE void ascent_pack(const ghl_cuda_args *a, int i, int half)
+GHL_INLINE void ascent_pack(const ghl_cuda_args *a, int i)
 {
     const int count = a->out[0].count, fan_in = count / a->out[0].n;
     const float by = GHL_IN(a, 1) != NULL ? *GHL_IN(a, 1) + 1e-30f : 1.0f;
@@ -151,9 +152,9 @@ GHL_INLINE void ascent_pack(const ghl_cuda_args *a, int i, int half)
     ghl_load(a->in[0].data, i, count, 0, d);
     for (int j = 0; j < 8 && i + j < count; j++)
         d[j] = -(GHL_IN(a, 2) != NULL ? rate_of(GHL_IN(a, 2)[(i + j) / fan_in], a->attr.ascent.power) : 1.0f) * d[j] / by;
-    ghl_store(a->out[0].data, i, count, d, half);
+    ghl_store(a->out[0].data, i, count, d, 0);
 }
-GHL_BY_FILTER(ascent)
+GHL_GROUP_PACKS(ascent)
 
 /* (|d| / s)^power; powers of NaN are NaN here. */
 GHL_INLINE float magnitude(const ghl_cuda_args *a, float d, float s)
@@ -165,7 +166,7 @@ GHL_INLINE float magnitude(const ghl_cuda_args *a, float d, float s)
     return h != h || power == 1.0f ? h : powf(h, power);
 }
 
-GHL_INLINE void direction_pack(const ghl_cuda_args *a, int i, int half)
+GHL_INLINE void direction_pack(const ghl_cuda_args *a, int i)
 {
     const int count = a->out[0].count, each = a->in[2].data != NULL ? count / a->in[2].count : count;
     float g[8], d[8] = {0};
@@ -176,9 +177,9 @@ GHL_INLINE void direction_pack(const ghl_cuda_args *a, int i, int half)
         const float sign = g[j] != g[j] ? g[j] : (float)((g[j] > 0.0f) - (g[j] < 0.0f));
         g[j] = a->in[1].data != NULL ? magnitude(a, d[j], GHL_IN(a, 2)[(i + j) / each]) * sign : sign;
     }
-    ghl_store(a->out[0].data, i, count, g, half);
+    ghl_store(a->out[0].data, i, count, g, 0);
 }
-GHL_BY_FILTER(direction)
+GHL_GROUP_PACKS(direction)
 
 /* ---- Scales: a block a neuron; or parts of the layer, and one block more ---- */
 
@@ -201,46 +202,49 @@ GHL_INLINE float scale_of(const ghl_cuda_args *a, double statistic, int elements
     return (float)sqrt(a->attr.scale.statistic == GHL_SCALE_RMS ? statistic / elements : statistic);
 }
 
-GHL_KERNEL scale_neuron_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(scale_neuron_kernel)
 {
-    const int each = a.in[0].count / a.out[0].count, k = (int)blockIdx.x;
-    const double statistic = block_statistic(&a, k * each, (k + 1) * each);
+    const int each = a->in[0].count / a->out[0].count;
+    const double statistic = block_statistic(a, block * each, (block + 1) * each);
     if (threadIdx.x == 0)
-        GHL_OUT(&a, 0)[k] = scale_of(&a, statistic, each);
+        GHL_OUT(a, 0)[block] = scale_of(a, statistic, each);
 }
 
-GHL_KERNEL scale_parts_kernel(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(scale_parts_kernel)
 {
-    const int64_t count = a.in[0].count, part = (int64_t)blockIdx.x;
-    const double statistic = block_statistic(&a, (int)(count * part / a.parts), (int)(count * (part + 1) / a.parts));
+    const int64_t count = a->in[0].count, part = block;
+    const double statistic = block_statistic(a, (int)(count * part / a->parts), (int)(count * (part + 1) / a->parts));
     if (threadIdx.x == 0)
-        ((double *)a.scratch)[part] = statistic;
+        ((double *)a->scratch)[part] = statistic;
 }
 
-GHL_KERNEL scale_finish(const __grid_constant__ ghl_cuda_args a)
+GHL_GROUP_KERNEL(scale_finish)
 {
     float most = 0.0f;
     double sum = 0.0;
-    for (int i = (int)threadIdx.x; i < a.parts; i += (int)blockDim.x) {
-        most = ghl_most(most, (float)((const double *)a.scratch)[i]);
-        sum += ((const double *)a.scratch)[i];
+    for (int i = (int)threadIdx.x; i < a->parts; i += (int)blockDim.x) {
+        most = ghl_most(most, (float)((const double *)a->scratch)[i]);
+        sum += ((const double *)a->scratch)[i];
     }
-    const double statistic = a.attr.scale.statistic == GHL_SCALE_MAX ? (double)ghl_block_most(most) : ghl_block_sum(sum);
+    const double statistic = a->attr.scale.statistic == GHL_SCALE_MAX ? (double)ghl_block_most(most) : ghl_block_sum(sum);
     if (threadIdx.x == 0)
-        GHL_OUT(&a, 0)[0] = scale_of(&a, statistic, a.in[0].count);
+        GHL_OUT(a, 0)[0] = scale_of(a, statistic, a->in[0].count);
 }
 
 void ghl_cuda_scale(const ghl_call *call, ghl_cuda_plan *plan)
 {
     if (call->attr.scale.scope == GHL_SCOPE_NEURON) {
         ghl_cuda_add_launch(plan, scale_neuron_kernel, ghl_cuda_elements(&call->out[0]), 1);
+        ghl_cuda_add_grouped(plan, scale_neuron_kernel_group);
         return;
     }
     plan->parts = ghl_cuda_cut(ghl_cuda_elements(&call->in[0]), 16 * GHL_CUDA_THREADS);
     plan->parts = plan->parts < GHL_CUDA_BLOCKS ? plan->parts : GHL_CUDA_BLOCKS;
     plan->scratch_bytes = (size_t)plan->parts * sizeof(double);
     ghl_cuda_add_launch(plan, scale_parts_kernel, plan->parts, 1);
+    ghl_cuda_add_grouped(plan, scale_parts_kernel_group);
     ghl_cuda_add_launch(plan, scale_finish, 1, 1);
+    ghl_cuda_add_grouped(plan, scale_finish_group);
 }
 
 /* ---- Weights that count by their direction: a block a filter, or a warp a tap ---- */
