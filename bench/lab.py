@@ -15,6 +15,14 @@ from table import OUR_BP, OUR_GHL, PEER_BP, PEER_GHL, PEER_IDENTITY, RUNNER_UP, 
 DEEP_BATCH = 32
 SCOUT_SECONDS = 1.5
 CLOSE = 0.9
+HEAD = """name: head
+model: {{kind: deephebb, channels: [8, 8, 1536]}}
+data: {{kind: synthetic, size: {images}, test_size: 64}}
+train: {{epochs: {epochs}, batch: 64, device: cpu, threads: {threads}, log_every: {rows}}}
+optimiser: {{kind: adam}}
+phases:
+  - {{name: head, frozen_to: flatten, learn: {{linear: {{rule: backprop, lr: 1e-3}}}}}}
+"""
 
 
 def note(text: str) -> None:
@@ -119,6 +127,20 @@ class Lab:
         shallow, deep = (self.ours("resnet_cifar", "ghl", f"model.depth={depth}", *settings) for depth in (110, 1202))
         found = take_turns({"110": shallow, "1202": deep}, min(self.options.repeats, 3))
         return found["110"].over(found["1202"])
+
+    @cache
+    def head(self, images: int = 4096, epochs: int = 12) -> float:
+        """Images a second of a classifier on as many kept features as DeepHebb has, median of epochs; the layers that make them, once,
+        are narrower."""
+        note("head on kept features")
+        recipe, run = self.folder / "head.yaml", self.folder / "head"
+        recipe.write_text(HEAD.format(images=images, epochs=epochs, rows=images // 64, threads=self.options.threads))
+        done = subprocess.run([self.options.ghl, "train", recipe, "--run", run], capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            raise SystemExit(f"compare: ghl train gave status {done.returncode}: {done.stderr.strip()}")
+        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
+        return statistics.median(speeds[1:])
 
     def weight_gradient(self) -> float | None:
         """GFLOP/s of our best way for one gradient."""

@@ -2,7 +2,7 @@
 """The table of bench/compare: what is demanded, how each row follows from what a lab measured, and the report. Runs nothing itself.
 
 A lab (lab.py) answers: half (does this machine take bf16?), turns(net, dtype) (figures of contestants that took turns; empty where
-the dtype is refused), profile(net, rule, dtype), arena(net), depth(), weight_gradient(), first_step(). What it could not
+the dtype is refused), profile(net, rule, dtype), arena(net), depth(), head(), weight_gradient(), first_step(). What it could not
 measure is None, and the row says "not run".
 """
 import re
@@ -146,6 +146,7 @@ def all_rows() -> list[Row]:
              for net, rule in local]
     return rows + [
         Row("ResNet-1202 / ResNet-110, time of an image", 12.0, 11.4, lambda lab: lab.depth(), at_least=False),
+        Row("head epochs on kept features, DeepHebb's 24,576, fp32", 20000, 26000, lambda lab: lab.head(), form="{:.0f} images/s"),
         Row("weight gradient 384->1536 at 8x8, batch 64, bf16", 2000, 3000, lambda lab: lab.weight_gradient(), form="{:.0f} GFLOP/s"),
         Row("own kernels (BN, ReLU, add, softmax, pools, direction), share of copy bandwidth", 80, 95, own_kernels_share, form="{:.0f} %"),
         Row("convolutions of DeepHebb and FastHebb, share of measured fp32 peak", 65, 80, convolutions_share, form="{:.0f} %"),

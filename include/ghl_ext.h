@@ -102,7 +102,8 @@ enum {
     GHL_RANDOM_DROPOUT = 4 << 20, /* + node */
     GHL_RANDOM_SYNTHETIC = 5 << 20,
     GHL_RANDOM_HOLDOUT = 6 << 20,
-    GHL_RANDOM_VIEW = 7 << 20 /* + try: which part of a photograph */
+    GHL_RANDOM_VIEW = 7 << 20, /* + try: which part of a photograph */
+    GHL_RANDOM_JITTER = 8 << 20 /* its colours */
 };
 
 /* ---- Ops: what a device runs -------------------------------------------------------------------------------------------- */

@@ -3,17 +3,22 @@
 # bench/compare without PyTorch and without a measurement: rows follow from figures, what was not measured is "not run", the output of
 # ghl_bench_conv is read, a real profile makes a section, and what stands by hand in the report outlives it.
 # ghl-test: timeout=60
+import contextlib
+import io
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 sys.dont_write_bytecode = True
 ROOT = os.environ.get("SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import contestants  # noqa: E402
+import lab as laboratory  # noqa: E402
 import table  # noqa: E402
 
 PUBLISHED = "GHL ResNet-20 against the published way, each in its faster dtype"
@@ -64,6 +69,9 @@ class Bench:
     def depth(self):
         return 12.5
 
+    def head(self):
+        return 25000.4
+
     def weight_gradient(self):
         return table.weight_gradients(CONV)["amx tiles16"] if self.half else None
 
@@ -82,6 +90,8 @@ class Table(unittest.TestCase):
         self.assertTrue(found["GHL step / own BP step, VGG-16, bf16"].endswith("| <= 1.40 | 1.28 | 1.25 | met |"))   # 1.25, 1.3, 1.2
         self.assertTrue(found[PUBLISHED].endswith("| >= 4.50 | 8.00 | 5.00 | met |"))
         self.assertTrue(found["ResNet-1202 / ResNet-110, time of an image"].endswith("| <= 12.00 | 11.40 | 12.50 | missed |"))
+        head = found["head epochs on kept features, DeepHebb's 24,576, fp32"]
+        self.assertTrue(head.endswith("| >= 20000 images/s | 26000 images/s | 25000 images/s | met |"), head)
         self.assertTrue(found["weight gradient 384->1536 at 8x8, batch 64, bf16"].endswith("| 2400 GFLOP/s | met |"))
         self.assertTrue(found["swta FastHebb against PyTorch (unfold, matmul), fp32"].endswith("| 4.00 | met |"))     # 3, 4, 5
         self.assertTrue(found["swta against own BP step, FastHebb, times as fast, fp32"].endswith("| 1.60 | met |"))
@@ -153,6 +163,16 @@ class Table(unittest.TestCase):
             self.assertEqual(sum(" copy | " in line or " peak | " in line for line in section), 6, section)
             share = table.own_kernels_share(type("Lab", (Bench,), {"profile": lambda *_: profile})())
             self.assertGreater(share, 0)
+
+    @unittest.skipUnless(os.environ.get("GHL"), "no command is built")
+    def test_a_head_is_timed_on_kept_features(self):
+        with tempfile.TemporaryDirectory() as folder:
+            options = types.SimpleNamespace(ghl=os.environ["GHL"], threads=1)
+            there = types.SimpleNamespace(options=options, folder=pathlib.Path(folder))
+            with contextlib.redirect_stderr(io.StringIO()):
+                self.assertGreater(laboratory.Lab.head.__wrapped__(there, 128, 3), 0)
+            with open(os.path.join(folder, "head", "metrics.csv")) as f:
+                self.assertEqual(len(f.readlines()), 1 + 3)
 
 
 if __name__ == "__main__":

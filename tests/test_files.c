@@ -269,10 +269,10 @@ static void test_lock(void **state)
     int result = 0;
     assert_int_equal(waitpid(child, &result, 0), child);
     assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
-    ghl_folder_unlock(mine);
+    ghl_file_close(mine);
     assert_int_equal(ghl_folder_lock(folder, &second), GHL_OK); /* the file stays, the lock does not */
-    ghl_folder_unlock(second);
-    ghl_folder_unlock(-1);
+    ghl_file_close(second);
+    ghl_file_close(-1);
     assert_int_equal(ghl_folder_lock(temporary_path("no-run"), &mine), GHL_RUN);
 }
 
@@ -302,7 +302,7 @@ static void test_lock_dies_with_its_process(void **state)
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(ghl_folder_lock(folder, &descriptor), GHL_OK);
-    ghl_folder_unlock(descriptor);
+    ghl_file_close(descriptor);
     close(ready[0]);
     close(ready[1]);
 }

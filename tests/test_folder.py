@@ -15,7 +15,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from photos import GHL, RECIPE, Case, speckled  # noqa: E402
+from photos import GHL, RECIPE, Case, png, speckled  # noqa: E402
 
 COLOURS = {"ash": (200, 40, 40), "beech tree": (40, 200, 40), "ceder": (40, 40, 200)}
 
@@ -62,10 +62,31 @@ class Folder(Case):
         self.assertIn("images 12", self.ghl("eval", "whole").stdout)
         self.train("other", "data.normalise=mean_std", "data.scale=[0.5,1]")
         self.assertNotEqual(self.read("whole/metrics.csv"), self.read("other/metrics.csv"))
+        for run in ("one", "three"):
+            self.train(run, "data.jitter=[0.4,0.4,0.4]", "data.crop=centre", f"train.workers={1 + 2 * (run == 'three')}")
+        self.same("one", "three")
+        self.train("still", "data.crop=centre")
+        self.assertNotEqual(self.read("one/metrics.csv"), self.read("still/metrics.csv"))
 
     def test_learns(self):
         self.train("centre", "data.crop=centre", "train.epochs=10", "learn.conv.rule=backprop")
         self.assertGreater(float(self.read("centre/metrics.csv").split()[-1].split(b",")[7]), 90)  # best_top1: three colours
+
+    def test_as_the_binary_layout(self):
+        """Images of 32 x 32, whole, are trained on as CIFAR-10's binary layout has them in the folder's order."""
+        draw = random.Random(2)
+        for part, batch in (("train", "data_batch_1.bin"), ("val", "test_batch.bin")):
+            records = b""
+            for label, name in enumerate("abc"):
+                for i in range(8):
+                    pixels = bytes(draw.randrange(60 * label, 136 + 60 * label) for _ in range(3072))
+                    self.write(f"small/{part}/{name}/{i}.png", png(32, 32, 3, pixels))
+                    records += bytes([label]) + pixels[0::3] + pixels[1::3] + pixels[2::3]
+            self.write("binary/" + batch, records)
+        self.train("files", "data.path=small", "data.size=32", "data.resize=32", "data.crop=centre", "model.classes=10")
+        self.train("records", "data.kind=cifar10", "data.path=binary", "model.classes=10")
+        self.assertEqual(self.read("files/metrics.csv"), self.read("records/metrics.csv"))
+        self.assertTrue(self.tensors("files/last.safetensors") == self.tensors("records/last.safetensors"))
 
     def test_damaged_files(self):
         whole = self.read("photos/train/ash/4.JPEG")
@@ -163,7 +184,7 @@ class Folder(Case):
         for status, words, keys in ((3, "data.path is not set", ["data.path="]), (3, "no data folder", ["data.path=nowhere"]),
                                     (3, "holds no class folders", ["data.path=photos/train/ash"]),
                                     (2, "data.whiten", ["data.whiten=zca"]), (2, "smaller than data.size", ["data.resize=8"]),
-                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "crop of data format folder", ["data.crop=middle"]),
+                                    (2, "data.ratio must be two numbers", ["data.ratio=[1]"]), (2, "data.jitter must be three", ["data.jitter=[1]"]), (2, "crop of data format folder", ["data.crop=middle"]),
                                     (2, "scale of data format folder", ["data.scale=[0,1]"])):
             self.assertIn(words, self.train("bad", *keys, status=status).stderr)
         os.makedirs(self.path("photos/train/dogwood"))
@@ -174,6 +195,13 @@ class Folder(Case):
         shutil.rmtree(self.path("photos/val/elm"))
         self.assertIn("parameters", self.ghl("plan", "r.yaml", "data.path=nowhere").stdout)
         self.train("run", "train.epochs=1")
+        shutil.copytree(self.path("photos"), self.path("fewer"))
+        for part in ("train", "val"):
+            shutil.rmtree(self.path(f"fewer/{part}/ash"))
+        self.assertIn("have 2 classes, run/best.safetensors was trained on 3", self.ghl("eval", "run", "data.path=fewer", status=3).stderr)
+        self.assertNotIn("warning", self.ghl("eval", "run").stderr)
+        self.write("photos/classes.txt", b"ash Fraxinus\n")
+        self.assertIn('class 0 is "Fraxinus" in the data, and was "ash" in training', self.ghl("eval", "run").stderr)
         for part in ("train", "val"):
             shutil.copytree(self.path(f"photos/{part}/ash"), self.path(f"photos/{part}/elm"))
         self.assertIn("classifier.weight is [3,64], but the net's is [4,64]", self.ghl("eval", "run", status=3).stderr)

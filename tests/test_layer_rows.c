@@ -141,6 +141,8 @@ static void the_text_keeps_functions(void **state)
         BCM "}\n",
         BCM ", conv2: {rule: softhebb}}\nlayers: {conv3: {inhibition: none}}\n",
         BCM ", 'conv[12]': {rule: ghl}, linear: {rule: swta}}\n",
+        BCM ", linear: {rule: hwta_bcm}}\n",
+        "learn: {conv: {rule: softhebb}, linear: {rule: softhebb, variant: supervised}}\n", /* a linear layer has no padding */
         "layers: {}\n",
         "layers:\n",
     };

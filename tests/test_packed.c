@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -225,6 +226,26 @@ static void test_stops(void **state)
     temporary_remove("photos.ghl");
 }
 
+/* The lock is another's, who in the end has made the file; or has been killed. */
+static void test_two_at_once(void **state)
+{
+    const ghl_packing packing = packing_of(true, 16);
+    ghl_packed_sum sum;
+    bool locked;
+    int lock;
+
+    (void)state;
+    make_folder(40, false);
+    temporary_remove("photos.ghl");
+    assert_int_equal(ghl_file_lock(temporary_path("photos.ghl.partial"), &lock, &locked), GHL_OK);
+    assert_true(locked);
+    assert_int_equal(ghl_pack(&packing, &sum), GHL_RUN);
+    assert_non_null(strstr(ghl_error_message(), "another process is packing"));
+    ghl_file_close(lock);
+    assert_int_equal(ghl_pack(&packing, &sum), GHL_OK);
+    temporary_remove("photos.ghl");
+}
+
 /* ---- Broken files ---- */
 
 static ghl_status open_bytes(const char *bytes, size_t size, ghl_images *images)
@@ -324,9 +345,37 @@ static void test_damaged_samples(void **state)
     free(whole);
 }
 
+/* A file that is cut short while it is in use: every sample is damaged, and none is looked at. */
+static void test_cut_in_use(void **state)
+{
+    ghl_images images;
+    uint8_t pixels[SIZE * SIZE * 3];
+    char room[32];
+    int64_t area[2];
+
+    (void)state;
+    make_folder(40, false);
+    pack(packing_of(true, 16));
+    read_part(&ghl_data_format_packed, temporary_path("photos.ghl"), false, &images);
+    assert_int_equal(ghl_images_read(&images, TRAIN - 1, NULL, pixels), GHL_OK);
+    const uint64_t stamp = images.source->stamp(images.source->self, 0);
+    assert_int_equal(truncate(temporary_path("photos.ghl"), 100), 0);
+    for (int i = 0; i < TRAIN; i++) {
+        assert_int_equal(ghl_images_read(&images, i, NULL, pixels), GHL_DATA);
+        assert_non_null(strstr(ghl_error_message(), "cut short while it was in use: it ends at offset 100"));
+        assert_int_equal(images.source->check(images.source->self, i, area), GHL_DATA);
+        assert_non_null(ghl_images_name(&images, i, room));
+    }
+    assert_true(images.source->stamp(images.source->self, 0) != stamp);
+    ghl_images_release(&images);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_views), cmocka_unit_test(test_goes_on), cmocka_unit_test(test_stops),
-                                       cmocka_unit_test(test_broken), cmocka_unit_test(test_damaged_samples)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_views),           cmocka_unit_test(test_goes_on),    cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_two_at_once),     cmocka_unit_test(test_broken),     cmocka_unit_test(test_damaged_samples),
+        cmocka_unit_test(test_cut_in_use),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,7 +276,19 @@ static void labels(void **state)
     assert_true(has_file("no_labels", "last.safetensors") && !has_file("no_labels", "best.safetensors"));
     o = train(unlabelled, "no_labels2", 0, "learn.conv.rule=ghl");
     assert_int_equal(o.status, GHL_DATA);
-    assert_non_null(strstr(o.message, "rule ghl of conv3.weight asks for an error, which needs labels"));
+    assert_non_null(strstr(o.message, "rule ghl of conv1.weight learns from labels"));
+    /* A rule may read labels and ask for no error: then there is a loss to test by. */
+    static const char classifier[] = "learn.linear.rule=softhebb learn.linear.variant=supervised learn.norm.rule=frozen "
+                                     "learn.norm.statistics=batch";
+    o = train(unlabelled, "no_labels4", 0, classifier);
+    assert_int_equal(o.status, GHL_DATA);
+    assert_non_null(strstr(o.message, "rule softhebb of classifier.weight learns from labels"));
+    o = train(unlabelled, "no_labels5", 0, "phases.0.root=classifier learn.linear.rule=softhebb learn.linear.variant=supervised "
+                                           "learn.norm.rule=frozen learn.norm.statistics=batch");
+    assert_int_equal(o.status, GHL_DATA);
+    o = train_well(HEAD("synthetic"), "classifies", classifier);
+    assert_true(o.result.test_top1 > 0 && has_file("classifies", "best.safetensors"));
+    assert_int_equal(train_well(HEAD("synthetic"), "classifies", classifier).result.step, 10); /* its text can be read again */
     o = train(unlabelled, "no_labels3", 0, "data.holdout=10");
     assert_int_equal(o.status, GHL_DATA);
 }
@@ -314,6 +326,8 @@ static void cut_into_steps(void **state)
     (void)state;
     step_by_step(two, "file_whole", "file_steps", "train.threads=1 train.features=file", 22);
     assert_false(has_file("file_whole", "features")); /* gone with the phase */
+    static const char bcm[] = "train.threads=1 learn.conv.rule=hwta_bcm phases.head.train.epochs=1"; /* its threshold is state */
+    step_by_step(two, "bcm_whole", "bcm_steps", bcm, 14);
     step_by_step(blocks, "blocks_whole", "blocks_steps", "train.threads=1 train.features=none", 22);
 }
 

@@ -18,6 +18,7 @@ synthetic() {
         *table3-deephebb-*.yaml) echo "data.kind=synthetic data.shape=[3,160,160]" ;;
         *table3-fasthebb-*.yaml) echo "data.kind=synthetic data.shape=[3,210,210]" ;;
         *table3-*.yaml) echo "data.kind=synthetic data.shape=[3,224,224]" ;;
+        *photos-*.yaml) echo "data.kind=synthetic data.shape=[3,64,64]" ;;
         *quickstart.yaml) echo "data.kind=synthetic data.shape=[1,28,28]" ;;
         *) echo "" ;;
     esac
@@ -51,6 +52,7 @@ for recipe in "$SOURCE_DIR"/recipes/*.yaml; do
             table3-fasthebb-*.yaml) [ "$got" = 27335432 ] || fail "$recipe has $got parameters" ;;
             table3-vgg16-*.yaml) [ "$got" = 138353320 ] || fail "$recipe has $got parameters" ;;
             table3-resnet18-*.yaml) [ "$got" = 11679912 ] || fail "$recipe has $got parameters" ;;
+            photos-resnet18-*.yaml) [ "$got" = 11172042 ] || fail "$recipe has $got parameters" ;; # ten classes
             table3-resnet50-*.yaml) [ "$got" = 25503912 ] || fail "$recipe has $got parameters" ;;
             table4-vgg14.yaml) [ "$got" = 14715594 ] || fail "$recipe has $got parameters" ;;
             table4-vgg16.yaml) [ "$got" = 33633994 ] || fail "$recipe has $got parameters" ;;
@@ -79,7 +81,7 @@ for recipe in "$SOURCE_DIR"/recipes/*.yaml; do
     [ "$(tail -n 1 run/metrics.csv | cut -d, -f1,2)" = "$((phases > 0 ? phases : 1)),$((phases > 0 ? 2 * phases : 2))" ] ||
         { cat run/metrics.csv; fail "$recipe: not two steps in each phase"; }
 done
-[ $count -ge 113 ] || [ -n "${GHL_DEVICE:-}" ] || fail "only $count plans"
+[ $count -ge 119 ] || [ -n "${GHL_DEVICE:-}" ] || fail "only $count plans"
 
 # A recipe that names nothing of the sort is refused with status 2 and the nearest name.
 set +e

@@ -493,6 +493,26 @@ static void swta_keeps_a_filter_that_equals_all_it_wins(void **state)
         }
 }
 
+/* The layer that the rule was published with puts out another thing than what is compared: relu(<w,x> / |w|). */
+static void swta_layers_divide_by_the_filters_norm(void **state)
+{
+    (void)state;
+    for (int device = 0; rig_device(device) != NULL; device++) {
+        rig r;
+        int64_t n;
+        rig_open(&r, rig_net(1, 1, 2, LINEAR(2, 1) ", response: unit_norm", "relu1 relu", HEAD, NULL),
+                 &(rig_settings){.device = rig_device(device), .rule = "swta", .rule_options = "kappa: 1", .batch = 2, .lr = 0.1});
+        rig_write(&r, "layer.weight", w1_w);
+        rig_images(&r, w1_x);
+        rig_run(&r, r.step);
+        double *y = rig_named(&r, r.step, "out/relu1", &n);
+        rig_near("y", y, w1_y, n, 2e-6);
+        rig_named_near(&r, "local/layer.weight", w1_d, 2e-6);
+        free(y);
+        rig_close(&r);
+    }
+}
+
 /* Filters that win nothing: dead ones stay where they are. */
 static void losers_of_hard_competition_stay(void **state)
 {
@@ -704,6 +724,7 @@ int main(void)
         cmocka_unit_test(bf16_is_near),
         cmocka_unit_test(softhebb_brings_the_winner_of_one_pattern_to_norm_one),
         cmocka_unit_test(swta_keeps_a_filter_that_equals_all_it_wins),
+        cmocka_unit_test(swta_layers_divide_by_the_filters_norm),
         cmocka_unit_test(losers_of_hard_competition_stay),
         cmocka_unit_test(hpca_of_one_filter_is_oja),
         cmocka_unit_test(hpca_finds_the_components_of_a_gaussian_in_order),

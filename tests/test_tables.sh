@@ -274,6 +274,13 @@ broken "two rows are called \"a\"" "$(printf 'rows:\n  - {row: a}\n  - {row: a}'
 broken "a row needs a name" "$(printf 'rows:\n  - {paper: 2}')"
 rm recipes/tables/broken.yaml
 
+python3 -c '
+print("rows:")
+for i in range(70):
+    print("  - {row: a-row-of-a-long-table-%d}" % i)' >recipes/tables/long.yaml
+refused "long has no row \"x\": there are a-row-of-a-long-table-0, .*, a-row-of-a-long-table-69$" long/x
+rm recipes/tables/long.yaml
+
 # --- compare: seeds are one row, what differs stands below
 expect 0 compare whole/t-slow+seed=4 whole/fast+seed=4 whole/t-slow+seed=5
 says out "^  t-slow+seed=4 .*  2$"
@@ -296,6 +303,12 @@ cd "$SOURCE_DIR" || exit 1
 for file in recipes/table*.yaml; do
     grep -q " $file$" "$work/out" || fail "$file is in no table"
 done
+while read -r row paper file; do # a recipe says which number was published for it, and where its rates are from
+    case "$file" in recipes/*) ;; *) continue ;; esac
+    grep "^#" "$file" >"$work/head"
+    grep -q "ublished\|released demo\|chosen on a hold-out\|docs/results.md" "$work/head" || fail "$file does not say where its rates are from"
+    [ "$paper" = - ] || grep -q "[ (]${paper%0} %\|[ (]$paper %" "$work/head" || fail "$row: $file does not say $paper %"
+done <"$work/out"
 for file in recipes/tables/*.yaml; do
     "$GHL" reproduce "$(basename "$file" .yaml)" --show --run "$work/shown" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$file"; }
 done

@@ -390,21 +390,36 @@ void ghl_file_unmap(void *memory, size_t size)
     munmap(memory, size);
 }
 
-ghl_status ghl_file_look(const char *path, ghl_status failure, const uint8_t **memory, size_t *size)
+ghl_status ghl_file_look(const char *path, ghl_status failure, const uint8_t **memory, size_t *size, int *descriptor)
 {
-    int descriptor;
+    int opened;
     ghl_status status = GHL_OK;
     *memory = NULL;
-    GHL_TRY(open_proper(path, failure, &descriptor, size));
+    GHL_TRY(open_proper(path, failure, &opened, size));
     if (*size > 0) {
-        void *mapped = mmap(NULL, *size, PROT_READ, MAP_SHARED, descriptor, 0);
+        void *mapped = mmap(NULL, *size, PROT_READ, MAP_SHARED, opened, 0);
         if (mapped == MAP_FAILED)
             status = fail_errno(GHL_MEMORY, "map", path, errno);
         else
             *memory = mapped;
     }
-    close(descriptor);
+    if (descriptor && status == GHL_OK)
+        *descriptor = opened;
+    else
+        close(opened);
     return status;
+}
+
+int64_t ghl_file_length(int descriptor)
+{
+    struct stat info;
+    return fstat(descriptor, &info) == 0 ? (int64_t)info.st_size : -1;
+}
+
+void ghl_file_close(int descriptor)
+{
+    if (descriptor >= 0)
+        close(descriptor);
 }
 
 ghl_status ghl_file_rename(const char *from, const char *to)
@@ -462,17 +477,30 @@ static ghl_status fail_locked(const char *folder, int descriptor)
     return ghl_fail(GHL_RUN, hint, "run folder %s is in use by another process", folder);
 }
 
+ghl_status ghl_file_lock(const char *path, int *descriptor, bool *locked)
+{
+    *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*descriptor < 0)
+        return fail_errno(GHL_RUN, "write", path, errno);
+    *locked = flock(*descriptor, LOCK_EX | LOCK_NB) == 0;
+    if (*locked || errno == EWOULDBLOCK)
+        return GHL_OK;
+    const int error = errno;
+    close(*descriptor);
+    *descriptor = -1;
+    return fail_errno(GHL_RUN, "lock", path, error);
+}
+
 ghl_status ghl_folder_lock(const char *folder, int *descriptor)
 {
-    *descriptor = -1;
     char path[4096];
+    int lock = -1;
+    bool locked;
+    *descriptor = -1;
     GHL_TRY(ghl_path_join(path, folder, "lock"));
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock < 0)
-        return fail_errno(GHL_RUN, "write", path, errno);
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        int error = errno;
-        ghl_status status = error == EWOULDBLOCK ? fail_locked(folder, lock) : fail_errno(GHL_RUN, "lock", path, error);
+    GHL_TRY(ghl_file_lock(path, &lock, &locked));
+    if (!locked) {
+        ghl_status status = fail_locked(folder, lock);
         close(lock);
         return status;
     }
@@ -481,10 +509,4 @@ ghl_status ghl_folder_lock(const char *folder, int *descriptor)
         dprintf(lock, "%ld\n", (long)getpid());
     *descriptor = lock;
     return GHL_OK;
-}
-
-void ghl_folder_unlock(int descriptor)
-{
-    if (descriptor >= 0)
-        close(descriptor);
 }

@@ -10,7 +10,7 @@
 /* A failure carried from one thread to another, or kept while cleaning up. */
 typedef struct ghl_failure {
     ghl_status status;
-    char message[512];
+    char message[2048]; /* long enough to name all rows of a table */
     const char *hint;
 } ghl_failure;
 

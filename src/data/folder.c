@@ -122,7 +122,7 @@ static ghl_status read_folder(const char *path, bool test, const void *options, 
         return status;
     }
     f->source = (ghl_image_source){.read = read_image, .name = name_of, .stamp = stamp_of, .check = check_image, .release = release,
-                                   .self = f, .random = f->view.crop == GHL_CROP_RANDOM_RESIZED, .references = 1};
+                                   .self = f, .random = ghl_view_is_random(&f->view), .references = 1};
     *out = (ghl_images){.count = f->tree.count, .height = f->view.size, .width = f->view.size, .channels = 3, .classes = f->tree.classes,
                         .labels = f->tree.labels, .class_names = f->tree.class_names, .source = &f->source};
     f->tree.labels = NULL; /* theirs now */

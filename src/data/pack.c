@@ -28,6 +28,7 @@ typedef struct parcel {
 typedef struct writer {
     const ghl_packing *packing;
     char partial[4096];
+    int lock; /* on the partial file */
     ghl_tree trees[2];
     ghl_pack_header header;
     int64_t count, done, bytes; /* samples of both parts, written ones, length of the file */
@@ -285,7 +286,7 @@ static ghl_status go_on(writer *w)
     const uint8_t *bytes;
     size_t size;
 
-    GHL_TRY(ghl_file_look(w->partial, GHL_RUN, &bytes, &size));
+    GHL_TRY(ghl_file_look(w->partial, GHL_RUN, &bytes, &size, NULL));
     ghl_status status = GHL_OK;
     if (size >= sizeof w->header && memcmp(bytes, &w->header, sizeof w->header) != 0)
         status = ghl_fail(GHL_RUN, "remove it, or give the command that it is of",
@@ -323,6 +324,13 @@ static ghl_status list_folder(writer *w)
     return GHL_NEW(w->entries, w->count);
 }
 
+static ghl_status check_absent(const writer *w)
+{
+    if (ghl_file_exists(w->packing->to))
+        return ghl_fail(GHL_RUN, "remove it, or choose another name", "%s is there already", w->packing->to);
+    return GHL_OK;
+}
+
 static ghl_status check_target(writer *w)
 {
     const ghl_packing *p = w->packing;
@@ -330,20 +338,33 @@ static ghl_status check_target(writer *w)
 
     if (n < 0 || n >= (int)sizeof w->partial)
         return ghl_fail(GHL_USAGE, NULL, "the path %.100s... is too long", p->to);
-    if (ghl_file_exists(p->to))
-        return ghl_fail(GHL_RUN, "remove it, or choose another name", "%s is there already", p->to);
+    GHL_TRY(check_absent(w));
     if (p->size < 1 || p->size > 4096 || p->quality < 1 || p->quality > 100)
         return ghl_fail(GHL_USAGE, NULL, "a size of %lld (1 to 4096 pixels) and a quality of %lld (1 to 100)", (long long)p->size,
                         (long long)p->quality);
     return GHL_OK;
 }
 
+/* One packing a file at a time. Another one may have been finished, and its file renamed, before the lock was ours. */
+static ghl_status lock_partial(writer *w)
+{
+    bool locked;
+
+    GHL_TRY(ghl_file_lock(w->partial, &w->lock, &locked));
+    if (!locked)
+        return ghl_fail(GHL_RUN, "wait for it or stop it, or choose another name", "another process is packing %s", w->packing->to);
+    const ghl_status status = check_absent(w);
+    if (status != GHL_OK && ghl_file_size(w->partial) == 0)
+        ghl_file_remove(w->partial); /* ours */
+    return status;
+}
+
 static ghl_status run(writer *w)
 {
     GHL_TRY(check_target(w));
     GHL_TRY(list_folder(w));
-    if (ghl_file_exists(w->partial))
-        GHL_TRY(go_on(w));
+    GHL_TRY(lock_partial(w));
+    GHL_TRY(go_on(w));
     if (w->bytes == 0)
         GHL_TRY(append(w, &w->header, sizeof w->header));
     GHL_TRY(write_samples(w));
@@ -358,11 +379,13 @@ ghl_status ghl_pack(const ghl_packing *packing, ghl_packed_sum *sum)
     GHL_TRY(GHL_NEW(w, 1));
     w->packing = packing;
     w->sum = sum;
+    w->lock = -1;
     ghl_rooms_begin(&w->rooms);
     const ghl_status status = run(w);
     *sum = (ghl_packed_sum){.counts = {w->trees[0].count, w->trees[1].count}, .classes = w->trees[0].classes, .damaged = sum->damaged,
                             .found = sum->found, .bytes = w->bytes};
     ghl_rooms_release(&w->rooms);
+    ghl_file_close(w->lock);
     for (int part = 0; part < 2; part++)
         ghl_tree_release(&w->trees[part]);
     free(w->entries);

@@ -27,6 +27,7 @@ typedef struct packed {
     ghl_view_options view;
     const uint8_t *bytes;
     size_t size;
+    int descriptor; /* of the file, to see whether it still has `size` bytes */
     ghl_pack_header header;
     const ghl_pack_entry *entries; /* [count] of the part */
     const char *class_names, *names;
@@ -121,7 +122,7 @@ static ghl_status open_file(const char *path, bool test, packed *p)
 
     if (!path || !path[0])
         return ghl_fail(GHL_DATA, make_one, "data.path is not set");
-    GHL_TRY(ghl_file_look(path, GHL_DATA, &p->bytes, &p->size));
+    GHL_TRY(ghl_file_look(path, GHL_DATA, &p->bytes, &p->size, &p->descriptor));
     GHL_TRY(ghl_pack_header_check(path, p->bytes, p->size, &p->header));
     GHL_TRY(find_trailer(path, p, &trailer));
     GHL_TRY(take_index(path, &trailer, test, p));
@@ -133,9 +134,18 @@ static ghl_status open_file(const char *path, bool test, packed *p)
 
 /* ---- Samples ---- */
 
+/* Memory behind the end of a file that was cut short must not be looked at. Asked before every sample: it costs nothing beside one. */
+static bool is_whole(const packed *p)
+{
+    return ghl_file_length(p->descriptor) >= (int64_t)p->size;
+}
+
 /* Whether what the file holds is what was written, and a photograph. */
 static ghl_status check_sample(packed *p, int64_t sample)
 {
+    if (!is_whole(p))
+        return ghl_fail(GHL_DATA, GHL_PACK_BROKEN, "the packed file was cut short while it was in use: it ends at offset %lld, not %zu",
+                        (long long)ghl_file_length(p->descriptor), p->size);
     const ghl_pack_entry *e = &p->entries[sample];
     const uint8_t *bytes = p->bytes + e->at;
 
@@ -174,12 +184,12 @@ static ghl_status check_size(const uint8_t *bytes, const ghl_pack_record *r)
 static ghl_status read_image(void *self, int64_t sample, const ghl_draw *draw, uint8_t *pixels)
 {
     packed *p = self;
-    const ghl_pack_record *r = &p->entries[sample].record;
-    const uint8_t *bytes = p->bytes + p->entries[sample].at;
     const int64_t size = p->view.size;
     ghl_room *room;
 
     GHL_TRY(check_sample(p, sample));
+    const ghl_pack_record *r = &p->entries[sample].record;
+    const uint8_t *bytes = p->bytes + p->entries[sample].at;
     ghl_stage_end(GHL_STAGE_READ);
     if (p->header.form == GHL_PACK_JPEG)
         GHL_TRY(check_size(bytes, r));
@@ -189,6 +199,8 @@ static ghl_status read_image(void *self, int64_t sample, const ghl_draw *draw, u
         ? ghl_pixels_view(bytes, r->packed_height, r->packed_width, &region, size, size, room->picture, pixels)
         : ghl_picture_view(bytes, r->size, false, &region, size, size, room->picture, pixels);
     ghl_rooms_give(&p->rooms, room);
+    if (status == GHL_OK)
+        ghl_view_colours(&p->view, draw, sample, pixels);
     ghl_stage_end(GHL_STAGE_DECODE);
     return status;
 }
@@ -215,13 +227,14 @@ static ghl_status check_image(void *self, int64_t sample, int64_t size[2])
 static const char *name_of(void *self, int64_t sample)
 {
     const packed *p = self;
-    return p->names + p->entries[sample].name;
+    return is_whole(p) ? p->names + p->entries[sample].name : "(its name is lost)";
 }
 
 static uint64_t stamp_of(void *self, int64_t sample)
 {
-    const ghl_pack_record *r = &((const packed *)self)->entries[sample].record;
-    return (uint64_t)r->crc << 32 | r->size;
+    const packed *p = self;
+    const ghl_pack_record *r = &p->entries[sample].record;
+    return is_whole(p) ? (uint64_t)r->crc << 32 | r->size : 0;
 }
 
 static void release(void *self)
@@ -231,6 +244,7 @@ static void release(void *self)
     ghl_rooms_release(&p->rooms);
     if (p->bytes)
         ghl_file_unmap((void *)p->bytes, p->size);
+    ghl_file_close(p->descriptor);
     free(p->checked);
     free(p);
 }
@@ -257,6 +271,7 @@ static ghl_status read_packed(const char *path, bool test, const void *options, 
 
     *out = (ghl_images){0};
     GHL_TRY(GHL_NEW(p, 1));
+    p->descriptor = -1;
     ghl_rooms_begin(&p->rooms);
     ghl_status status = ghl_view_make(&((const packed_options *)options)->view, &p->view);
     if (status == GHL_OK)
@@ -266,7 +281,7 @@ static ghl_status read_packed(const char *path, bool test, const void *options, 
         return status;
     }
     p->source = (ghl_image_source){.read = read_image, .name = name_of, .stamp = stamp_of, .check = check_image, .release = release,
-                                   .self = p, .random = p->view.crop == GHL_CROP_RANDOM_RESIZED, .references = 1};
+                                   .self = p, .random = ghl_view_is_random(&p->view), .references = 1};
     *out = (ghl_images){.count = p->count, .height = p->view.size, .width = p->view.size, .channels = 3, .source = &p->source};
     return fill(p, out);
 }
@@ -280,7 +295,7 @@ static ghl_status describe_packed(const char *path, bool test, const void *optio
     *out = (ghl_images){.count = test ? 50000 : 1281167, .height = p.view.size, .width = p.view.size, .channels = 3, .classes = 1000};
     if (!path || !path[0] || !ghl_file_exists(path))
         return GHL_OK;
-    GHL_TRY(ghl_file_look(path, GHL_DATA, &p.bytes, &p.size));
+    GHL_TRY(ghl_file_look(path, GHL_DATA, &p.bytes, &p.size, NULL));
     const ghl_status status = ghl_pack_header_check(path, p.bytes, p.size, &p.header);
     if (p.bytes)
         ghl_file_unmap((void *)p.bytes, p.size);
@@ -295,7 +310,7 @@ static int packed_parts(const char *path)
     ghl_pack_header header;
     size_t size;
 
-    if (ghl_file_look(path, GHL_DATA, &bytes, &size) != GHL_OK || !bytes)
+    if (ghl_file_look(path, GHL_DATA, &bytes, &size, NULL) != GHL_OK || !bytes)
         return 0;
     const bool ours = size >= sizeof header && memcmp(bytes, GHL_PACK_MAGIC, sizeof header.magic) == 0;
     if (ours)

@@ -27,6 +27,11 @@ ghl_status ghl_view_make(const ghl_view_settings *settings, ghl_view_options *ou
     *out = (ghl_view_options){.size = settings->size, .resize = resize, .crop = settings->crop, .orientation = settings->orientation};
     GHL_TRY(take_range("scale", &settings->scale, out->scale));
     GHL_TRY(take_range("ratio", &settings->ratio, out->ratio));
+    if (settings->jitter.count != 0 && settings->jitter.count != GHL_JITTERS)
+        return ghl_fail(GHL_RECIPE, "for instance data.jitter=[0.4,0.4,0.4], or [] for none",
+                        "data.jitter must be three numbers: of brightness, contrast and saturation");
+    for (int i = 0; i < settings->jitter.count; i++)
+        out->jitter[i] = settings->jitter.values[i];
     if (resize < out->size)
         return ghl_fail(GHL_RECIPE, "data.resize=0 is 8/7 of data.size", "data.resize = %lld is smaller than data.size = %lld",
                         (long long)resize, (long long)out->size);
@@ -102,6 +107,22 @@ ghl_region ghl_view_region(const ghl_view_options *o, const ghl_draw *draw, int6
     return centre_part(o, w, h);
 }
 
+static bool is_jittered(const ghl_view_options *o)
+{
+    return o->jitter[0] > 0 || o->jitter[1] > 0 || o->jitter[2] > 0;
+}
+
+bool ghl_view_is_random(const ghl_view_options *o)
+{
+    return o->crop == GHL_CROP_RANDOM_RESIZED || is_jittered(o);
+}
+
+void ghl_view_colours(const ghl_view_options *o, const ghl_draw *draw, int64_t sample, uint8_t *pixels)
+{
+    if (draw && is_jittered(o))
+        ghl_jitter_apply(o->jitter, draw, sample, o->size * o->size, pixels);
+}
+
 ghl_status ghl_view_picture(const ghl_view_options *o, const ghl_draw *draw, int64_t sample, const uint8_t *bytes, size_t size,
                             ghl_picture_room *room, uint8_t *pixels)
 {
@@ -111,5 +132,7 @@ ghl_status ghl_view_picture(const ghl_view_options *o, const ghl_draw *draw, int
     const bool turned = o->orientation && picture.orientation > 4; /* rows become columns */
     const ghl_region region = ghl_view_region(o, draw, sample, turned ? picture.height : picture.width,
                                               turned ? picture.width : picture.height);
-    return ghl_picture_view(bytes, size, o->orientation, &region, o->size, o->size, room, pixels);
+    GHL_TRY(ghl_picture_view(bytes, size, o->orientation, &region, o->size, o->size, room, pixels));
+    ghl_view_colours(o, draw, sample, pixels);
+    return GHL_OK;
 }

@@ -252,9 +252,9 @@ ghl_status ghl_compile_emit(ghl_emitter *em)
     const int last = last_learner(em->plan);
     em->root = named > 0 ? named : count;
     GHL_TRY(emit_all(em));
-    if (named > 0 || !training || em->asked || last == 0)
+    if (named > 0 || !training || em->asker != NULL || last == 0)
         return GHL_OK;
-    ghl_emitter_release(em); /* rules learn without an error: neither loss nor labels are needed, and nothing past the last of them */
+    ghl_emitter_release(em); /* rules learn without error and labels: no loss is needed, and nothing past the last of them */
     *em = empty;
     em->root = last;
     return emit_all(em);

@@ -124,6 +124,8 @@ ghl_tensor ghl_emit_like(ghl_emitter *em, ghl_op op, const ghl_attributes *attr,
 
 ghl_tensor ghl_emit_external(ghl_emitter *em, ghl_external which)
 {
+    if (which == GHL_EXTERNAL_LABELS && em->weight != NULL && em->asker == NULL) /* a rule's, not the loss's */
+        em->asker = em->weight;
     if (failed(em) || em->externals[which].id >= 0)
         return em->externals[which];
     const ghl_shape image = em->plan->net->nodes[0]->shape;

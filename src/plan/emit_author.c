@@ -182,7 +182,7 @@ ghl_tensor ghl_emit_gradient(ghl_emitter *em, const ghl_weight *w)
 {
     ghl_activity *a = &em->activities[w->index];
     const ghl_net *net = em->plan->net;
-    em->asked = true;
+    em->asker = em->asker != NULL ? em->asker : w;
     if (a->gradient.id < 0 && a->e.id >= 0) {
         a->gradient = ghl_emit_product(em, w, a->e);
         if (a->effective)

@@ -103,7 +103,7 @@ struct ghl_emitter {
     ghl_named *named;
     int n_named, named_capacity;
     int root;   /* the last node; the net's count: the loss */
-    bool asked; /* a rule asked for a gradient */
+    const ghl_weight *asker; /* whose rule was the first to ask for a gradient or for labels; NULL: none did */
     ghl_tensor ok;
     ghl_stage stage;
     int node;

@@ -109,6 +109,7 @@ size_t ghl_plan_working_bytes(const ghl_plan *plan);                  /* what th
 /* Both together of a plan of the same net and settings with this one program; none of it is taken. */
 ghl_status ghl_plan_measure(const ghl_plan *plan, const ghl_program_settings *settings, size_t *bytes);
 bool ghl_program_scored(const ghl_program *program);                  /* it has a loss, and needs labels */
+const ghl_weight *ghl_program_asker(const ghl_program *program);      /* of a rule that needs labels or their error; NULL: none */
 size_t ghl_program_bytes(const ghl_program *program);                 /* this program's transients */
 int ghl_program_calls(const ghl_program *program);
 typedef struct ghl_call_info {

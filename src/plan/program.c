@@ -235,6 +235,11 @@ bool ghl_program_scored(const ghl_program *program)
     return program->em.root == program->plan->net->count;
 }
 
+const ghl_weight *ghl_program_asker(const ghl_program *program)
+{
+    return program->em.asker;
+}
+
 size_t ghl_program_bytes(const ghl_program *program)
 {
     return program->bytes;

@@ -2,6 +2,8 @@
  *
  * ghl_evaluate: the test accuracy of a checkpoint. Its metadata holds the recipe, so that nothing else is needed but the data.
  */
+#include <string.h>
+
 #include "base/json.h"
 #include "train/subject.h"
 #include "train/training.h"
@@ -42,6 +44,39 @@ static void tell_damage(void *user, const char *text)
     ghl_tell(user, GHL_LEVEL_WARNING, "%s", text);
 }
 
+/* Classes are numbered by their names' order, so that another set of classes would be judged by wrong numbers. Another name alone may be
+ * the same class, as shown by another classes.txt. */
+static ghl_status compare_classes(const ghl_subject *s, const ghl_json *trained, const ghl_host *host)
+{
+    const ghl_images *data = &s->setup.test;
+
+    if (ghl_json_count(trained) != data->classes)
+        return ghl_fail(GHL_DATA, "evaluate on the same classes", "the data in \"%s\" have %lld classes, %s was trained on %lld",
+                        s->phase->data.path, (long long)data->classes, s->path, (long long)ghl_json_count(trained));
+    for (int64_t c = 0; c < data->classes; c++) {
+        const char *name = ghl_json_text(ghl_json_item(trained, c));
+        if (name == NULL || strcmp(name, data->class_names[c]) == 0)
+            continue;
+        ghl_tell(host, GHL_LEVEL_WARNING, "class %lld is \"%.100s\" in the data, and was \"%.100s\" in training", (long long)c,
+                 data->class_names[c], name);
+        break;
+    }
+    return GHL_OK;
+}
+
+static ghl_status check_classes(const ghl_subject *s, const ghl_host *host)
+{
+    const char *text = ghl_tensors_note_of(&s->tensors, "ghl.class_names");
+    ghl_json *trained = NULL;
+
+    if (text == NULL || s->setup.test.class_names == NULL)
+        return GHL_OK;
+    GHL_TRY(ghl_json_parse(text, strlen(text), GHL_CHECKPOINT, s->path, &trained));
+    const ghl_status status = compare_classes(s, trained, host);
+    ghl_json_free(trained);
+    return status;
+}
+
 static ghl_status prepare(ghl_subject *s, ghl_damages *damages, const char *run_or_checkpoint, int n, const char *const *overrides)
 {
     GHL_TRY(ghl_subject_open(run_or_checkpoint, n, overrides, s));
@@ -52,7 +87,8 @@ static ghl_status prepare(ghl_subject *s, ghl_damages *damages, const char *run_
     GHL_TRY(ghl_setup_programs(&s->setup, false));
     if (s->setup.test.labels == NULL)
         return ghl_fail(GHL_DATA, NULL, "the test images in \"%s\" have no labels to judge by", s->phase->data.path);
-    return ghl_subject_load(s);
+    GHL_TRY(ghl_subject_load(s));
+    return check_classes(s, damages->user);
 }
 
 ghl_status ghl_evaluate(const char *run_or_checkpoint, int n, const char *const *overrides, bool json, const ghl_host *host)

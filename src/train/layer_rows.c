@@ -113,6 +113,16 @@ static void row_drop(ghl_layer_rows *all, const char *key)
     all->count = kept;
 }
 
+/* Of a layer kind only what it has: a linear layer has no padding. */
+static void keep_known(const char *kind, ghl_value *map)
+{
+    const ghl_descriptor *d = NULL;
+    for (int i = 0; (d = ghl_registry_at(&ghl_layers, i)) != NULL; i++)
+        for (int k = map->count - 1; strcmp(d->name, kind) == 0 && k >= 0; k--)
+            if (!has_option(d, map->keys[k]))
+                ghl_value_remove(map, map->keys[k]);
+}
+
 /* What the rule of a row of `learn` asks for, and "auto" for what rules of rows before it asked for and it does not. */
 static ghl_status derive_row(ghl_recipe *recipe, const ghl_learn_row *row)
 {
@@ -128,6 +138,7 @@ static ghl_status derive_row(ghl_recipe *recipe, const ghl_learn_row *row)
             if (ghl_value_find(map, key) == NULL)
                 status = ghl_value_override(map, assignment);
         }
+    keep_known(row->key, map);
     row_drop(all, row->key);
     if (status == GHL_OK && map->count > 0)
         status = row_add(all, row->key, map);

@@ -326,9 +326,35 @@ static ghl_status resolve_statistics(const ghl_recipe *recipe, const ghl_node *n
     return GHL_OK;
 }
 
+/* Has the node what the rule could learn, or, with a rule for vectors, statistics? */
+static bool is_taught(const ghl_node *node, const ghl_rule *rule)
+{
+    return has_matrix(node) || (node->n_weights > 0 && rule->vectors) || rule->frozen;
+}
+
+/* A row that puts a rule on layers must find something to learn in one of them; one of a kind that the net lacks may stand. */
+static ghl_status check_meaning(const ghl_net *net, const ghl_learn_row *row)
+{
+    const ghl_node *idle = NULL;
+    for (int i = 0; i < net->count; i++) {
+        if (!matches_node(row, net->nodes[i]))
+            continue;
+        if (is_taught(net->nodes[i], row->rule))
+            return GHL_OK;
+        idle = net->nodes[i];
+    }
+    if (idle == NULL)
+        return GHL_OK;
+    return ghl_value_fail(row->map, "\"ghl plan RECIPE\" shows the layers",
+                          "learn.%s: rule %s has nothing to learn in %s, a layer of kind %s", row->key, row->rule->name, idle->name,
+                          idle->kind->name);
+}
+
 /* A row with a name or glob must speak of something. */
 static ghl_status check_used(const ghl_net *net, const ghl_learn_row *row)
 {
+    if (row->written && row->rule != NULL)
+        GHL_TRY(check_meaning(net, row));
     if (row->rank % GHL_LEARN_LAST == GHL_LEARN_KIND)
         return GHL_OK;
     ghl_key_list names = {0};

@@ -277,6 +277,6 @@ void ghl_points_release(ghl_points *points)
     }
     free(points->items);
     if (points->lock >= 0)
-        ghl_folder_unlock(points->lock);
+        ghl_file_close(points->lock);
     *points = (ghl_points){.lock = -1};
 }

@@ -38,7 +38,7 @@ static ghl_status read_table(ghl_reproduction *r, const char *what)
     for (int i = 0; i < r->table.count; i++)
         ghl_text_add(&list, "%s%s", i > 0 ? ", " : "", r->table.rows[i].row);
     GHL_TRY(ghl_text_end(&list));
-    ghl_status status = ghl_fail(GHL_USAGE, "a pattern will do too: \"table1/deephebb-*\"", "%s has no row \"%.80s\": there are %.400s",
+    ghl_status status = ghl_fail(GHL_USAGE, "a pattern will do too: \"table1/deephebb-*\"", "%s has no row \"%.80s\": there are %s",
                                  name, r->pattern, list.data);
     ghl_text_release(&list);
     return status;

@@ -214,22 +214,18 @@ ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *opti
     return make_plan(options, setup);
 }
 
-/* Labels are needed where a rule asks for an error. */
+/* Labels are needed for the loss, for errors, and by rules that read them. */
 static ghl_status check_labels(const ghl_setup *setup)
 {
-    const char *rule = "frozen", *weight = "the net";
-    if (!setup->scored || setup->train.count == 0 || setup->train.labels != NULL)
+    const ghl_weight *w = ghl_program_asker(setup->step);
+    if ((!setup->scored && w == NULL) || setup->train.count == 0 || setup->train.labels != NULL)
         return GHL_OK;
-    for (int i = 0; i < setup->net->weights; i++) {
-        const ghl_learning *l = &setup->learnings.weights[i];
-        if (l->rule == NULL || l->rule->frozen)
-            continue;
-        rule = l->rule->name;
-        weight = setup->net->all[i]->name;
-    }
+    if (w == NULL)
+        return ghl_fail(GHL_DATA, "use data with labels", "nothing learns, and the training images in \"%s\" have no labels to measure by",
+                        setup->recipe->data.path);
     return ghl_fail(GHL_DATA, "use rules that need no error, or data with labels",
-                    "rule %s of %s asks for an error, which needs labels, and the training images in \"%s\" have none", rule, weight,
-                    setup->recipe->data.path);
+                    "rule %s of %s learns from labels, and the training images in \"%s\" have none",
+                    setup->learnings.weights[w->index].rule->name, w->name, setup->recipe->data.path);
 }
 
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train)

@@ -96,7 +96,7 @@ static ghl_status no_table(const char *recipes, const char *name)
         ghl_text_add(&list, "%s%s", i > 0 ? ", " : "", names[i]);
     ghl_table_names_free(names, count);
     GHL_TRY(ghl_text_end(&list));
-    ghl_status status = ghl_fail(GHL_USAGE, "\"ghl reproduce\" alone lists all rows", "there is no table \"%.80s\": there are %.300s",
+    ghl_status status = ghl_fail(GHL_USAGE, "\"ghl reproduce\" alone lists all rows", "there is no table \"%.80s\": there are %s",
                                  name, list.data);
     ghl_text_release(&list);
     return status;

@@ -251,7 +251,7 @@ static void release(ghl_training *t)
     ghl_phase_close(t);
     ghl_metrics_close(t->metrics);
     if (t->lock >= 0)
-        ghl_folder_unlock(t->lock);
+        ghl_file_close(t->lock);
     for (int i = 0; t->nets != NULL && i < ghl_recipe_phases(t->recipe); i++)
         ghl_net_free(t->nets[i]);
     free(t->nets);

@@ -110,6 +110,7 @@ static const double w1_w[4] = {1, 0, 0, 2};
 static const double w1_kappa[1] = {1};
 static const double w1_s[4] = {1, 0.25, 0.64, 0.81};
 static const double w1_z[4] = {0.6791787, 0.3208213, 0.45760206, 0.54239794};
+static const double w1_y[4] = {1, 0, 0.6, 0.8};
 static const double w1_d[4] = {-0.073681629, 0.14736326, 0.32372265, -0.64744531};
 static const double w1c_x[4] = {1, 0, 0.6, 0.8};
 static const double w1c_w[4] = {1, 0, 0, 2};

@@ -150,7 +150,8 @@ def solve_swta(case: dict[str, list[float]]) -> dict[str, list[float]]:
     z = [softmax([value / case["kappa"][0] for value in row]) for row in s]
     d = [[sum(z[m][k] ** 2 * (x[m][f] - w[k][f]) for m in range(len(x))) / sum(row[k] for row in z) for f in range(len(w[0]))]
          for k in range(len(w))]
-    return {"s": flat(s), "z": flat(z), "d": flat(d)}
+    y = [[max(0.0, dot(a, b) / math.sqrt(dot(b, b) or 1)) for b in w] for a in x]
+    return {"s": flat(s), "z": flat(z), "d": flat(d), "y": flat(y)}
 
 
 def solve_hpca(case: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -90,6 +90,8 @@ CASES = {
     "deephebb_softhebb": Case("deephebb", (3, 11, 9), local("softhebb"), **DEEP),
     "deephebb_softhebb_soft": Case("deephebb", (1, 8, 8), local("softhebb", variant="soft", rate_power=0.75), **DEEP),
     "deephebb_softhebb_hard": Case("deephebb", (1, 9, 8), local("softhebb", variant="hard"), **DEEP),
+    "deephebb_softhebb_supervised": Case("deephebb", (1, 8, 9), local("softhebb") | {"linear": Row("softhebb", 1e-2, 0.0,
+                                                                                                    {"variant": "supervised"})}, **DEEP),
     "deephebb_ghl_swta": Case("deephebb", (1, 9, 8), local("ghl", local="swta"), **DEEP),
     "fasthebb_swta": Case("fasthebb", (1, 24, 24), local("swta"), **FAST),
     "fasthebb_hpca": Case("fasthebb", (1, 24, 25), local("hpca"), **FAST),

@@ -5,7 +5,7 @@ A function gets the columns x [M,F], the weights w [K,F], u = x w^T [M,K] and th
 be ascended:
 
     hebb      y^T x                                          oja   the same, less (sum_m y_mk u_mk) w_k
-    softhebb  r = q at the largest y, -q elsewhere, q = softmax(t y); d_k = sum_m r_mk (x_m - u_mk w_k)
+    softhebb  r = q at the largest y, -q elsewhere, q = softmax(t y); d_k = sum_m r_mk (x_m - u_mk w_k); supervised: r = 1 at the label
     swta      s = ((cos + 1) / 2)^2; z = softmax(s / kappa); d_k = sum_m z_mk^2 (x_m - w_k) / sum_m z_mk
     hpca      a = relu(y); d = (a^T x - tril(a^T a) w) / (M sqrt(F))
     hwta_bcm  v = y at the largest y, else 0; theta = 0.5 + 0.5 mean_m(v^2), from 1; d = (v (v - theta))^T x
@@ -34,8 +34,10 @@ def oja(x: Tensor, w: Tensor, u: Tensor, y: Tensor) -> Tensor:
 
 
 def softhebb(x: Tensor, w: Tensor, u: Tensor, y: Tensor, inverse_temperature: float = 1.0, variant: str = "signed",
-             rate_power: float = 0.5) -> Tensor:
+             rate_power: float = 0.5, labels: Tensor | None = None) -> Tensor:
     q, winner = torch.softmax(inverse_temperature * y, 1), F.one_hot(y.argmax(1), y.shape[1]).to(y.dtype)
+    if variant == "supervised":
+        return decayed(F.one_hot(labels, y.shape[1]).to(y.dtype), x, w, u)
     return decayed({"signed": q * (2 * winner - 1), "soft": q, "hard": winner}[variant], x, w, u)
 
 

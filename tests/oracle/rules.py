@@ -152,13 +152,13 @@ class Row:
             return local_rules.direction(self.rule, layer.local, layer.weight, self.options)
         raise ValueError(f"unknown rule: {self.rule}")
 
-    def local_rule(self, inverse_temperature: float) -> Callable | None:
+    def local_rule(self, inverse_temperature: float, labels: torch.Tensor | None) -> Callable | None:
         rule = self.options.get("local", self.rule)
         if rule not in local_rules.RULES:
             return None
         options = {} if "local" in self.options else dict(self.options)
         if rule == "softhebb":
-            options["inverse_temperature"] = inverse_temperature
+            options |= {"inverse_temperature": inverse_temperature, "labels": labels}
         return partial(local_rules.RULES[rule], **options)
 
 
@@ -187,8 +187,8 @@ def complete(learn: dict[str, Row]) -> dict[str, Row]:
     return {"norm": Row("backprop", learn["linear"].lr), **learn}
 
 
-def prepare(model: nn.Module, learn: dict[str, Row]) -> None:
-    """Sets each Hebbian layer's t and whether it computes its local update at all."""
+def prepare(model: nn.Module, learn: dict[str, Row], labels: torch.Tensor | None = None) -> None:
+    """Sets each Hebbian layer's t and whether it computes its local update at all. labels: of the step, for rules that read them."""
     for kind, rows in weights_by_kind(model).items():
         for name, layer, part, _ in rows:
             if isinstance(layer, Hebbian) and part == "weight":
@@ -196,7 +196,7 @@ def prepare(model: nn.Module, learn: dict[str, Row]) -> None:
                 layer.learns_locally = row.rule == "ghl" or row.rule in local_rules.RULES
                 default = model.inverse_temperatures.get(name.rsplit(".", 1)[0], 1.0)
                 layer.inverse_temperature = row.options.get("inverse_temperature", default)
-                layer.local_rule = row.local_rule(layer.inverse_temperature)
+                layer.local_rule = row.local_rule(layer.inverse_temperature, labels)
                 layer.published = local_rules.LAYERS.get(row.rule, {})
 
 

@@ -38,7 +38,7 @@ def traced_step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, le
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
-    rules.prepare(model.train(), learn)
+    rules.prepare(model.train(), learn, labels)
     optimiser = optimiser_of(model, learn, settings)
     seen: dict[str, torch.Tensor] = {}
     hooks = [layer.register_forward_hook(partial(remember, seen, name)) for name, layer in model.named_modules()
