@@ -2,10 +2,10 @@
  *
  * ghl_bench_ops.c - the speed of single ops on a device: the cases of tests/cases_more.c, against what this machine was measured to do
  * in the same run. The limit is the bound which the op is nearer to: arithmetic, or copying in the level of caches that its operands fit
- * in. It passes 100 % where a convolution is done with fewer multiplications than its definition has.
+ * in; on a card, the card's. It passes 100 % where a convolution is done with fewer multiplications than its definition has.
  *
  *     build/bench/ghl_bench_ops [--device cpu] [--threads 2] [--op conv] [--all] [--seconds 0.3] [--json]
- *     build/bench/ghl_bench_ops --peak [--threads 2]
+ *     build/bench/ghl_bench_ops --peak [--device cuda] [--threads 2]
  *
  * --op takes the start of a name; --all times the small cases too.
  */
@@ -72,7 +72,7 @@ static void print_row(const settings *s, const ghl_case_run *run, const timing *
 static void print_peak(const ghl_peak *peak)
 {
     printf("{\"gflops_peak\": %.4g, \"bf16_gflops_peak\": %.4g, \"copy_gbytes_s\": {", peak->gflops, peak->bf16_gflops);
-    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+    for (int i = 0; i < peak->levels; i++)
         printf("%s\"%s\": %.4g", i > 0 ? ", " : "", peak->level[i].name, peak->level[i].copy_gbytes_s);
     printf("}, \"threads\": %d, \"cpu\": \"%s\", \"isa\": \"%s\", \"bf16_isa\": \"%s\"}", peak->threads, peak->cpu, peak->isa,
            peak->bf16_isa);
@@ -120,16 +120,16 @@ static ghl_status run(const settings *s)
     ghl_peak peak;
     const ghl_descriptor *found = NULL;
     void *self = NULL;
-    GHL_TRY(ghl_peak_measure(s->threads, s->peak ? 1500 : 800, &peak));
-    if (s->peak) {
-        print_peak(&peak);
-        printf("\n");
-        return GHL_OK;
-    }
     GHL_TRY(ghl_registry_find(&ghl_devices, s->device, NULL, &found));
     const ghl_device *device = (const ghl_device *)found;
     GHL_TRY(device->open(&(ghl_device_options){.threads = s->threads}, &self));
-    ghl_status status = bench(s, device, self, &peak);
+    ghl_status status = ghl_peak_of(device, self, s->peak ? 1500 : 800, &peak);
+    if (status == GHL_OK && s->peak) {
+        print_peak(&peak);
+        printf("\n");
+    } else if (status == GHL_OK) {
+        status = bench(s, device, self, &peak);
+    }
     device->close(self);
     return status;
 }

@@ -21,12 +21,22 @@ function(ghl_find name header package)
 endfunction()
 
 add_library(ghl_deps INTERFACE)
-ghl_find(dnnl oneapi/dnnl/dnnl.h libdnnl-dev)
 ghl_find(yaml yaml.h libyaml-dev)
 ghl_find(jansson jansson.h libjansson-dev)
 ghl_find(z zlib.h zlib1g-dev)
 ghl_find(jpeg jpeglib.h libjpeg62-turbo-dev)
 ghl_find(spng spng.h libspng-dev)
+
+# oneDNN is loaded when device cpu is opened (src/device/cpu/dnnl.c), not linked: a ghl for GPUs is installed without.
+find_library(GHL_DNNL_LIBRARY NAMES dnnl)
+find_path(GHL_DNNL_INCLUDE NAMES oneapi/dnnl/dnnl.h)
+mark_as_advanced(GHL_DNNL_LIBRARY GHL_DNNL_INCLUDE)
+if(GHL_DNNL_LIBRARY AND GHL_DNNL_INCLUDE)
+    target_include_directories(ghl_deps SYSTEM INTERFACE ${GHL_DNNL_INCLUDE})
+    get_filename_component(GHL_DNNL_FOLDER ${GHL_DNNL_LIBRARY} DIRECTORY)
+else()
+    list(APPEND GHL_MISSING libdnnl-dev)
+endif()
 
 if(GHL_MISSING)
     string(REPLACE ";" " " missing "${GHL_MISSING}")

@@ -72,7 +72,8 @@ function(ghl_library target kind export)
 endfunction()
 
 ghl_library(ghl_shared SHARED ghl)
-set_target_properties(ghl_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
+set_target_properties(ghl_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+                      INSTALL_RPATH "$ORIGIN;$ORIGIN/ghl")
 target_link_libraries(ghl_shared PRIVATE $<BUILD_INTERFACE:ghl_deps>)
 if(NOT GHL_SANITIZE)
     target_link_options(ghl_shared PRIVATE -Wl,--no-undefined)
@@ -85,5 +86,5 @@ if(cli_sources)
     target_link_libraries(ghl PRIVATE ghl_flags ghl_deps)
     file(RELATIVE_PATH library_folder "/prefix/${CMAKE_INSTALL_BINDIR}" "/prefix/${CMAKE_INSTALL_LIBDIR}")
     set_target_properties(ghl PROPERTIES ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
-                          INSTALL_RPATH "$ORIGIN/${library_folder}")
+                          INSTALL_RPATH "$ORIGIN/${library_folder};$ORIGIN/${library_folder}/ghl")
 endif()

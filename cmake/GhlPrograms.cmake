@@ -14,7 +14,11 @@
 # A test may say what it needs in a comment:   ghl-test: timeout=600 serial no-sanitize
 # Tests run beside one another, each with a team of threads: a waiting thread must sleep (OMP_WAIT_POLICY), not spin on another test's core.
 #   timeout=SECONDS (default 120; four times that under a sanitizer), emulated-gpu (linked with ghl_emulation),
-#   cudnn (compiled with what device cuda asks of cuDNN and cuBLASLt, where their headers are), serial (no other test beside it), no-sanitize (not run under a sanitizer)
+#   cudnn (compiled with what device cuda asks of cuDNN and cuBLASLt, where their headers are), serial (no other test beside it),
+#   no-sanitize (not run under a sanitizer), gpu (tests/test_gpu.sh runs it again, on device cuda of a machine that has a GPU),
+#   gpu-emulated (that, and it is run again on an emulated GPU, as NAME_emulated)
+#
+# What is run again finds GHL_DEVICE=cuda in its environment; on an emulated GPU also GHL_SLOW=1, for tests to leave out long trainings.
 
 function(ghl_test_properties name file)
     set(timeout 120)
@@ -36,7 +40,19 @@ function(ghl_test_properties name file)
         set(command "$<TARGET_FILE:ghl>")
     endif()
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 ENVIRONMENT
-        "OMP_WAIT_POLICY=passive;GHL=${command};SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR};GHL_SANITIZE=${GHL_SANITIZE}")
+        "OMP_WAIT_POLICY=passive;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/tests/cache;GHL=${command};SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR};GHL_SANITIZE=${GHL_SANITIZE}")
+endfunction()
+
+# The test, and where its file wishes it the same once more on an emulated GPU; not under sanitizers, where threads that take turns are slow.
+function(ghl_add_test name file)
+    add_test(NAME ${name} COMMAND ${ARGN})
+    ghl_test_properties(${name} ${file})
+    file(STRINGS "${file}" emulated REGEX "ghl-test:.* gpu-emulated" LIMIT_COUNT 1)
+    if(emulated AND NOT GHL_SANITIZE)
+        add_test(NAME ${name}_emulated COMMAND ${ARGN})
+        ghl_test_properties(${name}_emulated ${file})
+        set_property(TEST ${name}_emulated APPEND PROPERTY ENVIRONMENT "GHL_DEVICE=cuda" "GHL_SLOW=1" "LD_LIBRARY_PATH=${GHL_EMULATED_PATH}")
+    endif()
 endfunction()
 
 function(ghl_program name folder)
@@ -85,8 +101,7 @@ if(BUILD_TESTING)
                 target_compile_definitions(${name} PRIVATE GHL_HAVE_CUDNN=1)
                 target_include_directories(${name} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${GHL_CUDNN_INCLUDE})
             endif()
-            add_test(NAME ${name} COMMAND ${name})
-            ghl_test_properties(${name} ${file})
+            ghl_add_test(${name} ${file} ${name})
             math(EXPR GHL_TESTS "${GHL_TESTS} + 1")
         endforeach()
     endif()
@@ -110,11 +125,10 @@ if(BUILD_TESTING)
             if(NOT Python3_FOUND)
                 continue()
             endif()
-            add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${file})
+            ghl_add_test(${name} ${file} ${Python3_EXECUTABLE} ${file})
         else()
-            add_test(NAME ${name} COMMAND bash ${file})
+            ghl_add_test(${name} ${file} bash ${file})
         endif()
-        ghl_test_properties(${name} ${file})
         math(EXPR GHL_TESTS "${GHL_TESTS} + 1")
     endforeach()
 endif()

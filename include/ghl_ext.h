@@ -232,6 +232,12 @@ typedef struct ghl_device_options {
 /* run() queues a job and returns at once, or waits while 4 are queued; jobs run in order. wait() returns when the job with that
  * ticket (1, 2, 3 ... in order of run) is done, with the first error of any job: after one the device refuses work. copy_in and
  * copy_out wait for all queued jobs. prepare() of an op the device lacks returns GHL_DEVICE. */
+typedef struct ghl_device_copies {
+    double cache_bytes;                        /* that its last cache holds */
+    double cache_gbytes_s, memory_gbytes_s;    /* bytes read plus bytes written, in 10^9 a second, in there and past it */
+    char name[64];                             /* of the card */
+} ghl_device_copies;
+
 typedef struct ghl_device {
     GHL_DESCRIPTOR
     bool own_memory; /* allocate() gives memory that the program cannot read or write: only copy_in, copy_out and bindings do */
@@ -268,6 +274,8 @@ typedef struct ghl_device {
     /* Without opening it: what of its parts is on this machine, one line for ghl doctor; the hint (a literal) says what to get, NULL where
      * nothing is missing. NULL: it has no parts of its own. */
     void (*examine)(char *text, size_t size, const char **hint);
+    /* Measures how fast copies from its own memory to its own memory are: the yardstick of benchmarks. NULL: that of the processor's. */
+    ghl_status (*copies)(void *self, ghl_device_copies *out);
 } ghl_device;
 
 /* ---- Nets --------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * support_ops.h - single ops on small tensors, for tests that know what must come out. Tensors lie in the program's own memory, so the
- * device must be one of the host's. Failures end the test (cmocka).
+ * support_ops.h - single ops on small tensors, for tests that know what must come out. Tensors lie in the program's memory; a device that
+ * has its own is given a copy of all of them, and gives it back, with every op. Failures end the test (cmocka).
  *
  *     device_open(device, threads);  ghl_operand y = tensor(1, 2, 2, 3);  RUN_OP(relu, NULL, IN(x), OUT(y));  device_close();
  */
@@ -13,8 +13,10 @@
 /* The device that ops run on until device_close(), which also forgets all tensors. */
 void device_open(const ghl_device *device, int threads);
 void device_close(void);
-/* Whether this machine lacks the device, which is then named as skipped: a GPU, without which no test of it can run. */
-bool support_device_missing(const ghl_device *device);
+/* The devices that tests of all go through, NULL past the end: ref and cpu; or the one that GHL_DEVICE names, on which CTest runs the same
+ * test again (cmake/GhlPrograms.cmake, gpu-emulated). */
+const ghl_device *support_device(int i);
+bool support_slow(void); /* it is an emulated one, too slow to train for long on */
 /* Forgets all tensors made so far. */
 void tensors_forget(void);
 

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "support_ops.h"
+
 static void must(ghl_status status)
 {
     if (status != GHL_OK)
@@ -21,8 +23,13 @@ static void must(ghl_status status)
 
 const char *rig_device(int i)
 {
-    static const char *const names[] = {"ref", "cpu", NULL};
-    return names[i];
+    const ghl_device *device = support_device(i);
+    return device != NULL ? device->name : NULL;
+}
+
+double rig_exact(int i)
+{
+    return support_device(i)->own_memory ? 2e-6 : 0.0;
 }
 
 int rig_add(ghl_net *net, const char *name, const char *kind, int a, int b, const char *options)

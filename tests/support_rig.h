@@ -37,8 +37,9 @@ typedef struct rig {
     double result[GHL_RESULT_SIZE];
 } rig;
 
-/* ref and cpu; NULL past the end. */
+/* The names of support_device. */
 const char *rig_device(int i);
+double rig_exact(int i); /* by how much fused calls may differ from plain ones: 0 where they do the same arithmetic in the same order */
 
 /* "name kind options" lines become nodes, each on the last: rig_net(6, 6, 2, "conv1 conv channels: 2, kernel: 3", ..., NULL). */
 ghl_net *rig_net(int64_t height, int64_t width, int64_t channels, ...);

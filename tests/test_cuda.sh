@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Device cuda on a machine without a GPU: what is missing is said in one line, with exit status 5, and ghl doctor lists what was found.
-# Where the plug-in was not built (no CUDA toolkit, sanitizers), that is what is missing. Skipped where there is a GPU: tests on it are others'.
+# Where the plug-in was not built (no CUDA toolkit, sanitizers), that is what is missing. Skipped where there is a GPU: tests on it are test_gpu.sh's.
 [ -n "$GHL" ] || { echo "skipped: no command is built"; exit 77; }
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q .; then
     echo "skipped: this machine has a GPU"
@@ -50,11 +50,13 @@ else
     cache "$work/xdg/ghl"
     doctor "cuDNN 8.9.7 ($pretended/8907/libcudnn.so.9)" GHL_CUDNN_PATH="$pretended/8907" XDG_CACHE_HOME=relative HOME="$work/user"
     cache "$work/user/.cache/ghl"
-    for place in named/lib venv/lib/python3.11/site-packages/nvidia/cudnn/lib home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib; do
+    grep -A1 "^! *gpu " "$work/out" | grep -q "pip install --target FOLDER nvidia-cudnn-cu1[0-9] " || fail "doctor: no word of how to get cuDNN 9"
+    for place in named/lib target/nvidia/cudnn/lib venv/lib/python3.11/site-packages/nvidia/cudnn/lib home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib; do
         mkdir -p "$work/$place"
         cp "$pretended/91900/libcudnn.so.9" "$work/$place/"
     done
     doctor "($work/named/lib/libcudnn.so.9)" GHL_CUDNN_PATH="$work/named" VIRTUAL_ENV="$work/venv"
+    doctor "($work/target/nvidia/cudnn/lib/libcudnn.so.9)" GHL_CUDNN_PATH="$work/target"
     doctor "($work/venv/lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u XDG_CACHE_HOME -u HOME VIRTUAL_ENV="$work/venv"
     grep -q "^ *cache  *none: " "$work/out" || fail "doctor: a cache folder of nobody"
     doctor "($work/home/.local/lib/python3.12/site-packages/nvidia/cudnn/lib/libcudnn.so.9)" -u GHL_CUDNN_PATH -u VIRTUAL_ENV -u CONDA_PREFIX -u XDG_CACHE_HOME HOME="$work/home"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu
  *
  * test_layers.c - each layer kind through the plan: gradients against finite differences of the loss, outputs against textbook
  * loops, batch norm's running statistics, what evaluation and a frozen `norm` row change, dropout, and what is refused.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu-emulated
  *
  * test_optim.c - optimisers against textbook loops in double on the directions that the device computed, five steps long; schedules
  * against their formulas.

@@ -3,17 +3,18 @@
 #
 # A run with probes and one without have the same weights to the last bit; its figures are where they can be, repeat, and go on exactly
 # after an interruption.
-# ghl-test: timeout=300
+# ghl-test: timeout=300 gpu
 [ -n "$GHL" ] || { echo "skipped: no command is built"; exit 77; }
 command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-cat >p.yaml <<'Y'
+device=${GHL_DEVICE:-cpu}
+cat >p.yaml <<Y
 name: p
 model: {kind: deephebb, width: 0.08}
 data: {kind: synthetic, size: 200, test_size: 40, augment: crop_flip}
-train: {epochs: 3, batch: 48, device: cpu, threads: 2}
+train: {epochs: 3, batch: 48, device: $device, threads: 2}
 learn:
   conv1:  {rule: ghl, lr: 1e-2, weight_decay: 5e-2}
   conv2:  {rule: sign, lr: 1e-3, direction: ema_sign}

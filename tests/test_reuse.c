@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu
  *
  * test_reuse.c - where the bytes of a call lie: on programs of a few calls, counted by hand, and on one that was compiled.
  */

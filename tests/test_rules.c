@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu-emulated
  *
  * test_rules.c - the rules ghl, sign, backprop and frozen on every device: the golden numbers of GHL and Sign, the properties their
  * equations promise, and textbook loops over positions, in double, for what the golden numbers leave out.

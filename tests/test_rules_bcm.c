@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu-emulated
  *
  * test_rules_bcm.c - rule hwta_bcm and its instars on every device: golden numbers, textbook loops over positions in double, its
  * threshold as state, and what the equations promise; and which layers a rule may take for plain products.

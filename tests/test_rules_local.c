@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * ghl-test: gpu-emulated
  *
  * test_rules_local.c - the rules that need no gradient (softhebb, swta, hpca, oja, hebb) on every device: golden numbers, textbook loops
  * over positions in double, what their equations promise, and ghl with their local updates.
  */
 #include "golden/numbers.h"
+#include "support_ops.h"
 #include "support_rig.h"
 
 #include <math.h>
@@ -456,6 +458,8 @@ static void one_layer(rig *r, const char *device, const char *layer, const char 
 static void softhebb_brings_the_winner_of_one_pattern_to_norm_one(void **state)
 {
     (void)state;
+    if (support_slow())
+        skip();
     for (int device = 0; rig_device(device) != NULL; device++) {
         rig r;
         double w[8];
@@ -574,6 +578,8 @@ static void hpca_finds_the_components_of_a_gaussian_in_order(void **state)
 {
     enum { SAMPLES = 512 };
     (void)state;
+    if (support_slow())
+        skip();
     for (int device = 0; rig_device(device) != NULL; device++) {
         rig r;
         double x[SAMPLES * 4], w[12];

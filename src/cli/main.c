@@ -37,7 +37,7 @@ static void name_folders(void)
 {
     static const struct {
         const char *variable, *below;
-    } places[] = {{"GHL_CUDNN_PATH", ""}, {"GHL_CUDNN_PATH", "/lib"}, {"CONDA_PREFIX", "/lib"},
+    } places[] = {{"GHL_CUDNN_PATH", ""}, {"GHL_CUDNN_PATH", "/lib"}, {"GHL_CUDNN_PATH", "/nvidia/*/lib"}, {"CONDA_PREFIX", "/lib"},
                   {"VIRTUAL_ENV", "/lib/python3*/site-packages/nvidia/*/lib"}, {"CONDA_PREFIX", "/lib/python3*/site-packages/nvidia/*/lib"},
                   {"HOME", "/.local/lib/python3*/site-packages/nvidia/*/lib"}};
     static char folders[4096];

@@ -190,6 +190,11 @@ static size_t working_bytes(void *self)
     return plugged->working_bytes(self);
 }
 
+static ghl_status copies(void *self, ghl_device_copies *out)
+{
+    return plugged->copies(self, out);
+}
+
 const ghl_device ghl_device_cuda = {
     .name = "cuda",
     .summary = "an NVIDIA GPU: own kernels, cuDNN and cuBLASLt, a step as one CUDA graph; a plug-in, libghl_cuda.so",
@@ -216,4 +221,5 @@ const ghl_device ghl_device_cuda = {
     .choices = choices,
     .working_bytes = working_bytes,
     .examine = examine,
+    .copies = copies,
 };

@@ -243,6 +243,7 @@ static void size_levels(ghl_peak *p)
     p->level[GHL_PEAK_L2] = (ghl_peak_level){.name = "L2", .bytes = own * p->threads};
     p->level[GHL_PEAK_L3] = (ghl_peak_level){.name = "L3", .bytes = (shared > own ? shared : own) * p->threads};
     p->level[GHL_PEAK_MEMORY] = (ghl_peak_level){.name = "memory", .bytes = 1e300};
+    p->levels = GHL_PEAK_LEVELS;
 }
 
 /* A quarter of a level is copied to another quarter: what else lies there leaves that much. */

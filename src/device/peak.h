@@ -21,13 +21,18 @@ typedef struct ghl_peak {
     const char *isa;      /* what the multiply-adds were: "avx512f", "avx2 fma", "baseline" */
     const char *bf16_isa; /* "amx_bf16", "avx512_bf16", or "none" */
     ghl_peak_level level[GHL_PEAK_LEVELS];
+    int levels;           /* that there are: a card has two, the others are like the last */
     int threads;
-    char cpu[64];         /* as the processor names itself, or "unknown" */
+    char cpu[64];         /* as the processor, or the card, names itself, or "unknown" */
 } ghl_peak;
 
 /* Measures on `threads` threads (0: one a core that this process may use) for about `milliseconds`. Starts its own threads and takes
  * 256 MiB, or 16 MiB a thread where that is more, while it runs. GHL_MEMORY, GHL_DEVICE when it cannot have them. */
 ghl_status ghl_peak_measure(int threads, int milliseconds, ghl_peak *out);
+
+/* What an open device can be measured against: for the program's memory that above, on as many threads as the device has; for a card its
+ * own copies and its products of large matrices. */
+ghl_status ghl_peak_of(const ghl_device *device, void *self, int milliseconds, ghl_peak *out);
 
 /* A call's time beside the two bounds of the roofline: the arithmetic of the type that its products are in, and copying, each byte at the
  * speed of the level that it lies in. The bound it is nearer to, the larger share, is what limits it. */

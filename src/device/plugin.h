@@ -50,7 +50,8 @@ static inline uint64_t ghl_device_interface(void)
 #undef GHL_OP
         ;
     const size_t sizes[] = {sizeof(ghl_device), sizeof(ghl_call), sizeof(ghl_operand), sizeof(ghl_attributes), sizeof(ghl_kernel),
-                            sizeof(ghl_job), sizeof(ghl_binding), sizeof(ghl_device_options), sizeof(ghl_device_services)};
+                            sizeof(ghl_job), sizeof(ghl_binding), sizeof(ghl_device_options), sizeof(ghl_device_copies),
+                            sizeof(ghl_device_services)};
     uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t i = 0; i + 1 < sizeof text; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(1099511628211);

@@ -248,7 +248,7 @@ static ghl_status report_json(bench *b, bool profile, spread ms, int64_t residen
     ghl_json_add_real(json, "machine_bf16_gflops_s", b->peak.bf16_gflops);
     ghl_json_add_real(json, "machine_gbytes_s", b->peak.level[GHL_PEAK_MEMORY].copy_gbytes_s);
     ghl_json *copies = ghl_json_add_object(json, "machine_copy_gbytes_s");
-    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+    for (int i = 0; i < b->peak.levels; i++)
         ghl_json_add_real(copies, b->peak.level[i].name, b->peak.level[i].copy_gbytes_s);
     return ghl_inspect_json(profile ? add_profile(b, json) : GHL_OK, host, json);
 }
@@ -292,7 +292,7 @@ static ghl_status report_text(bench *b, bool profile, spread ms, int64_t residen
                  own_peak(b));
     ghl_text_add(&text, "machine   %.0f GFLOP/s fp32 (%s), %.0f bf16 (%s); copies", b->peak.gflops, b->peak.isa, b->peak.bf16_gflops,
                  b->peak.bf16_isa);
-    for (int i = 0; i < GHL_PEAK_LEVELS; i++)
+    for (int i = 0; i < b->peak.levels; i++)
         ghl_text_add(&text, "%s %.0f GB/s in %s", i > 0 ? "," : "", b->peak.level[i].copy_gbytes_s, b->peak.level[i].name);
     ghl_text_add(&text, "\n");
     ghl_text_add(&text, "memory    %.1f MB resident at most, arena %.1f MB\n", (double)resident / 1e6,
@@ -324,7 +324,7 @@ ghl_status ghl_bench(const ghl_recipe *recipe, const ghl_bench_options *options,
     const int64_t resident = peak_resident();
     if (status == GHL_OK) {
         const ghl_device *device = ghl_plan_device(b.setup.plan, &self);
-        status = ghl_peak_measure(device->threads(self), PEAK_MILLISECONDS, &b.peak);
+        status = ghl_peak_of(device, self, PEAK_MILLISECONDS, &b.peak);
     }
     if (status == GHL_OK)
         status = GHL_NEW(b.levels, ghl_program_calls(b.setup.step));

@@ -41,7 +41,7 @@ enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaEventDefault =
 typedef struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem;
-    int multiProcessorCount, major, minor;
+    int multiProcessorCount, major, minor, l2CacheSize;
 } cudaDeviceProp;
 
 #define CUDART_VERSION 13000

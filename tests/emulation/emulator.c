@@ -629,7 +629,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
-    *p = (cudaDeviceProp){.totalGlobalMem = ghl_emulation.memory, .multiProcessorCount = 132, .major = 9};
+    *p = (cudaDeviceProp){.totalGlobalMem = ghl_emulation.memory, .multiProcessorCount = 132, .major = 9, .l2CacheSize = 1 << 20};
     snprintf(p->name, sizeof p->name, "Emulated GPU %d", device);
     return device < ghl_emulation.devices ? cudaSuccess : cudaErrorInvalidDevice;
 }

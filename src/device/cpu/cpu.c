@@ -161,6 +161,7 @@ static ghl_status build(ghl_cpu *cpu, const ghl_device_options *options)
     int major, minor, patch, processors = ghl_machine_processors();
     cpu->kernels = best_kernels();
     cpu->threads = options->threads > 0 ? options->threads : processors;
+    GHL_TRY(ghl_dnnl_load());
     ghl_dnnl_version(&major, &minor, &patch);
     GHL_TRY(ghl_dnnl_accept(major, minor, patch));
     snprintf(cpu->description, sizeof cpu->description, "oneDNN %d.%d.%d%s, own kernels for %s, %d thread%s of %d", major, minor, patch,

@@ -5,7 +5,9 @@
  * oneDNN builds its code for the number of threads that omp_get_max_threads() names where the primitive is made, and its
  * backward-weights waits for ever when fewer run it. So the number is set around the making.
  */
+#include <dlfcn.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,15 +55,71 @@ static ghl_status dnnl_failure(dnnl_status_t status, const char *what)
 
 #define DNNL_TRY(call, what) GHL_TRY(dnnl_failure((call), (what)))
 
+/* ---- The library ---- */
+
+#define SONAME(major) "libdnnl.so." #major
+#define SONAME_OF(major) SONAME(major)
+static const char soname[] = SONAME_OF(DNNL_VERSION_MAJOR);
+static const char load_hint[] = "install oneDNN (Debian: the package libdnnl and its number), or ghl with it: component gpu leaves it out; "
+                                "train.device=cuda and train.device=ref need none";
+
+/* Our run path leads to the copies beside us, that of a copy leads nowhere: so what is named as missing is loaded first. */
+static void *load_with_needs(const char *name, int tries, char reason[256])
+{
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    while (handle == NULL && tries-- > 0) {
+        char missing[80] = "";
+        snprintf(reason, 256, "%s", dlerror());
+        sscanf(reason, "%79[^:]", missing);
+        if (strcmp(missing, name) == 0 || load_with_needs(missing, tries, reason) == NULL)
+            return NULL;
+        handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    }
+    return handle;
+}
+
+static ghl_status find_functions(void *handle)
+{
+    static const char *const names[] = {
+#define NAME(name) "dnnl_" #name,
+        GHL_DNNL_FUNCTIONS(NAME)
+    };
+    void *found[sizeof names / sizeof *names];
+    _Static_assert(sizeof found == sizeof onednn, "a pointer for each function");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((found[i] = dlsym(handle, names[i])) == NULL)
+            return ghl_fail(GHL_DEVICE, load_hint, "device cpu: %s has no function %s", soname, names[i]);
+    memcpy(&onednn, found, sizeof onednn);
+    return GHL_OK;
+}
+
+ghl_status ghl_dnnl_load(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool loaded; /* for the life of the process */
+    ghl_status status = GHL_OK;
+    pthread_mutex_lock(&lock);
+    if (!loaded) {
+        char reason[256] = "";
+        void *handle = load_with_needs(soname, 6, reason);
+        status = handle != NULL ? find_functions(handle)
+                                : ghl_fail(GHL_DEVICE, load_hint, "device cpu: oneDNN cannot be loaded: %s", reason);
+        loaded = status == GHL_OK;
+    }
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
 ghl_status ghl_dnnl_create(ghl_scratch *scratch, int threads, ghl_dnnl **out)
 {
     ghl_dnnl *dnnl = NULL;
+    GHL_TRY(ghl_dnnl_load());
     GHL_TRY(GHL_NEW(dnnl, 1));
     dnnl->scratch = scratch;
     dnnl->threads = threads;
-    dnnl_status_t status = dnnl_engine_create(&dnnl->engine, dnnl_cpu, 0);
+    dnnl_status_t status = onednn.engine_create(&dnnl->engine, dnnl_cpu, 0);
     if (status == dnnl_success)
-        status = dnnl_stream_create(&dnnl->stream, dnnl->engine, dnnl_stream_default_flags);
+        status = onednn.stream_create(&dnnl->stream, dnnl->engine, dnnl_stream_default_flags);
     if (status != dnnl_success) {
         ghl_dnnl_free(dnnl);
         return dnnl_failure(status, "start on this machine");
@@ -70,6 +128,8 @@ ghl_status ghl_dnnl_create(ghl_scratch *scratch, int threads, ghl_dnnl **out)
     return GHL_OK;
 }
 
+/* ---- Convolutions ---- */
+
 static void conv_free(ghl_dnnl_conv *conv)
 {
     if (conv == NULL)
@@ -77,18 +137,18 @@ static void conv_free(ghl_dnnl_conv *conv)
     for (int k = 0; conv->lanes != NULL && k < ghl_scratch_lanes(conv->owner->scratch); k++) {
         for (int i = 0; i < ROLES; i++)
             if (conv->lanes[k].memory[i] != NULL)
-                dnnl_memory_destroy(conv->lanes[k].memory[i]);
+                onednn.memory_destroy(conv->lanes[k].memory[i]);
         if (conv->lanes[k].pad != NULL)
-            dnnl_memory_destroy(conv->lanes[k].pad);
+            onednn.memory_destroy(conv->lanes[k].pad);
     }
     dnnl_memory_t others[] = {conv->plain_weights, conv->reorder_pad};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (others[i] != NULL)
-            dnnl_memory_destroy(others[i]);
+            onednn.memory_destroy(others[i]);
     if (conv->conv != NULL)
-        dnnl_primitive_destroy(conv->conv);
+        onednn.primitive_destroy(conv->conv);
     if (conv->reorder != NULL)
-        dnnl_primitive_destroy(conv->reorder);
+        onednn.primitive_destroy(conv->reorder);
     free(conv->lanes);
     free(conv);
 }
@@ -103,9 +163,9 @@ void ghl_dnnl_free(ghl_dnnl *dnnl)
         conv = next;
     }
     if (dnnl->stream != NULL)
-        dnnl_stream_destroy(dnnl->stream);
+        onednn.stream_destroy(dnnl->stream);
     if (dnnl->engine != NULL)
-        dnnl_engine_destroy(dnnl->engine);
+        onednn.engine_destroy(dnnl->engine);
     free(dnnl);
 }
 
@@ -164,7 +224,7 @@ static ghl_status describe_primitive(const ghl_dnnl *dnnl, const ghl_conv_proble
         DNNL_TRY(conv_forward(&hint, dnnl->engine, d, NULL, NULL, NULL), "do this convolution");
     dnnl_status_t status = makers[p->direction](pd, dnnl->engine, d, p->bias ? d->bias : NULL, hint, attr);
     if (hint != NULL)
-        dnnl_primitive_desc_destroy(hint);
+        onednn.primitive_desc_destroy(hint);
     return dnnl_failure(status, p->direction == GHL_CONV_FORWARD ? "do this convolution" : "do this convolution backward");
 }
 
@@ -173,23 +233,23 @@ static ghl_status add_reorder(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, dnnl_md_view 
                               const_dnnl_primitive_attr_t attr, size_t *bytes)
 {
     bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
-    if (dnnl_memory_desc_equal(ours, theirs))
+    if (onednn.memory_desc_equal(ours, theirs))
         return GHL_OK;
     dnnl_primitive_desc_t pd = NULL;
-    DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, back ? theirs : ours, dnnl->engine, back ? ours : theirs, dnnl->engine, attr),
+    DNNL_TRY(onednn.reorder_primitive_desc_create(&pd, back ? theirs : ours, dnnl->engine, back ? ours : theirs, dnnl->engine, attr),
              "copy weights to its own order");
-    dnnl_md_view pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    dnnl_status_t status = dnnl_memory_create(&conv->reorder_pad, pad, dnnl->engine, DNNL_MEMORY_NONE);
-    conv->weight_bytes = dnnl_memory_desc_get_size(theirs);
+    dnnl_md_view pad = onednn.primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_status_t status = onednn.memory_create(&conv->reorder_pad, pad, dnnl->engine, DNNL_MEMORY_NONE);
+    conv->weight_bytes = onednn.memory_desc_get_size(theirs);
     conv->weight_offset = *bytes;
     *bytes += back ? ghl_scratch_round(conv->weight_bytes) : 0;
     conv->reorder_offset = *bytes;
-    *bytes += ghl_scratch_round(dnnl_memory_desc_get_size(pad));
+    *bytes += ghl_scratch_round(onednn.memory_desc_get_size(pad));
     if (status == dnnl_success)
-        status = dnnl_memory_create(&conv->plain_weights, ours, dnnl->engine, DNNL_MEMORY_NONE);
+        status = onednn.memory_create(&conv->plain_weights, ours, dnnl->engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
-        status = dnnl_primitive_create(&conv->reorder, pd);
-    dnnl_primitive_desc_destroy(pd);
+        status = onednn.primitive_create(&conv->reorder, pd);
+    onednn.primitive_desc_destroy(pd);
     return dnnl_failure(status, "copy weights to its own order");
 }
 
@@ -197,22 +257,22 @@ static ghl_status finish(ghl_dnnl *dnnl, ghl_dnnl_conv *conv, const conv_descrip
                          const_dnnl_primitive_attr_t attr)
 {
     bool back = conv->problem.direction == GHL_CONV_BACKWARD_WEIGHTS;
-    dnnl_md_view weights = dnnl_primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-    dnnl_md_view pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_md_view weights = onednn.primitive_desc_query_md(pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    dnnl_md_view pad = onednn.primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     dnnl_md_view seen[ROLES] = {d->x, weights, d->y, d->bias};
     const int lanes = ghl_scratch_lanes(dnnl->scratch);
     GHL_TRY(GHL_NEW(conv->lanes, lanes));
     for (int k = 0; k < lanes; k++) {
         for (int i = 0; i < ROLES; i++)
-            DNNL_TRY(dnnl_memory_create(&conv->lanes[k].memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
-        DNNL_TRY(dnnl_memory_create(&conv->lanes[k].pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
+            DNNL_TRY(onednn.memory_create(&conv->lanes[k].memory[i], seen[i], dnnl->engine, DNNL_MEMORY_NONE), "wrap a tensor");
+        DNNL_TRY(onednn.memory_create(&conv->lanes[k].pad, pad, dnnl->engine, DNNL_MEMORY_NONE), "wrap its scratchpad");
     }
     const char *name = NULL;
-    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    onednn.primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
     snprintf(conv->note, sizeof conv->note, "onednn %s", name != NULL ? name : "?");
-    size_t bytes = ghl_scratch_round(dnnl_memory_desc_get_size(pad));
+    size_t bytes = ghl_scratch_round(onednn.memory_desc_get_size(pad));
     GHL_TRY(add_reorder(dnnl, conv, d->plain_w, weights, attr, &bytes));
-    DNNL_TRY(dnnl_primitive_create(&conv->conv, pd), "build its kernel");
+    DNNL_TRY(onednn.primitive_create(&conv->conv, pd), "build its kernel");
     return ghl_scratch_reserve(dnnl->scratch, bytes);
 }
 
@@ -221,8 +281,8 @@ static ghl_status conv_make(ghl_dnnl *dnnl, ghl_dnnl_conv *conv)
     conv_descriptors d = {0};
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    DNNL_TRY(dnnl_primitive_attr_create(&attr), "make attributes");
-    ghl_status status = dnnl_failure(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "take our scratchpad");
+    DNNL_TRY(onednn.primitive_attr_create(&attr), "make attributes");
+    ghl_status status = dnnl_failure(onednn.primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "take our scratchpad");
     if (status == GHL_OK)
         status = describe(&conv->problem, &d);
     if (status == GHL_OK)
@@ -230,9 +290,9 @@ static ghl_status conv_make(ghl_dnnl *dnnl, ghl_dnnl_conv *conv)
     if (status == GHL_OK)
         status = finish(dnnl, conv, &d, pd, attr);
     if (pd != NULL)
-        dnnl_primitive_desc_destroy(pd);
+        onednn.primitive_desc_destroy(pd);
     descriptors_release(&d);
-    dnnl_primitive_attr_destroy(attr);
+    onednn.primitive_attr_destroy(attr);
     return status;
 }
 
@@ -265,14 +325,14 @@ ghl_status ghl_dnnl_prepare(ghl_dnnl *dnnl, const ghl_conv_problem *problem, ghl
 /* Where threads are not OpenMP's a stream may still be at work when the call returns. */
 static ghl_status execute(const ghl_dnnl *dnnl, dnnl_primitive_t primitive, int n, const dnnl_exec_arg_t *arguments, const char *what)
 {
-    DNNL_TRY(dnnl_primitive_execute(primitive, dnnl->stream, n, arguments), what);
-    DNNL_TRY(dnnl_stream_wait(dnnl->stream), what);
+    DNNL_TRY(onednn.primitive_execute(primitive, dnnl->stream, n, arguments), what);
+    DNNL_TRY(onednn.stream_wait(dnnl->stream), what);
     return GHL_OK;
 }
 
 static ghl_status reorder_run(ghl_dnnl_conv *conv, dnnl_memory_t from, dnnl_memory_t to)
 {
-    dnnl_memory_set_data_handle(conv->reorder_pad, (char *)ghl_scratch_data(conv->owner->scratch) + conv->reorder_offset);
+    onednn.memory_set_data_handle(conv->reorder_pad, (char *)ghl_scratch_data(conv->owner->scratch) + conv->reorder_offset);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, conv->reorder_pad}};
     return execute(conv->owner, conv->reorder, 3, arguments, "copy weights");
 }
@@ -284,8 +344,8 @@ size_t ghl_dnnl_weight_bytes(const ghl_dnnl_conv *conv)
 
 ghl_status ghl_dnnl_pack(ghl_dnnl_conv *conv, const float *w, void *copy)
 {
-    dnnl_memory_set_data_handle(conv->plain_weights, (void *)(uintptr_t)w);
-    dnnl_memory_set_data_handle(conv->lanes[0].memory[ROLE_W], copy);
+    onednn.memory_set_data_handle(conv->plain_weights, (void *)(uintptr_t)w);
+    onednn.memory_set_data_handle(conv->lanes[0].memory[ROLE_W], copy);
     return reorder_run(conv, conv->plain_weights, conv->lanes[0].memory[ROLE_W]);
 }
 
@@ -302,11 +362,11 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
     bool back = direction == GHL_CONV_BACKWARD_WEIGHTS && conv->reorder != NULL;
     char *scratch = ghl_scratch_data(conv->owner->scratch);
     lane *own = &conv->lanes[omp_get_thread_num()];
-    dnnl_memory_set_data_handle(own->memory[roles[direction].a], (void *)(uintptr_t)a);
-    dnnl_memory_set_data_handle(own->memory[roles[direction].b], (void *)(uintptr_t)b);
-    dnnl_memory_set_data_handle(own->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);
-    dnnl_memory_set_data_handle(own->memory[ROLE_BIAS], (void *)(uintptr_t)bias);
-    dnnl_memory_set_data_handle(own->pad, scratch);
+    onednn.memory_set_data_handle(own->memory[roles[direction].a], (void *)(uintptr_t)a);
+    onednn.memory_set_data_handle(own->memory[roles[direction].b], (void *)(uintptr_t)b);
+    onednn.memory_set_data_handle(own->memory[roles[direction].out], back ? scratch + conv->weight_offset : out);
+    onednn.memory_set_data_handle(own->memory[ROLE_BIAS], (void *)(uintptr_t)bias);
+    onednn.memory_set_data_handle(own->pad, scratch);
     const dnnl_exec_arg_t arguments[] = {{roles[direction].argument_a, own->memory[roles[direction].a]},
                                          {roles[direction].argument_b, own->memory[roles[direction].b]},
                                          {roles[direction].argument_out, own->memory[roles[direction].out]},
@@ -316,7 +376,7 @@ ghl_status ghl_dnnl_run(ghl_dnnl_conv *conv, const void *a, const void *b, const
     GHL_TRY(execute(conv->owner, conv->conv, count, arguments, "run a convolution"));
     if (!back)
         return GHL_OK;
-    dnnl_memory_set_data_handle(conv->plain_weights, out);
+    onednn.memory_set_data_handle(conv->plain_weights, out);
     return reorder_run(conv, own->memory[ROLE_W], conv->plain_weights);
 }
 
@@ -332,7 +392,7 @@ int ghl_dnnl_count(const ghl_dnnl *dnnl)
 
 void ghl_dnnl_version(int *major, int *minor, int *patch)
 {
-    const dnnl_version_t *version = dnnl_version();
+    const dnnl_version_t *version = onednn.version();
     *major = version->major;
     *minor = version->minor;
     *patch = version->patch;
@@ -349,6 +409,6 @@ ghl_status ghl_dnnl_accept(int major, int minor, int patch)
 
 bool ghl_dnnl_shares_team(void)
 {
-    unsigned runtime = dnnl_version()->cpu_runtime;
+    unsigned runtime = onednn.version()->cpu_runtime;
     return runtime == DNNL_RUNTIME_OMP || runtime == DNNL_RUNTIME_SEQ;
 }

@@ -25,6 +25,8 @@ typedef struct ghl_conv_problem {
     int32_t half; /* activations are bf16 */
 } ghl_conv_problem;
 
+/* Loads the library, once; GHL_DEVICE where it is not. Before anything else here; ghl_dnnl_create does it. */
+ghl_status ghl_dnnl_load(void);
 /* `threads`: as many as the thread that will run the primitives gets. */
 ghl_status ghl_dnnl_create(ghl_scratch *scratch, int threads, ghl_dnnl **out);
 void ghl_dnnl_free(ghl_dnnl *dnnl);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dnnl_api.h - oneDNN's C API, series 2 or 3, as one. Series 3 made descriptors of memory opaque objects that somebody has to destroy,
- * and makes a primitive's descriptor in one call where 2 wants an operation descriptor first. For dnnl.c alone.
+ * and makes a primitive's descriptor in one call where 2 wants an operation descriptor first. For dnnl.c alone, which loads the library
+ * when device cpu is opened: what runs on a GPU or on ref needs none, and is installed without.
  */
 #ifndef GHL_DEVICE_CPU_DNNL_API_H
 #define GHL_DEVICE_CPU_DNNL_API_H
@@ -20,6 +21,29 @@ typedef const_dnnl_memory_desc_t dnnl_md_view;
 #error "ghl needs oneDNN of series 2 or 3"
 #endif
 
+#define GHL_DNNL_COMMON(X)                                                                                                  \
+    X(engine_create) X(engine_destroy) X(memory_create) X(memory_destroy) X(memory_set_data_handle) X(memory_desc_equal)    \
+    X(memory_desc_get_size) X(primitive_attr_create) X(primitive_attr_destroy) X(primitive_attr_set_scratchpad_mode)        \
+    X(primitive_create) X(primitive_destroy) X(primitive_execute) X(primitive_desc_destroy) X(primitive_desc_query)         \
+    X(primitive_desc_query_md) X(reorder_primitive_desc_create) X(stream_create) X(stream_destroy) X(stream_wait) X(version)
+#if DNNL_VERSION_MAJOR == 2
+#define GHL_DNNL_FUNCTIONS(X)                                                                                               \
+    GHL_DNNL_COMMON(X) X(memory_desc_init_by_strides) X(memory_desc_init_by_tag) X(convolution_forward_desc_init)           \
+    X(convolution_backward_data_desc_init) X(convolution_backward_weights_desc_init) X(primitive_desc_create)
+#else
+#define GHL_DNNL_FUNCTIONS(X)                                                                                               \
+    GHL_DNNL_COMMON(X) X(memory_desc_create_with_strides) X(memory_desc_create_with_tag) X(memory_desc_destroy)             \
+    X(convolution_forward_primitive_desc_create) X(convolution_backward_data_primitive_desc_create)                         \
+    X(convolution_backward_weights_primitive_desc_create)
+#endif
+
+/* Found in the library, by name: onednn.version is dnnl_version. */
+static struct {
+#define GHL_DNNL_POINTER(name) __typeof__(dnnl_##name) *name;
+    GHL_DNNL_FUNCTIONS(GHL_DNNL_POINTER)
+#undef GHL_DNNL_POINTER
+} onednn;
+
 /* A convolution in any direction. */
 typedef struct conv_descriptors {
     dnnl_md x, w, y, bias, gradient; /* gradient: of w */
@@ -35,12 +59,12 @@ typedef dnnl_status_t conv_descriptor_make(dnnl_primitive_desc_t *pd, dnnl_engin
 
 static inline dnnl_status_t md_strided(dnnl_md *md, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides)
 {
-    return dnnl_memory_desc_init_by_strides(*md, 4, dims, type, strides);
+    return onednn.memory_desc_init_by_strides(*md, 4, dims, type, strides);
 }
 
 static inline dnnl_status_t md_tagged(dnnl_md *md, int n, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_init_by_tag(*md, n, dims, type, tag);
+    return onednn.memory_desc_init_by_tag(*md, n, dims, type, tag);
 }
 
 static inline void md_release(dnnl_md *md)
@@ -52,46 +76,46 @@ static inline dnnl_status_t conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_
                                          const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, d->x, d->w, bias,
+    dnnl_status_t status = onednn.convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, d->x, d->w, bias,
                                                               d->y, d->strides, d->before, d->after);
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+    return status != dnnl_success ? status : onednn.primitive_desc_create(pd, &desc, attr, engine, hint);
 }
 
 static inline dnnl_status_t conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const conv_descriptors *d,
                                                dnnl_md_view bias, const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, d->x, d->w, d->y, d->strides,
+    dnnl_status_t status = onednn.convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, d->x, d->w, d->y, d->strides,
                                                                     d->before, d->after);
     (void)bias;
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+    return status != dnnl_success ? status : onednn.primitive_desc_create(pd, &desc, attr, engine, hint);
 }
 
 static inline dnnl_status_t conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const conv_descriptors *d,
                                                   dnnl_md_view bias, const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, d->x, d->gradient, bias, d->y,
+    dnnl_status_t status = onednn.convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, d->x, d->gradient, bias, d->y,
                                                                        d->strides, d->before, d->after);
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+    return status != dnnl_success ? status : onednn.primitive_desc_create(pd, &desc, attr, engine, hint);
 }
 
 #else
 
 static inline dnnl_status_t md_strided(dnnl_md *md, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides)
 {
-    return dnnl_memory_desc_create_with_strides(md, 4, dims, type, strides);
+    return onednn.memory_desc_create_with_strides(md, 4, dims, type, strides);
 }
 
 static inline dnnl_status_t md_tagged(dnnl_md *md, int n, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(md, n, dims, type, tag);
+    return onednn.memory_desc_create_with_tag(md, n, dims, type, tag);
 }
 
 static inline void md_release(dnnl_md *md)
 {
     if (*md != NULL)
-        dnnl_memory_desc_destroy(*md);
+        onednn.memory_desc_destroy(*md);
 }
 
 static const dnnl_dims_t undilated = {0, 0};
@@ -100,7 +124,7 @@ static inline dnnl_status_t conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_
                                          const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
     (void)hint;
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_convolution_direct, d->x, d->w, bias,
+    return onednn.convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_convolution_direct, d->x, d->w, bias,
                                                           d->y, d->strides, undilated, d->before, d->after, attr);
 }
 
@@ -108,14 +132,14 @@ static inline dnnl_status_t conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_e
                                                dnnl_md_view bias, const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
     (void)bias;
-    return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, d->x, d->w, d->y, d->strides,
+    return onednn.convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, d->x, d->w, d->y, d->strides,
                                                                 undilated, d->before, d->after, hint, attr);
 }
 
 static inline dnnl_status_t conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const conv_descriptors *d,
                                                   dnnl_md_view bias, const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, dnnl_convolution_direct, d->x, d->gradient, bias, d->y,
+    return onednn.convolution_backward_weights_primitive_desc_create(pd, engine, dnnl_convolution_direct, d->x, d->gradient, bias, d->y,
                                                                    d->strides, undilated, d->before, d->after, hint, attr);
 }
 

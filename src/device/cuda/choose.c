@@ -132,6 +132,8 @@ ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, char found[
     const struct ghl_choices *const places[2] = {cuda->choices, cuda->cached};
     for (int i = 0; i < 2; i++) {
         const char *words = ghl_cuda_services->choices_find(places[i], problem);
+        if (words == NULL && i == 0 && cuda->tried != NULL)
+            words = ghl_cuda_services->choices_find(cuda->tried, problem);
         snprintf(found[i], GHL_CUDA_WORDS, "%s", words != NULL ? words : "");
     }
     return GHL_OK;
@@ -139,8 +141,31 @@ ghl_status ghl_cuda_choice_find(ghl_cuda *cuda, const char *problem, char found[
 
 ghl_status ghl_cuda_choice_record(ghl_cuda *cuda, const char *problem, const char *words, int measured)
 {
-    GHL_TRY(ghl_cuda_services->choices_set(cuda->choices, problem, words));
+    GHL_TRY(ghl_cuda_services->choices_set(cuda->tried != NULL ? cuda->tried : cuda->choices, problem, words));
     return measured ? write_file(cuda, problem, words) : GHL_OK;
+}
+
+ghl_status ghl_cuda_choices_keep(ghl_cuda *cuda, const struct ghl_choices *tried)
+{
+    char *before = NULL, *more = NULL, *all = NULL;
+    struct ghl_choices *both = NULL;
+    ghl_status status = ghl_cuda_services->choices_text(cuda->choices, &before);
+    if (status == GHL_OK)
+        status = ghl_cuda_services->choices_text(tried, &more);
+    if (status == GHL_OK && (all = malloc(strlen(before) + strlen(more) + 1)) == NULL)
+        status = GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
+    if (status == GHL_OK) {
+        strcpy(stpcpy(all, before), more);
+        status = ghl_cuda_services->choices_create(all, &both);
+    }
+    if (status == GHL_OK) {
+        ghl_cuda_services->choices_free(cuda->choices);
+        cuda->choices = both;
+    }
+    free(before);
+    free(more);
+    free(all);
+    return status;
 }
 
 /* ---- A convolution ---- */

@@ -7,6 +7,7 @@
  *     libraries.c  finding cuDNN, cuBLASLt   product*.c   convolutions and matrix products (blas.c)
  *     *.cu         kernels and their plans   group.c      many small calls at once
  *     choose.c     which of several plans    measure.c    how long they take
+ *     copies.c     how fast the card copies
  */
 #ifndef GHL_DEVICE_CUDA_CUDA_H
 #define GHL_DEVICE_CUDA_CUDA_H
@@ -79,6 +80,7 @@ typedef struct ghl_cuda {
     char model[96], file[112];   /* the card's name; that of its file in the cache folder */
     int rounds, loose;           /* ghl_device_options: products may round to tf32; engines need not repeat to the bit */
     struct ghl_choices *choices, *cached; /* choose.c: recorded and made in this run; filed, NULL until they are asked for */
+    struct ghl_choices *tried;            /* those of what is only tried, NULL: nothing is */
     ghl_cuda_libraries libraries;
     void *scratch;           /* of the call that runs */
     size_t scratch_bytes;
@@ -187,6 +189,10 @@ void ghl_cuda_group_free(ghl_cuda_group *group);
 
 ghl_status ghl_cuda_product_prepare(ghl_cuda *cuda, const ghl_call *call, ghl_kernel *kernel);
 void ghl_cuda_product_close(ghl_cuda *cuda);
+
+/* ---- copies.c ---- */
+
+ghl_status ghl_cuda_copies(void *self, ghl_device_copies *out);
 
 extern const ghl_device ghl_cuda_device;
 

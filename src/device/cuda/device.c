@@ -69,7 +69,7 @@ static void examine(char *text, size_t size, const char **missing)
     ghl_cuda_libraries_find(ghl_cuda_services->folders(), &libraries);
     n = snprintf(text, size, "compiled for CUDA %d.%d; ", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
     if (driver == 0)
-        n += snprintf(text + n, size - (size_t)n, "no NVIDIA driver");
+        n += snprintf(text + n, size - (size_t)n, "no NVIDIA driver (libcuda.so.1)");
     else
         n += snprintf(text + n, size - (size_t)n, "driver for CUDA %d.%d, %d GPU%s", driver / 1000, driver % 1000 / 10, count,
                       count == 1 ? "" : "s");
@@ -77,7 +77,9 @@ static void examine(char *text, size_t size, const char **missing)
         n += snprintf(text + n, size - (size_t)n, "%s %.40s", i == 0 ? ":" : ",", p.name);
     n += say_library(text + n, size - (size_t)n, "cuDNN", &libraries.cudnn);
     say_library(text + n, size - (size_t)n, "cuBLASLt", &libraries.blas);
-    *missing = libraries.cudnn.handle == NULL || libraries.blas.handle == NULL ? ghl_cuda_libraries_hint : NULL;
+    *missing = driver > 0 && driver / 1000 < CUDART_VERSION / 1000        ? driver_hint
+               : ghl_cuda_libraries_check(&libraries) != GHL_OK ? ghl_cuda_libraries_hint
+                                                                : NULL;
 }
 
 /* ---- Opening ---- */
@@ -430,4 +432,5 @@ const ghl_device ghl_cuda_device = {
     .choices = choices,
     .working_bytes = working_bytes,
     .examine = examine,
+    .copies = ghl_cuda_copies,
 };

@@ -112,28 +112,56 @@ static ghl_status time_way(ghl_product *p, const ghl_call *call, float *millisec
     return status;
 }
 
-/* Tries all ways that take the call. One that fails is none, but the first must be possible. Without memory to try any, it is the first. */
-static ghl_status try_ways(ghl_product *p, const ghl_call *call, const way **best, int *measured)
+/* What is chosen on the way goes to *choices, which are the caller's, and not into the run's record. */
+static ghl_status build_trial(ghl_product *p, const ghl_call *call, const way *way, struct ghl_choices **choices)
 {
-    float least = 0.0f, milliseconds;
-    GHL_TRY(build_way(p, call, &ways[APART]));
-    *best = &ways[APART];
-    if (time_way(p, call, &least) != GHL_OK || least < 0.0f)
-        return ghl_cuda_check(cudaGetLastError(), "trying a convolution");
-    *measured = 1;
+    GHL_TRY(ghl_cuda_services->choices_create(NULL, choices));
+    p->base.cuda->tried = *choices;
+    const ghl_status status = build_way(p, call, way);
+    p->base.cuda->tried = NULL;
+    return status;
+}
+
+/* The ways behind the first, which takes `least`; what was built and chosen for the quickest is left in *p and *choices. */
+static void try_others(ghl_product *p, const ghl_call *call, float least, const way **best, struct ghl_choices **choices)
+{
+    float milliseconds;
     for (int i = APART + 1; i < WAYS; i++) {
         ghl_product other = {.base = p->base};
-        if (takes(&ways[i], call) && build_way(&other, call, &ways[i]) == GHL_OK && time_way(&other, call, &milliseconds) == GHL_OK &&
-            milliseconds >= 0.0f && milliseconds < 0.98f * least) {
+        struct ghl_choices *others = NULL;
+        if (takes(&ways[i], call) && build_trial(&other, call, &ways[i], &others) == GHL_OK &&
+            time_way(&other, call, &milliseconds) == GHL_OK && milliseconds >= 0.0f && milliseconds < 0.98f * least) {
             ghl_product_clear(p);
+            ghl_cuda_services->choices_free(*choices);
             *p = other;
+            *choices = others;
             *best = &ways[i];
             least = milliseconds;
         } else {
             ghl_product_clear(&other);
+            ghl_cuda_services->choices_free(others);
         }
     }
-    return GHL_OK;
+}
+
+/* Tries all ways that take the call. One that fails is none, but the first must be possible. Without memory to try any, it is the first. */
+static ghl_status try_ways(ghl_product *p, const ghl_call *call, const way **best, int *measured)
+{
+    struct ghl_choices *choices = NULL;
+    float least = 0.0f;
+    ghl_status status = build_trial(p, call, &ways[APART], &choices);
+    *best = &ways[APART];
+    if (status == GHL_OK) {
+        *measured = time_way(p, call, &least) == GHL_OK && least >= 0.0f;
+        if (*measured)
+            try_others(p, call, least, best, &choices);
+        else
+            status = ghl_cuda_check(cudaGetLastError(), "trying a convolution");
+    }
+    if (status == GHL_OK)
+        status = ghl_cuda_choices_keep(p->base.cuda, choices);
+    ghl_cuda_services->choices_free(choices);
+    return status;
 }
 
 /* The way of that name, if it takes the call and cuDNN still can. */

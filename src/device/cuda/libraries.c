@@ -13,8 +13,13 @@
 
 enum { CUDNN = 9, BLAS = CUDART_VERSION / 1000 };
 
+#if CUDART_VERSION >= 13000
+#define PACKAGE "nvidia-cudnn-cu13"
+#else
+#define PACKAGE "nvidia-cudnn-cu12"
+#endif
 const char ghl_cuda_libraries_hint[] =
-    "pip install nvidia-cudnn-cu13 (for CUDA 12: -cu12) brings both; or name their folder in GHL_CUDNN_PATH";
+    "pip install --target FOLDER " PACKAGE " brings cuDNN and cuBLASLt; GHL_CUDNN_PATH=FOLDER says where they are";
 
 static const char usual[] =
     "/usr/local/cuda/lib64:/usr/local/lib/python3*/*-packages/nvidia/*/lib:/usr/lib/python3*/*-packages/nvidia/*/lib:"
