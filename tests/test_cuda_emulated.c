@@ -74,6 +74,36 @@ static void no_such_card(void **state)
     refused(1, "device cuda:1 does not exist: there is 1 GPU");
 }
 
+/* What doctor prints: cards, libraries and their paths, however long, in the room that there is; and what to do about what is missing. */
+static void what_is_there_is_said(void **state)
+{
+    static const struct {
+        int driver, devices;
+        const char *says, *hint;
+    } cases[] = {{CUDART_VERSION, 2, "driver for CUDA 13.0, 2 GPUs: Emulated GPU 0, Emulated GPU 1; cuDNN 9.19.0 (", NULL},
+                 {CUDART_VERSION, 0, "driver for CUDA 13.0, 0 GPUs; cuDNN", "nvidia-smi"},
+                 {12020, 2, "driver for CUDA 12.2, 0 GPUs (cudaErrorInsufficientDriver); cuDNN", "a newer driver"},
+                 {0, 0, "no NVIDIA driver (libcuda.so.1); cuDNN", "install NVIDIA's driver"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1000], cut[1000];
+        const char *missing = NULL;
+        ghl_emulation.driver = cases[i].driver;
+        ghl_emulation.devices = cases[i].devices;
+        cuda->examine(text, sizeof text, &missing);
+        assert_non_null(strstr(text, cases[i].says));
+        assert_true(cases[i].hint == NULL ? missing == NULL : missing != NULL && strstr(missing, cases[i].hint) != NULL);
+        for (size_t size = 1; size < strlen(text); size += 7) {
+            memset(cut, '~', sizeof cut);
+            cuda->examine(cut, size, &missing);
+            assert_int_equal(strlen(cut), size - 1);
+            assert_memory_equal(cut, text, size - 1);
+            for (size_t k = size; k < sizeof cut; k++)
+                assert_int_equal(cut[k], '~');
+        }
+    }
+}
+
 static void wrong_cudnn(void **state)
 {
     (void)state;
@@ -654,6 +684,7 @@ int main(void)
         cmocka_unit_test_setup(old_driver, furnish),
         cmocka_unit_test_setup(no_card, furnish),
         cmocka_unit_test_setup(no_such_card, furnish),
+        cmocka_unit_test_setup(what_is_there_is_said, furnish),
         cmocka_unit_test_setup(steps_become_a_graph, furnish),
         cmocka_unit_test_setup(graphs_follow_their_addresses, furnish),
         cmocka_unit_test_setup(times_of_calls, furnish),

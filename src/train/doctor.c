@@ -22,7 +22,7 @@
 #include "train/catalog.h"
 
 typedef struct finding {
-    char value[400];
+    char value[1000]; /* of a GPU: two libraries' paths too */
     const char *hint; /* NULL: nothing is missing */
 } finding;
 

@@ -334,11 +334,19 @@ struct emulated_event {
     cudaStream_t stream; /* of its last record */
     int64_t recorded, reached, returns;
     double clock; /* when it was reached */
-    int asked;
+    int asked, timed;
 };
 
-static cudaStream_t streams;
+static cudaStream_t streams, capturing;
 static size_t taken;
+
+/* What a GPU refuses while a step is captured, or what a graph would do again with memory that may have changed: the capture would fail, and
+ * steps be launched call by call from then on, which no result shows. */
+static void not_captured(const char *what)
+{
+    if (capturing != NULL)
+        die(what);
+}
 
 static void drop_graph(struct emulated_graph *graph)
 {
@@ -459,7 +467,7 @@ cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **a
     (void)shared;
     memcpy(&n.kernel, &kernel, sizeof kernel);
     memcpy(&n.arguments, arguments[0], sizeof n.arguments);
-    if (grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.x > 0x7FFFFFFFu)
+    if (grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.x > 0x7FFFFFFFu || block.x < 1 || block.x > 1024 || block.x % 32 != 0)
         return cudaErrorInvalidValue;
     return do_or_keep(stream, &n);
 }
@@ -468,7 +476,9 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
     ghl_emulation.returns += kind == cudaMemcpyDeviceToHost;
     ghl_emulation.staged += kind == cudaMemcpyHostToDevice ? (int64_t)bytes : 0;
-    if (kind != cudaMemcpyHostToDevice || stream->captured != NULL || is_pinned(from))
+    if (kind != cudaMemcpyDeviceToDevice && !is_pinned(kind == cudaMemcpyHostToDevice ? from : to))
+        not_captured("a copy of memory that is not pinned is captured");
+    if (kind != cudaMemcpyHostToDevice || is_pinned(from))
         return do_or_keep(stream, &(node){.kind = COPY, .to = to, .from = from, .bytes = bytes});
     void *own = make(bytes);
     memcpy(own, from, bytes);
@@ -488,6 +498,7 @@ cudaError_t cudaMemsetAsync(void *memory, int v, size_t bytes, cudaStream_t stre
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     (void)mode;
+    capturing = stream;
     stream->captured = make(sizeof *stream->captured);
     stream->captured->end = &stream->captured->first;
     stream->captured->owners = 1;
@@ -498,6 +509,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
     *graph = stream->captured;
     stream->captured = NULL;
+    capturing = NULL;
     if (!ghl_emulation.capture_fails)
         return cudaSuccess;
     cudaGraphDestroy(*graph);
@@ -561,8 +573,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
-    (void)flags;
     *event = make(sizeof **event);
+    (*event)->timed = (flags & cudaEventDisableTiming) == 0;
     return cudaSuccess;
 }
 
@@ -593,6 +605,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
     const int64_t lag = ghl_emulation.returns - event->returns;
+    not_captured("an event is waited for while a step is captured");
     ghl_emulation.waits++;
     ghl_emulation.least_lag = lag < ghl_emulation.least_lag ? lag : ghl_emulation.least_lag;
     if (ghl_emulation.hangs && event->reached < event->recorded) {
@@ -608,7 +621,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
     *milliseconds = (float)(to->clock - from->clock);
-    return from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
+    return from->timed && to->timed && from->recorded && to->recorded ? ghl_emulation.lost : cudaErrorInvalidValue;
 }
 
 /* ---- The machine ---- */
@@ -649,6 +662,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
 /* What is new is not zero. */
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
+    not_captured("memory is taken while a step is captured");
     *memory = taken + bytes <= ghl_emulation.memory ? make(bytes) : NULL;
     if (*memory == NULL)
         return cudaErrorMemoryAllocation;
@@ -662,6 +676,7 @@ cudaError_t cudaFree(void *memory)
 {
     if (memory == NULL)
         return cudaSuccess;
+    not_captured("memory is freed while a step is captured");
     do_all();
     taken -= unmake(memory);
     return cudaSuccess;
@@ -669,6 +684,7 @@ cudaError_t cudaFree(void *memory)
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
+    not_captured("memory is taken while a step is captured");
     *memory = make(bytes);
     if (*memory == NULL)
         return cudaErrorMemoryAllocation;
@@ -680,6 +696,7 @@ cudaError_t cudaFreeHost(void *memory)
 {
     if (memory == NULL)
         return cudaSuccess;
+    not_captured("memory is freed while a step is captured");
     do_all();
     unmake(memory);
     return cudaSuccess;

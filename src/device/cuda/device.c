@@ -12,6 +12,8 @@
 
 #include "device/cuda/cuda.h"
 
+static const char no_driver_hint[] = "install NVIDIA's driver, or take train.device=cpu";
+static const char no_card_hint[] = "nvidia-smi lists what the driver sees; take train.device=cpu";
 static const char driver_hint[] = "a newer driver runs older programs: install NVIDIA's newest for this card, or take train.device=cpu";
 static const char memory_hint[] =
     "a smaller train.batch needs less, so does train.recompute=auto; another program on the card may hold the rest";
@@ -35,14 +37,14 @@ static ghl_status find_gpu(int index)
     int driver = 0, count = 0;
     cudaDriverGetVersion(&driver);
     if (driver == 0)
-        return GHL_CUDA_FAIL(GHL_DEVICE, "install NVIDIA's driver, or take train.device=cpu",
+        return GHL_CUDA_FAIL(GHL_DEVICE, no_driver_hint,
                              "device cuda: no GPU found: NVIDIA's driver (libcuda.so.1) is not on this machine");
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (driver / 1000 < CUDART_VERSION / 1000 || error == cudaErrorInsufficientDriver)
         return GHL_CUDA_FAIL(GHL_DEVICE, driver_hint, "device cuda: the driver is too old: it knows CUDA %d.%d, and %d.%d is needed",
                              driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
     if (error == cudaErrorNoDevice || count == 0)
-        return GHL_CUDA_FAIL(GHL_DEVICE, "nvidia-smi lists what the driver sees; take train.device=cpu", "device cuda: no GPU found");
+        return GHL_CUDA_FAIL(GHL_DEVICE, no_card_hint, "device cuda: no GPU found");
     if (error != cudaSuccess)
         return ghl_cuda_check(error, "looking for GPUs");
     if (index < 0 || index >= count)
@@ -52,33 +54,56 @@ static ghl_status find_gpu(int index)
     return GHL_OK;
 }
 
-static int say_library(char *text, size_t size, const char *name, const ghl_cuda_library *l)
+/* Adds to a text that may be full. */
+static void say(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void say(char *text, size_t size, const char *format, ...)
+{
+    const size_t used = strlen(text);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text + used, size - used, format, list);
+    va_end(list);
+}
+
+static void say_driver(char *text, size_t size, int driver, int count, cudaError_t error)
+{
+    struct cudaDeviceProp p;
+    say(text, size, "compiled for CUDA %d.%d; ", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (driver == 0) {
+        say(text, size, "no NVIDIA driver (libcuda.so.1)");
+        return;
+    }
+    say(text, size, "driver for CUDA %d.%d, %d GPU%s", driver / 1000, driver % 1000 / 10, count, count == 1 ? "" : "s");
+    if (error != cudaSuccess && error != cudaErrorNoDevice)
+        say(text, size, " (%s)", cudaGetErrorName(error));
+    for (int i = 0; i < count && i < 4 && cudaGetDeviceProperties(&p, i) == cudaSuccess; i++)
+        say(text, size, "%s %.40s", i == 0 ? ":" : ",", p.name);
+}
+
+static void say_library(char *text, size_t size, const char *name, const ghl_cuda_library *l)
 {
     if (l->handle == NULL)
-        return snprintf(text, size, "; %s: not found", name);
-    return snprintf(text, size, "; %s %d.%d.%d (%s)", name, l->major, l->minor, l->patch, l->path);
+        say(text, size, "; %s: not found", name);
+    else
+        say(text, size, "; %s %d.%d.%d (%s)", name, l->major, l->minor, l->patch, l->path);
 }
 
 static void examine(char *text, size_t size, const char **missing)
 {
     ghl_cuda_libraries libraries;
-    struct cudaDeviceProp p;
-    int driver = 0, count = 0, n;
+    int driver = 0, count = 0;
     cudaDriverGetVersion(&driver);
-    cudaGetDeviceCount(&count);
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    count = error == cudaSuccess ? count : 0;
     ghl_cuda_libraries_find(ghl_cuda_services->folders(), &libraries);
-    n = snprintf(text, size, "compiled for CUDA %d.%d; ", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
-    if (driver == 0)
-        n += snprintf(text + n, size - (size_t)n, "no NVIDIA driver (libcuda.so.1)");
-    else
-        n += snprintf(text + n, size - (size_t)n, "driver for CUDA %d.%d, %d GPU%s", driver / 1000, driver % 1000 / 10, count,
-                      count == 1 ? "" : "s");
-    for (int i = 0; i < count && i < 4 && cudaGetDeviceProperties(&p, i) == cudaSuccess; i++)
-        n += snprintf(text + n, size - (size_t)n, "%s %.40s", i == 0 ? ":" : ",", p.name);
-    n += say_library(text + n, size - (size_t)n, "cuDNN", &libraries.cudnn);
-    say_library(text + n, size - (size_t)n, "cuBLASLt", &libraries.blas);
+    text[0] = 0;
+    say_driver(text, size, driver, count, error);
+    say_library(text, size, "cuDNN", &libraries.cudnn);
+    say_library(text, size, "cuBLASLt", &libraries.blas);
     *missing = driver > 0 && driver / 1000 < CUDART_VERSION / 1000        ? driver_hint
                : ghl_cuda_libraries_check(&libraries) != GHL_OK ? ghl_cuda_libraries_hint
+               : driver == 0                                    ? no_driver_hint
+               : count == 0                                     ? no_card_hint
                                                                 : NULL;
 }
 

@@ -114,6 +114,8 @@ ghl_status ghl_cuda_time(ghl_cuda *cuda, ghl_status (*run)(void *user), void *us
         status = ghl_cuda_check(cudaEventCreateWithFlags(&w.to, cudaEventDefault), "making an event");
     if (status == GHL_OK)
         status = time_work(&w, limit, milliseconds);
+    if (cuda->silent) /* the graph may be under way: it stays with the card */
+        return status;
     if (w.graph != NULL)
         cudaGraphExecDestroy(w.graph);
     if (w.from != NULL)
