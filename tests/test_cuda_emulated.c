@@ -226,6 +226,39 @@ static void graphs_follow_their_addresses(void **state)
     job_close(&j);
 }
 
+/* What is pinned lies behind what is packed: the same numbers, brought from elsewhere, have other places in the staging memory. */
+static void graphs_follow_what_is_pinned(void **state)
+{
+    enum { COUNT = 300 };
+    float own[2][COUNT], y[COUNT], *pinned = NULL;
+    ghl_operand in[2] = {{.shape = {1, 1, 1, COUNT}}, {.shape = {1, 1, 1, COUNT}}}, out = in[0], *bound[3] = {&in[0], &in[1], &out};
+    ghl_call call = {.op = GHL_OP_tanh_backward, .n_in = 2, .n_out = 1, .in = in, .out = &out};
+    ghl_kernel kernel;
+    int64_t ticket = 0;
+    rig_job j;
+    (void)state;
+    job_open(&j);
+    must(cuda->allocate_host(j.self, sizeof y, (void **)&pinned));
+    must(cuda->prepare(j.self, &call, &kernel));
+    for (int k = 0; k < COUNT; k++) {
+        own[0][k] = pinned[k] = (float)k;
+        own[1][k] = 2.0f;
+    }
+    for (int i = 0; i < 7; i++) {
+        const ghl_binding bindings[3] = {{.operands = &bound[0], .count = 1, .data = i < 3 ? own[0] : pinned, .bytes = sizeof y},
+                                         {.operands = &bound[1], .count = 1, .data = own[1], .bytes = sizeof y},
+                                         {.operands = &bound[2], .count = 1, .data = y, .bytes = sizeof y, .written = true}};
+        must(cuda->run(j.self, &(ghl_job){.calls = &call, .kernels = &kernel, .count = 1, .bindings = bindings, .n_bindings = 3}, &ticket));
+        must(cuda->wait(j.self, ticket));
+        for (int k = 0; k < COUNT; k++)
+            assert_true(y[k] == (float)k * -3.0f);
+    }
+    assert_int_equal(ghl_emulation.graphs, 2 + 3); /* the first of either kind went call by call */
+    cuda->release_host(j.self, pinned);
+    kernel.release(kernel.state);
+    job_close(&j);
+}
+
 static void times_of_calls(void **state)
 {
     double milliseconds[2] = {0};
@@ -687,6 +720,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_there_is_said, furnish),
         cmocka_unit_test_setup(steps_become_a_graph, furnish),
         cmocka_unit_test_setup(graphs_follow_their_addresses, furnish),
+        cmocka_unit_test_setup(graphs_follow_what_is_pinned, furnish),
         cmocka_unit_test_setup(times_of_calls, furnish),
         cmocka_unit_test_setup(queue_is_four_deep, furnish),
         cmocka_unit_test_setup(capture_that_fails, furnish),

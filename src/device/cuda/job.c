@@ -5,7 +5,8 @@
  * it. Nothing waits but wait(), and run() where four jobs are under way; and neither for ever.
  *
  * A graph holds addresses. Those of the staging memory and of scratch are its device's, of one generation; those of the arena are the
- * program's. A job whose bindings name other device memory than was captured, or that came after a generation, is captured anew.
+ * program's. A job whose operands lie elsewhere than was captured, because its bindings name other device memory or have other places in
+ * the staging memory, or that came after a generation, is captured anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct ghl_cuda_program {
     const ghl_call *calls;
     int count;
     int64_t generation;
-    void *data[GHL_JOB_BINDINGS]; /* device memory that bindings named */
+    void *data[GHL_JOB_BINDINGS]; /* where the operands of each binding lay */
     cudaGraphExec_t graph;        /* NULL: none was captured */
     int ran, plain;               /* ran: call by call, at these addresses; plain: a capture has failed */
 };
@@ -254,12 +255,12 @@ static ghl_status capture(ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program *
     return GHL_OK;
 }
 
-/* Whether the program's graph has the addresses that this job has now. */
+/* Whether the program's graph has the addresses that this job has now: what is bound has been told them. */
 static int is_current(const ghl_cuda *cuda, const ghl_job *job, ghl_cuda_program *program)
 {
     int same = program->generation == cuda->generation;
     for (int i = 0; i < job->n_bindings; i++) {
-        void *data = job->bindings[i].bytes == 0 && job->bindings[i].count > 0 ? job->bindings[i].data : NULL;
+        void *data = job->bindings[i].count > 0 ? job->bindings[i].operands[0]->data : NULL;
         same = same && program->data[i] == data;
         program->data[i] = data;
     }
