@@ -156,12 +156,12 @@ static void other_convolutions_are_not(void **state)
     }
 }
 
-static void refused(const char *words)
+static void refused(ghl_status status, const char *words)
 {
     ghl_operand in[] = {{.shape = images}, {.shape = weights}}, out = {.shape = outputs};
     ghl_call call = {.op = GHL_OP_conv, .n_in = 2, .n_out = 1, .in = in, .out = &out, .attr.window = whole};
     ghl_kernel kernel;
-    assert_int_equal(cuda->prepare(self, &call, &kernel), GHL_DEVICE);
+    assert_int_equal(cuda->prepare(self, &call, &kernel), status);
     if (strstr(ghl_error_message(), words) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", words, ghl_error_message());
     assert_true(strlen(ghl_error_hint()) > 10);
@@ -171,10 +171,12 @@ static void faults_have_names(void **state)
 {
     (void)state;
     ghl_emulation.blas_fails = 1;
-    refused("cuBLASLt: opening the card: CUBLAS_STATUS_NOT_INITIALIZED");
+    refused(GHL_DEVICE, "cuBLASLt: opening the card: CUBLAS_STATUS_NOT_INITIALIZED");
+    ghl_emulation.blas_fails = 3;
+    refused(GHL_MEMORY, "cuBLASLt: opening the card: out of memory");
     ghl_emulation.blas_fails = 0;
     ghl_emulation.blas_lacks = F;
-    refused("cuBLASLt has no deterministic algorithm for a product of 7 x 24 by 24 x 5");
+    refused(GHL_DEVICE, "cuBLASLt has no deterministic algorithm for a product of 7 x 24 by 24 x 5");
 }
 
 static void products_round_where_that_is_allowed(void **state)

@@ -412,6 +412,30 @@ static void card_that_is_full(void **state)
     job_close(&j);
 }
 
+static void host_that_pins_nothing(void **state)
+{
+    void *memory = NULL;
+    rig_job j;
+    (void)state;
+    job_open(&j);
+    ghl_emulation.pins_nothing = 1;
+    assert_int_equal(cuda->allocate_host(j.self, 3 << 20, &memory), GHL_MEMORY);
+    assert_null(memory);
+    assert_non_null(strstr(ghl_error_message(), "3.0 MiB of the host's memory"));
+    assert_non_null(strstr(ghl_error_hint(), "train.batch"));
+    must(job_run(&j, 0));
+    job_close(&j);
+}
+
+/* Its compute mode is exclusive, and another process was first. */
+static void card_of_another_process(void **state)
+{
+    (void)state;
+    ghl_emulation.lost = cudaErrorDevicesUnavailable;
+    refused(0, "cudaErrorDevicesUnavailable");
+    assert_non_null(strstr(ghl_error_hint(), "another process has the card"));
+}
+
 static void labels_beyond_the_classes(void **state)
 {
     static const int32_t labels[2] = {1, 9};
@@ -729,6 +753,8 @@ int main(void)
         cmocka_unit_test_setup(card_that_hangs_in_a_copy, furnish),
         cmocka_unit_test_setup(images_land_beside_steps, furnish),
         cmocka_unit_test_setup(card_that_is_full, furnish),
+        cmocka_unit_test_setup(host_that_pins_nothing, furnish),
+        cmocka_unit_test_setup(card_of_another_process, furnish),
         cmocka_unit_test_setup(labels_beyond_the_classes, furnish),
         cmocka_unit_test_setup(tensors_beyond_the_count, furnish),
         cmocka_unit_test_setup(the_quickest_plan_is_taken, furnish),

@@ -15,6 +15,7 @@ typedef enum cudaError {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorInsufficientDriver = 35,
+    cudaErrorDevicesUnavailable = 46,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
     cudaErrorNotReady = 600,
@@ -87,6 +88,7 @@ enum { EMULATED_ENGINES = 5 };
 typedef struct ghl_emulated {
     int driver, devices; /* the CUDA version that the driver knows, 0: no driver */
     size_t memory;       /* of a card */
+    int pins_nothing;    /* no memory of the host can be pinned */
     int capture_fails;   /* every capture */
     int64_t lost_after;  /* launches until the card is lost; < 0: never */
     cudaError_t lost;    /* once it is */
@@ -97,7 +99,7 @@ typedef struct ghl_emulated {
     int64_t returns;          /* copies to the host: a job has one, at its end */
     int64_t least_lag;        /* at a wait: jobs that were queued after the one that is waited for; the least so far */
     int64_t staged;           /* bytes copied to the card */
-    int blas_fails;           /* cuBLASLt opens no card */
+    int blas_fails;           /* cuBLASLt opens no card, and says why: a cublasStatus_t */
     int64_t blas_rounds;      /* counted: products that may round to tf32 */
     int64_t blas_lacks;       /* it has no algorithm for sums of so many; 0: for all */
     double clock;             /* milliseconds: one a kernel, and what engines take */

@@ -340,8 +340,8 @@ struct emulated_event {
 static cudaStream_t streams, capturing;
 static size_t taken;
 
-/* What a GPU refuses while a step is captured, or what a graph would do again with memory that may have changed: the capture would fail, and
- * steps be launched call by call from then on, which no result shows. */
+/* What a GPU refuses while a step is captured, or what a graph would do again with memory that may have changed: the capture would fail,
+ * and steps be launched call by call from then on, which no result shows. */
 static void not_captured(const char *what)
 {
     if (capturing != NULL)
@@ -685,7 +685,7 @@ cudaError_t cudaFree(void *memory)
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
     not_captured("memory is taken while a step is captured");
-    *memory = make(bytes);
+    *memory = ghl_emulation.pins_nothing ? NULL : make(bytes);
     if (*memory == NULL)
         return cudaErrorMemoryAllocation;
     ((made *)(void *)((char *)*memory - HEAD))->pinned = 1;
@@ -711,6 +711,7 @@ const char *cudaGetErrorName(cudaError_t error)
 {
     return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : error == cudaErrorIllegalAddress ? "cudaErrorIllegalAddress" :
            error == cudaErrorInsufficientDriver ? "cudaErrorInsufficientDriver" : error == cudaErrorNoDevice ? "cudaErrorNoDevice" :
+           error == cudaErrorDevicesUnavailable ? "cudaErrorDevicesUnavailable" :
            error == cudaErrorStreamCaptureInvalidated ? "cudaErrorStreamCaptureInvalidated" : "cudaErrorInvalidValue";
 }
 

@@ -36,6 +36,8 @@ static ghl_status check(const ghl_blas *blas, cublasStatus_t status, const char 
 {
     if (status == CUBLAS_STATUS_SUCCESS)
         return GHL_OK;
+    if (status == CUBLAS_STATUS_ALLOC_FAILED)
+        return GHL_CUDA_FAIL(GHL_MEMORY, GHL_CUDA_MEMORY_HINT, "device cuda: cuBLASLt: %s: out of memory", doing);
     return GHL_CUDA_FAIL(GHL_DEVICE, "ghl doctor says which cuBLASLt was found", "device cuda: cuBLASLt: %s: %s", doing,
                          blas->cublasLtGetStatusName(status));
 }

@@ -19,6 +19,7 @@
 
 extern const ghl_device_services *ghl_cuda_services;
 #define GHL_CUDA_FAIL(...) ghl_cuda_services->fail(__VA_ARGS__)
+#define GHL_CUDA_MEMORY_HINT "a smaller train.batch needs less, so does train.recompute=auto; another program on the card may hold the rest"
 
 /* ---- libraries.c: found once, never unloaded ---- */
 
@@ -132,6 +133,7 @@ ghl_status ghl_cuda_check(cudaError_t error, const char *doing);
 /* Memory for the call that runs. */
 ghl_status ghl_cuda_reserve_scratch(ghl_cuda *cuda, size_t bytes);
 ghl_status ghl_cuda_device_memory(size_t bytes, void **memory);
+ghl_status ghl_cuda_pinned_memory(size_t bytes, void **memory);
 /* Sizes of an operand, without its address; GHL_DEVICE where they are more than kernels count. */
 ghl_status ghl_cuda_describe(ghl_op op, const ghl_operand *operand, ghl_cuda_operand *out);
 /* Launches what a plan says, on the stream. */

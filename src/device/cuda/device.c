@@ -12,11 +12,11 @@
 
 #include "device/cuda/cuda.h"
 
+static const char lost_hint[] = "the state of the last save is intact; run the same command again once nvidia-smi finds the card well";
 static const char no_driver_hint[] = "install NVIDIA's driver, or take train.device=cpu";
 static const char no_card_hint[] = "nvidia-smi lists what the driver sees; take train.device=cpu";
 static const char driver_hint[] = "a newer driver runs older programs: install NVIDIA's newest for this card, or take train.device=cpu";
-static const char memory_hint[] =
-    "a smaller train.batch needs less, so does train.recompute=auto; another program on the card may hold the rest";
+static const char taken_hint[] = "another process has the card for itself, until it ends or nvidia-smi -c DEFAULT lets several share it";
 
 ghl_status ghl_cuda_check(cudaError_t error, const char *doing)
 {
@@ -24,9 +24,9 @@ ghl_status ghl_cuda_check(cudaError_t error, const char *doing)
         return GHL_OK;
     cudaGetLastError(); /* so that the next call does not find it again */
     if (error == cudaErrorMemoryAllocation)
-        return GHL_CUDA_FAIL(GHL_MEMORY, memory_hint, "device cuda: %s: out of memory", doing);
-    return GHL_CUDA_FAIL(GHL_DEVICE, "the state of the last save is intact; run the same command again once nvidia-smi finds the card well",
-                         "device cuda: %s: %s (%s)", doing, cudaGetErrorName(error), cudaGetErrorString(error));
+        return GHL_CUDA_FAIL(GHL_MEMORY, GHL_CUDA_MEMORY_HINT, "device cuda: %s: out of memory", doing);
+    return GHL_CUDA_FAIL(GHL_DEVICE, error == cudaErrorDevicesUnavailable ? taken_hint : lost_hint, "device cuda: %s: %s (%s)", doing,
+                         cudaGetErrorName(error), cudaGetErrorString(error));
 }
 
 /* ---- What there is ---- */
@@ -218,8 +218,21 @@ ghl_status ghl_cuda_device_memory(size_t bytes, void **memory)
         return ghl_cuda_check(error, "taking memory");
     cudaGetLastError();
     cudaMemGetInfo(&left, &total);
-    return GHL_CUDA_FAIL(GHL_MEMORY, memory_hint, "device cuda: %.1f MiB are needed, %.1f of the card's %.1f are free",
+    return GHL_CUDA_FAIL(GHL_MEMORY, GHL_CUDA_MEMORY_HINT, "device cuda: %.1f MiB are needed, %.1f of the card's %.1f are free",
                          (double)bytes / 1048576.0, (double)left / 1048576.0, (double)total / 1048576.0);
+}
+
+/* Of the host's memory, which the card copies from and to. */
+ghl_status ghl_cuda_pinned_memory(size_t bytes, void **memory)
+{
+    *memory = NULL;
+    const cudaError_t error = cudaMallocHost(memory, bytes > 0 ? bytes : 1);
+    if (error != cudaErrorMemoryAllocation)
+        return ghl_cuda_check(error, "taking pinned memory");
+    cudaGetLastError();
+    return GHL_CUDA_FAIL(GHL_MEMORY, "a smaller train.batch needs less; the machine's or container's memory limits what can be pinned",
+                         "device cuda: %.1f MiB of the host's memory are needed for copies, and cannot be pinned",
+                         (double)bytes / 1048576.0);
 }
 
 static ghl_status allocate(void *self, size_t bytes, void **memory)
@@ -401,7 +414,7 @@ static ghl_status own_build(ghl_cuda_own *own, const ghl_call *call)
     ghl_cuda_own_plan(call, &own->plan);
     own->args.parts = own->plan.parts;
     if (call->op == GHL_OP_vote) {
-        GHL_TRY(ghl_cuda_check(cudaMallocHost((void **)&own->list, (size_t)call->n_in * sizeof *own->list), "taking pinned memory"));
+        GHL_TRY(ghl_cuda_pinned_memory((size_t)call->n_in * sizeof *own->list, (void **)&own->list));
         GHL_TRY(ghl_cuda_device_memory((size_t)call->n_in * sizeof *own->list, &own->device_list));
         own->args.list = own->device_list;
     }

@@ -52,6 +52,8 @@ ghl_status ghl_cudnn_check(const ghl_cudnn *api, cudnnStatus_t status, const cha
     char why[160] = "";
     if (status == CUDNN_STATUS_SUCCESS)
         return GHL_OK;
+    if (status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+        return GHL_CUDA_FAIL(GHL_MEMORY, GHL_CUDA_MEMORY_HINT, "device cuda: cuDNN: %s: out of memory", doing);
     api->cudnnGetLastErrorString(why, sizeof why);
     return GHL_CUDA_FAIL(GHL_DEVICE, "ghl doctor says which cuDNN was found", "device cuda: cuDNN: %s: %s%s%s", doing,
                          api->cudnnGetErrorString(status), why[0] != 0 ? ": " : "", why);

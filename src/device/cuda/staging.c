@@ -31,7 +31,7 @@ ghl_status ghl_cuda_allocate_host(void *self, size_t bytes, void **memory)
     ghl_cuda_pinned *block = malloc(sizeof *block);
     if (block == NULL)
         return GHL_CUDA_FAIL(GHL_MEMORY, NULL, "device cuda: no memory");
-    const ghl_status status = ghl_cuda_check(cudaMallocHost((void **)&block->memory, bytes > 0 ? bytes : 1), "taking pinned memory");
+    const ghl_status status = ghl_cuda_pinned_memory(bytes, (void **)&block->memory);
     if (status != GHL_OK) {
         free(block);
         return status;
@@ -119,7 +119,7 @@ ghl_status ghl_cuda_reserve_staging(ghl_cuda *cuda, const ghl_cuda_layout *l)
     ghl_cuda_free_staging(cuda);
     cuda->generation++;
     for (int i = 0; i < GHL_CUDA_JOBS; i++)
-        GHL_TRY(ghl_cuda_check(cudaMallocHost((void **)&cuda->slots[i].pinned, packed), "taking pinned memory"));
+        GHL_TRY(ghl_cuda_pinned_memory(packed, (void **)&cuda->slots[i].pinned));
     GHL_TRY(ghl_cuda_device_memory(bytes, (void **)&cuda->staging));
     cuda->slot_bytes = packed;
     cuda->staging_bytes = bytes;

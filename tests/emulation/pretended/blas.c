@@ -48,7 +48,7 @@ const char *cublasLtGetStatusName(cublasStatus_t status)
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
     if (ghl_emulation.blas_fails)
-        return CUBLAS_STATUS_NOT_INITIALIZED;
+        return (cublasStatus_t)ghl_emulation.blas_fails;
     *handle = calloc(1, sizeof **handle);
     return CUBLAS_STATUS_SUCCESS;
 }
