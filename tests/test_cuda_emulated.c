@@ -278,6 +278,7 @@ static void queue_is_four_deep(void **state)
     int64_t tickets[11];
     rig_job j;
     (void)state;
+    ghl_emulation.order = GHL_EMULATED_LATE;
     job_open(&j);
     for (int i = 0; i < 11; i++)
         must(cuda->run(j.self, &j.job, &tickets[i]));
@@ -285,6 +286,7 @@ static void queue_is_four_deep(void **state)
         assert_int_equal(tickets[i], i + 1);
     must(cuda->wait(j.self, tickets[3]));
     assert_true(job_count(&j) == 11.0f);
+    assert_int_equal(cudaGetLastError(), cudaSuccess); /* that it was not ready is over */
     assert_int_equal(cuda->wait(j.self, 12), GHL_INTERNAL);
     job_close(&j);
 }

@@ -339,6 +339,7 @@ struct emulated_event {
 
 static cudaStream_t streams, capturing;
 static size_t taken;
+static cudaError_t last; /* that an event has not come is an error to cudaGetLastError */
 
 /* What a GPU refuses while a step is captured, or what a graph would do again with memory that may have changed: the capture would fail,
  * and steps be launched call by call from then on, which no result shows. */
@@ -613,7 +614,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
         return cudaErrorNotReady;
     }
     if (event->reached < event->recorded && event->asked++ == 0)
-        return cudaErrorNotReady;
+        return last = cudaErrorNotReady;
     do_until(event, event->recorded);
     return ghl_emulation.lost;
 }
@@ -704,7 +705,9 @@ cudaError_t cudaFreeHost(void *memory)
 
 cudaError_t cudaGetLastError(void)
 {
-    return ghl_emulation.lost;
+    const cudaError_t found = ghl_emulation.lost != cudaSuccess ? ghl_emulation.lost : last;
+    last = cudaSuccess;
+    return found;
 }
 
 const char *cudaGetErrorName(cudaError_t error)

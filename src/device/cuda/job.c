@@ -114,6 +114,7 @@ ghl_status ghl_cuda_await(ghl_cuda *cuda, cudaEvent_t event, const char *doing)
         if (waited > 1e-3)
             nanosleep(&pause, NULL);
     }
+    cudaGetLastError(); /* which is told of cudaErrorNotReady too */
     return ghl_cuda_check(error, doing);
 }
 
