@@ -88,6 +88,21 @@ for _ in $(seq 1000); do [ -s killed/state ] && break; sleep 0.01; done
 kill -9 $pid 2>/dev/null && wait $pid 2>/dev/null
 train 0 s.yaml killed train.dtype=bf16
 same whole_bf16 killed
+
+# --- a card that is lost in mid-run, and one that cannot capture: the emulated one does as it is told
+if [ -n "$GHL_SLOW" ]; then
+    EMULATED_LOST_AFTER=700 train 5 s.yaml lost train.dtype=bf16
+    grep -q 'cudaErrorIllegalAddress' err || { fail "lost: not by its name but:"; cat err; }
+    grep -q 'last save is intact' err || fail "lost: no word of the last save"
+    [ -s lost/state ] || fail "lost: nothing was saved before"
+    train 0 s.yaml lost train.dtype=bf16
+    same whole_bf16 lost
+    EMULATED_CAPTURE_FAILS=1 train 0 s.yaml plain train.dtype=bf16
+    cmp whole_bf16/last.safetensors plain/last.safetensors || fail "plain launches have other bits than graphs"
+    for file in err plain/log.jsonl; do
+        [ "$(grep -c 'steps are no graph: cudaErrorStreamCaptureInvalidated' $file)" = 1 ] || fail "$file: that a capture failed is not said once"
+    done
+fi
 train 0 p.yaml phases
 train 75 p.yaml phases_cut --stop-after 5
 train 0 p.yaml phases_cut

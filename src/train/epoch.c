@@ -153,6 +153,18 @@ static ghl_status write_row(ghl_training *t, double rate, bool best)
     return status;
 }
 
+/* What the device has noted since it was last asked: that steps are no graph, say. */
+static ghl_status note_device(ghl_training *t)
+{
+    void *self = NULL;
+    const ghl_device *device = ghl_plan_device(t->setup.plan, &self);
+    const char *news = device->describe(self) + t->described;
+    if (*news == '\0')
+        return GHL_OK;
+    t->described += strlen(news);
+    return ghl_metrics_note(t->metrics, t->counts[GHL_COUNT_STEP], news + strspn(news, "; "));
+}
+
 static ghl_status test(ghl_training *t, bool *best)
 {
     ghl_score score;
@@ -175,7 +187,7 @@ ghl_status ghl_training_finish_epoch(ghl_training *t)
     double images = t->setup.scored ? (double)t->counts[GHL_COUNT_EPOCH_IMAGES] : 0;
     t->sums[GHL_SUM_TRAIN_LOSS] = images > 0 ? t->sums[GHL_SUM_EPOCH_LOSS] / images : NAN;
     t->sums[GHL_SUM_TRAIN_TOP1] = images > 0 ? 100.0 * (double)t->counts[GHL_COUNT_EPOCH_TOP1] / images : NAN;
-    if (write_row(t, shown_rate(t), best) != GHL_OK) /* it waits, and is written before the next save */
+    if (write_row(t, shown_rate(t), best) != GHL_OK || note_device(t) != GHL_OK) /* it waits, and is written before the next save */
         ghl_tell(t->host, GHL_LEVEL_WARNING, "%s", ghl_error_message());
     t->counts[GHL_COUNT_EPOCH]++;
     t->counts[GHL_COUNT_POSITION] = t->counts[GHL_COUNT_EPOCH_IMAGES] = t->counts[GHL_COUNT_EPOCH_TOP1] = 0;

@@ -141,6 +141,7 @@ ghl_status ghl_run_describe(ghl_training *t)
     const char *description = device->describe(self);
     const int length = (int)strcspn(description, ";"); /* notes behind it are of this start */
     ghl_text text = {0};
+    t->described = strlen(description);
     ghl_text_add(&text, "ghl %s %s; %s %s; %s: %.*s; threads %d; %s; kernels %016llx", GHL_BUILD_VERSION, GHL_BUILD_COMMIT,
                  GHL_BUILD_COMPILER, GHL_BUILD_TYPE, device->name, length, description, device->threads(self),
                  ghl_plan_dtype_name(t->setup.plan), (unsigned long long)choices(t->setup.step));

@@ -25,6 +25,14 @@
 
 ghl_emulated ghl_emulation = {.driver = 13000, .devices = 2, .memory = (size_t)1 << 30, .lost_after = -1};
 
+/* Of the plug-in, which no test can set: EMULATED_LOST_AFTER=launches, EMULATED_CAPTURE_FAILS=1. */
+static __attribute__((constructor)) void set_by_environment(void)
+{
+    const char *lost_after = getenv("EMULATED_LOST_AFTER"), *capture_fails = getenv("EMULATED_CAPTURE_FAILS");
+    ghl_emulation.lost_after = lost_after != NULL ? atoll(lost_after) : -1;
+    ghl_emulation.capture_fails = capture_fails != NULL;
+}
+
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
