@@ -19,7 +19,7 @@ says() {
     [ "$said" = "$expected" ] || { echo "FAILED: CUDA $version: $said, not $expected"; failures=$((failures + 1)); }
 }
 says "80-real;90-real;100-real;120|CUDA 13.0, architectures 80-real 90-real 100-real 120" 13.0 75 80 90 100 120
-says "80-real;90-real|CUDA 12.4, architectures 80-real 90-real (it does not know 100-real 120)" 12.4 50 80 90
+says "80-real;90|CUDA 12.4, architectures 80-real 90 (it does not know 100-real 120)" 12.4 50 80 90
 says "|CUDA 12.3 is too old: 12.4 is needed" 12.3 50 80 90
 says "|CUDA 11.8 is too old: 12.4 is needed" 11.8 50 80 90
 printf '#!/bin/sh\nexit 1\n' >"$work/nvcc"
