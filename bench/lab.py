@@ -140,7 +140,8 @@ class Lab:
 
     @cache
     def arena(self, net: str, dtype: str = "f32", batch: int | None = None) -> float:
-        ghl, backprop = (self.ours(net, rule, f"train.dtype={dtype}", batch=batch).ask("plan")["arena_bytes"] for rule in ("ghl", "backprop"))
+        ghl, backprop = (self.ours(net, rule, f"train.dtype={dtype}", batch=batch).ask("plan")["arena_bytes"]
+                         for rule in ("ghl", "backprop"))
         return ghl / backprop
 
     @cache

@@ -2,8 +2,8 @@
 """The table of bench/compare: what is demanded, how each row follows from what a lab measured, and the report. Runs nothing itself.
 
 A lab (lab.py) answers: half (does this machine take bf16?), turns(net, dtype) (figures of contestants that took turns; empty where
-the dtype is refused), profile(net, rule, dtype), arena(net), depth(), head(), weight_gradient(), first_step(); on a GPU large_turns(net, batch) and
-training() too. What it could not measure is None, and the row says "not run".
+the dtype is refused), profile(net, rule, dtype), arena(net), depth(), head(), weight_gradient(), first_step(); on a GPU
+large_turns(net, batch) and training() too. What it could not measure is None, and the row says "not run".
 """
 import re
 import statistics
@@ -177,7 +177,8 @@ def cuda_rows() -> list[Row]:
     return rows + [
         Row("GHL step / own BP step, DeepHebb batch 1024, bf16", 1.36, 1.30,
             lambda lab: lab.large_turns(*LARGE)[OUR_BP].over(lab.large_turns(*LARGE)[OUR_GHL]), at_least=False),
-        Row("GHL step / own BP step, ResNet-20 batch 128, bf16", 1.25, 1.15, ratio("resnet_cifar", "bf16", OUR_BP, OUR_GHL), at_least=False),
+        Row("GHL step / own BP step, ResNet-20 batch 128, bf16", 1.25, 1.15, ratio("resnet_cifar", "bf16", OUR_BP, OUR_GHL),
+            at_least=False),
         Row("GHL DeepHebb batch 1024, bf16", 100000, 133000, lambda lab: lab.large_turns(*LARGE)[OUR_GHL].median, form="{:.0f} images/s"),
         Row("GHL DeepHebb batch 64, CIFAR-10's size, 100 epochs reckoned from 4, bf16", 60, 45, lambda lab: lab.training()[0],
             at_least=False, form="{:.1f} s"),
