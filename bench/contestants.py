@@ -57,7 +57,7 @@ class Ours:
     mode = ""
 
     def __init__(self, options: argparse.Namespace, folder: Path, net: str, rule: str, *settings: str):
-        self.ghl, self.seconds, self.settings = options.ghl, options.seconds, settings
+        self.ghl, self.seconds, self.settings = options.ghl, options.seconds, (f"train.device={options.device}", *settings)
         self.recipe = folder / f"{net}-{rule}.yaml"
         self.recipe.write_text(NETS[net].recipe(rule, options.threads, options.batch))
         self.steps = 2
@@ -99,6 +99,8 @@ class Mode:
 # torch.compile lays memory out as it likes, so one layout is enough for it.
 MODES = [Mode(layout, dtype, compiled) for dtype in ("f32", "bf16")
          for layout, compiled in (("contiguous", False), ("channels_last", False), ("channels_last", True))]
+CUDA_MODES = {"backprop": [Mode("channels_last", "bf16", True), Mode("channels_last", "bf16", False)],
+              "ghl": [Mode("contiguous", "f32", False), Mode("contiguous", "bf16", False), Mode("channels_last", "bf16", False)]}
 
 
 class Peer:
@@ -111,7 +113,7 @@ class Peer:
         if options.jemalloc:
             environment |= {"LD_PRELOAD": options.jemalloc, "MALLOC_CONF": JEMALLOC[mode.dtype]}
         command = [options.python, ROOT / "bench" / "peer.py", "--net", net, "--rule", rule, "--layout", mode.layout, "--dtype", mode.dtype,
-                   "--batch", str(options.batch or NETS[net].batch), "--threads", str(options.threads)]
+                   "--batch", str(options.batch or NETS[net].batch), "--threads", str(options.threads), "--device", options.device]
         with open(folder / "peer.err", "w") as errors:
             self.process = subprocess.Popen(command + ["--compiled"] * mode.compiled, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True, env=environment)

@@ -9,10 +9,11 @@ import time
 from functools import cache
 from pathlib import Path
 
-from contestants import MODES, NETS, ROOT, Mode, Ours, Peer, PeerFailed, take_turns
+from contestants import CUDA_MODES, MODES, NETS, ROOT, Mode, Ours, Peer, PeerFailed, take_turns
 from table import OUR_BP, OUR_GHL, PEER_BP, PEER_GHL, PEER_IDENTITY, RUNNER_UP, TITLES, Figures, weight_gradients
 
 DEEP_BATCH = 32
+TABLE_1 = ROOT / "recipes" / "table1-deephebb-ghl-cifar10.yaml"
 SCOUT_SECONDS = 1.5
 CLOSE = 0.9
 HEAD = """name: head
@@ -36,6 +37,17 @@ def run_json(*command: str | Path) -> dict:
     return json.loads(done.stdout)
 
 
+def train(ghl: Path, recipe: Path, run: Path, *settings: str, timeout: int = 300) -> tuple[float, list[dict]]:
+    """Seconds by the clock, and the log's rows."""
+    start = time.perf_counter()
+    done = subprocess.run([ghl, "train", recipe, *settings, "--run", run], capture_output=True, text=True, timeout=timeout)
+    seconds = time.perf_counter() - start
+    if done.returncode != 0:
+        raise SystemExit(f"compare: ghl train gave status {done.returncode}: {done.stderr.strip()}")
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return seconds, [row for row in rows if "images_per_s" in row]
+
+
 class Lab:
     """A net trains in "f32" and in "bf16", where the machine takes that; each has its own turns."""
 
@@ -43,8 +55,9 @@ class Lab:
         self.options, self.folder = options, folder
         self.programs = options.ghl.parent / "bench"
         self.doctor = run_json(options.ghl, "doctor", "--json")
-        self.half = not self.doctor["bf16"]["value"].startswith("refused")
-        self.peak = run_json(self.programs / "ghl_bench_ops", "--peak", "--threads", str(options.threads))
+        self.on_gpu = options.device != "cpu"
+        self.half = self.on_gpu or not self.doctor["bf16"]["value"].startswith("refused")
+        self.peak = None if self.on_gpu else run_json(self.programs / "ghl_bench_ops", "--peak", "--threads", str(options.threads))
         self.raced: dict[tuple[str, str], dict[str, Figures]] = {}
         self.raced_local: dict[tuple[str, str], dict[str, Figures]] = {}
         self.scouted: dict[tuple[str, str], dict[str, float | None]] = {}
@@ -52,8 +65,9 @@ class Lab:
         self.gradients: dict[str, float] = {}
         self.versions: dict[str, str] = {}
 
-    def ours(self, net: str, rule: str, *settings: str) -> Ours:
-        return Ours(self.options, self.folder, net, rule, *settings)
+    def ours(self, net: str, rule: str, *settings: str, batch: int | None = None) -> Ours:
+        large = (f"train.batch={batch}",) if batch and not self.options.batch else ()
+        return Ours(self.options, self.folder, net, rule, *settings, *large)
 
     def scout(self, net: str, rule: str, mode: Mode) -> float | None:
         """Images a second of one short block; None where PyTorch cannot."""
@@ -71,13 +85,15 @@ class Lab:
         return found[str(mode)]
 
     def fastest(self, net: str, rule: str, dtypes: list[str], name: str) -> dict[str, Peer]:
-        """PyTorch in its fastest mode of these types, and in the next one where a short block cannot tell which is faster."""
-        speeds = {mode: self.scout(net, rule, mode) or 0 for mode in MODES if mode.dtype in dtypes}
+        """PyTorch in its fastest mode of these types, and in the next one where a short block cannot tell which is faster; on a GPU
+        always, since a row is about the captured mode, the fastest or not."""
+        modes = CUDA_MODES[rule] if self.on_gpu else MODES
+        speeds = {mode: self.scout(net, rule, mode) or 0 for mode in modes if mode.dtype in dtypes}
         best, second = sorted(speeds, key=lambda mode: -speeds[mode])[:2]
         if speeds[best] == 0:
             raise SystemExit(f"compare: PyTorch trains {net} by {rule} in no mode")
         found = {name: Peer(self.options, self.folder, net, rule, best)}
-        if speeds[second] > CLOSE * speeds[best]:
+        if speeds[second] > (0 if self.on_gpu else CLOSE * speeds[best]):
             found[name + RUNNER_UP] = Peer(self.options, self.folder, net, rule, second)
         return found
 
@@ -101,6 +117,13 @@ class Lab:
         return self.raced[net, dtype]
 
     @cache
+    def large_turns(self, net: str, batch: int) -> dict[str, Figures]:
+        """Our own two, bf16."""
+        note(f"{TITLES[net]}, batch {batch}")
+        running = {name: self.ours(net, rule, "train.dtype=bf16", batch=batch) for name, rule in ((OUR_BP, "backprop"), (OUR_GHL, "ghl"))}
+        return take_turns(running, self.options.repeats)
+
+    @cache
     def local_turns(self, net: str, rule: str) -> dict[str, Figures]:
         """A step by a rule without a gradient, ours and PyTorch's, and our own backprop's; fp32."""
         running: dict[str, Ours | Peer] = {OUR_BP: self.ours(net, "backprop"), f"ghl {rule}": self.ours(net, rule)}
@@ -116,8 +139,10 @@ class Lab:
         return self.profiles[net, rule, dtype]
 
     @cache
-    def arena(self, net: str) -> float:
-        return self.ours(net, "ghl").ask("plan")["arena_bytes"] / self.ours(net, "backprop").ask("plan")["arena_bytes"]
+    def arena(self, net: str, dtype: str = "f32", batch: int | None = None) -> float:
+        ghl, backprop = (self.ours(net, rule, f"train.dtype={dtype}", batch=batch).ask("plan")["arena_bytes"]
+                         for rule in ("ghl", "backprop"))
+        return ghl / backprop
 
     @cache
     def depth(self) -> float:
@@ -135,12 +160,20 @@ class Lab:
         note("head on kept features")
         recipe, run = self.folder / "head.yaml", self.folder / "head"
         recipe.write_text(HEAD.format(images=images, epochs=epochs, rows=images // 64, threads=self.options.threads))
-        done = subprocess.run([self.options.ghl, "train", recipe, "--run", run], capture_output=True, text=True, timeout=300)
-        if done.returncode != 0:
-            raise SystemExit(f"compare: ghl train gave status {done.returncode}: {done.stderr.strip()}")
-        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
-        return statistics.median(speeds[1:])
+        _, rows = train(self.options.ghl, recipe, run)
+        return statistics.median([row["images_per_s"] for row in rows][1:])
+
+    @cache
+    def training(self, images: int = 50000, tests: int = 10000, epochs: int = 4, *settings: str) -> tuple[float, float]:
+        """Table 1's DeepHebb on a synthetic set of CIFAR-10's size, bf16: seconds of 100 epochs with start, evaluations and saves, which
+        are those of a few and so many more of their median one; and per cent of its time that a median epoch waits for data."""
+        note("DeepHebb trains on a set of CIFAR-10's size")
+        settings = ("data.kind=synthetic", f"data.size={images}", f"data.test_size={tests}", f"train.epochs={epochs}",
+                    f"train.device={self.options.device}", "train.dtype=bf16", f"train.log_every={-(-images // 64)}", *settings)
+        seconds, rows = train(self.options.ghl, TABLE_1, self.folder / "training", *settings)
+        ends = [row["elapsed_s"] for row in rows]
+        epoch = statistics.median(second - first for first, second in zip(ends, ends[1:]))
+        return seconds + (100 - epochs) * epoch, statistics.median(row["wait_percent"] for row in rows[1:])
 
     def weight_gradient(self) -> float | None:
         """GFLOP/s of our best way for one gradient."""

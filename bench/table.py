@@ -2,8 +2,8 @@
 """The table of bench/compare: what is demanded, how each row follows from what a lab measured, and the report. Runs nothing itself.
 
 A lab (lab.py) answers: half (does this machine take bf16?), turns(net, dtype) (figures of contestants that took turns; empty where
-the dtype is refused), profile(net, rule, dtype), arena(net), depth(), head(), weight_gradient(), first_step(). What it could not
-measure is None, and the row says "not run".
+the dtype is refused), profile(net, rule, dtype), arena(net), depth(), head(), weight_gradient(), first_step(); on a GPU
+large_turns(net, batch) and training() too. What it could not measure is None, and the row says "not run".
 """
 import re
 import statistics
@@ -57,6 +57,15 @@ def local_ratio(net: str, rule: str, other: str) -> Measure:
         found = lab.local_turns(net, rule)
         others = [found[name] for name in (other, other + RUNNER_UP) if name in found]
         return found[f"ghl {rule}"].over(max(others, key=lambda figures: figures.median))
+    return measure
+
+
+def captured(net: str) -> Measure:
+    """Our backprop against PyTorch's as CUDA graphs, whether or not that is its fastest."""
+    def measure(lab) -> float | None:
+        found = lab.turns(net, "bf16")
+        others = [figures for figures in found.values() if "compiled" in figures.mode]
+        return found[OUR_BP].over(others[0]) if others else None
     return measure
 
 
@@ -156,6 +165,29 @@ def all_rows() -> list[Row]:
           for net in ("deephebb", "fasthebb"))]
 
 
+LARGE = ("deephebb", 1024)
+
+
+def cuda_rows() -> list[Row]:
+    ghl = [("deephebb", 64, 6, 10), ("fasthebb", 64, 8, 15), ("resnet_cifar", 128, 15, 25)]
+    rows = [Row(f"GHL {TITLES[net]} batch {batch}, bf16, against the published way (eager)", must, aim, published(net))
+            for net, batch, must, aim in ghl]
+    rows += [Row(f"BP {TITLES[net]}, bf16, against PyTorch (compiled, reduce-overhead, channels_last)", 1.0, 1.5, captured(net))
+             for net in ("deephebb", "resnet_cifar")]
+    return rows + [
+        Row("GHL step / own BP step, DeepHebb batch 1024, bf16", 1.36, 1.30,
+            lambda lab: lab.large_turns(*LARGE)[OUR_BP].over(lab.large_turns(*LARGE)[OUR_GHL]), at_least=False),
+        Row("GHL step / own BP step, ResNet-20 batch 128, bf16", 1.25, 1.15, ratio("resnet_cifar", "bf16", OUR_BP, OUR_GHL),
+            at_least=False),
+        Row("GHL DeepHebb batch 1024, bf16", 100000, 133000, lambda lab: lab.large_turns(*LARGE)[OUR_GHL].median, form="{:.0f} images/s"),
+        Row("GHL DeepHebb batch 64, CIFAR-10's size, 100 epochs reckoned from 4, bf16", 60, 45, lambda lab: lab.training()[0],
+            at_least=False, form="{:.1f} s"),
+        Row("own kernels (BN, ReLU, add, softmax, pools, direction), share of copy bandwidth", 75, 90, own_kernels_share, form="{:.0f} %"),
+        Row("arena of GHL against own BP, DeepHebb batch 1024, bf16", 1.05, 1.02, lambda lab: lab.arena(LARGE[0], "bf16", LARGE[1]),
+            at_least=False),
+        Row("waiting for data in that training", 1, 0, lambda lab: lab.training()[1], at_least=False, form="{:.1f} %")]
+
+
 # ---- The report -------------------------------------------------------------------------------------------------------------------
 
 
@@ -198,9 +230,10 @@ def profile_section(net: str, rule: str, profile: dict, calls: int = 6) -> list[
                         ([row["op"], row["node"], f"{row['ms']:.3f}", limit(row), row["note"]] for row in rows))
 
 
-def report(measured: list[tuple[Row, float | None]], facts: dict[str, str], turns: dict, scouted: dict, profiles: dict) -> str:
+def report(measured: list[tuple[Row, float | None]], facts: dict[str, str], turns: dict, scouted: dict, profiles: dict,
+           set_on: str = "a machine with AMX") -> str:
     lines = ["# Performance", "",
-             "Written by `bench/compare`; the targets were set on a machine with AMX. Differences below 10 % mean little on a shared one.",
+             f"Written by `bench/compare`; the targets were set on {set_on}. Differences below 10 % mean little on a shared one.",
              "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["| one run | must | aim | measured | |", "|---|---|---|---|---|", *(row.line(value) for row, value in measured), ""]
     if turns:

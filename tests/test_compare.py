@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # bench/compare without PyTorch and without a measurement: rows follow from figures, what was not measured is "not run", the output of
-# ghl_bench_conv is read, a real profile makes a section, and what stands by hand in the report outlives it.
+# ghl_bench_conv is read, a real profile makes a section, what stands by hand in the report outlives it, and the device is handed on.
 # ghl-test: timeout=60
 import contextlib
 import io
@@ -63,7 +63,7 @@ class Bench:
     def profile(self, net, rule, dtype):
         return PROFILE
 
-    def arena(self, net):
+    def arena(self, net, *_):
         return 1.19
 
     def depth(self):
@@ -78,9 +78,15 @@ class Bench:
     def first_step(self):
         return None
 
+    def large_turns(self, net, batch):
+        return {table.OUR_BP: table.Figures([130e3, 150e3, 120e3]), table.OUR_GHL: table.Figures([100e3, 120e3, 100e3])}
 
-def lines(lab):
-    return {row.title: row.line(row.measure(lab)) for row in table.all_rows()}
+    def training(self):
+        return 44.04, 0.2
+
+
+def lines(lab, rows=table.all_rows):
+    return {row.title: row.line(row.measure(lab)) for row in rows()}
 
 
 class Table(unittest.TestCase):
@@ -114,6 +120,55 @@ class Table(unittest.TestCase):
         faster = {table.PEER_BP + table.RUNNER_UP: table.Figures([100.0, 100.0, 100.0])}
         lab.turns = lambda net, dtype: Bench.turns(lab, net, dtype) | faster
         self.assertTrue(lines(lab)["BP ResNet-20, bf16"].endswith("| 1.20 | missed |"))                               # 1, 1.3, 1.2
+
+    def test_on_a_gpu(self):
+        lab = Bench()
+        found = lines(lab, table.cuda_rows)
+        for start, end in (("GHL ResNet-20 batch 128", "| >= 15.00 | 25.00 | 5.00 | missed |"), ("BP DeepHebb", "| - | not run |"),
+                           ("GHL step / own BP step, DeepHebb", "| <= 1.36 | 1.30 | 1.25 | met |"),                    # 1.3, 1.25, 1.2
+                           ("GHL DeepHebb batch 1024", "| 100000 images/s | met |"), ("waiting for data", "| 0.2 % | met |"),
+                           ("GHL DeepHebb batch 64, CIFAR-10's size", "| <= 60.0 s | 45.0 s | 44.0 s | met |"),
+                           ("own kernels", "| >= 75 % | 90 % | 60 % | missed |"), ("arena", "| 1.19 | missed |")):
+            line, = (line for title, line in found.items() if title.startswith(start))
+            self.assertTrue(line.endswith(end), line)
+        # the captured mode counts, though another is faster
+        captured = {table.PEER_BP: table.Figures([200.0] * 3, "bf16 channels_last"),
+                    table.PEER_BP + table.RUNNER_UP: table.Figures([100.0] * 3, "bf16 channels_last, compiled")}
+        lab.turns = lambda net, dtype: Bench.turns(lab, net, dtype) | captured
+        found = [line for title, line in lines(lab, table.cuda_rows).items() if title.startswith("BP")]
+        self.assertEqual([line.endswith("| 1.50 | 1.20 | met |") for line in found], [True, True], found)
+
+    def test_the_device_is_handed_to_pytorch_and_its_absence_said(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            python = folder / "bin" / "python"
+            python.parent.mkdir()
+            python.write_text("#!/bin/sh\n[ $1 = -c ] && { printf 'Traceback\\nRuntimeError: no card\\n\\nmore\\n' >&2; exit 1; }\n"
+                              "echo \"{\\\"words\\\": \\\"$*\\\"}\"; cat >/dev/null\n")
+            python.chmod(0o755)
+            options = types.SimpleNamespace(python=python, seconds=1, threads=1, batch=2, device="cuda:1", jemalloc="")
+            peer = contestants.Peer(options, folder, "deephebb", "ghl", contestants.CUDA_MODES["ghl"][0])
+            peer.close()
+            peer.process.stdout.close()
+            self.assertIn(" --device cuda:1", peer.versions["words"])
+            done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "compare"), "--device", "cuda:1", "--ghl", __file__,
+                                   "--venv", folder], capture_output=True, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+            said = f"compare: PyTorch of {python} has no device cuda:1: RuntimeError: no card\n"
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", said))
+
+    @unittest.skipUnless(os.environ.get("GHL"), "no command is built")
+    def test_the_device_is_handed_to_ghl(self):
+        with tempfile.TemporaryDirectory() as name:
+            options = types.SimpleNamespace(ghl=os.environ["GHL"], seconds=0.001, threads=1, batch=None, device="ref")
+            there = types.SimpleNamespace(options=options, folder=pathlib.Path(name))
+            ours = laboratory.Lab.ours(there, "resnet_cifar", "ghl", "model.depth=8", "model.width=0.1", batch=3)
+            found = ours.bench()
+            self.assertEqual((found["device"], found["batch"]), ("ref", 3))
+            with contextlib.redirect_stderr(io.StringIO()):
+                seconds, wait = laboratory.Lab.training.__wrapped__(there, 128, 16, 3, "model.channels=[2,2,2]", "train.dtype=f32")
+            self.assertGreater(seconds, 0)
+            self.assertGreaterEqual(wait, 0)
+            self.assertIn("device: ref", (pathlib.Path(name) / "training" / "recipe.yaml").read_text())
 
     def test_weight_gradients(self):
         self.assertEqual(table.weight_gradients(CONV), {"onednn16": 890, "amx tiles16": 2400, "amx tiles16 pair": 2600.5})

@@ -145,7 +145,7 @@ class Data(Case):
         self.ghl("data", "pack", "photos", "raw.ghl", "--raw")
         for path in ("photos", "raw.ghl"):
             found = json.loads(self.ghl("data", "bench", path, "--json").stdout)
-            self.assertEqual(list(found["stage_images_per_s"]), ["read", "decode", "resize", "copy"])
+            self.assertEqual(list(found["stage_images_per_s"]), ["read", "decode", "resize", "augment", "copy"])
             for rate in (*found["stage_images_per_s"].values(), found["thread_images_per_s"], *found["loader_images_per_s"].values()):
                 self.assertGreater(rate, 0)
             self.assertEqual((found["height"], found["width"], found["images"]), (224, 224, 18))

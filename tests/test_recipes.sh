@@ -24,6 +24,10 @@ synthetic() {
     esac
 }
 
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
 count=0
 for recipe in "$SOURCE_DIR"/recipes/*.yaml; do
     data=$(synthetic "$recipe")

@@ -11,13 +11,15 @@
 
 #include "base/machine.h"
 #include "data/each.h"
+#include "data/jitter.h"
 #include "data/stage.h"
 #include "train/catalog.h"
 #include "train/data_look.h"
 
-enum { BATCH = 32, SLOTS = 6, IMAGES = 1024, COPY = GHL_STAGE_COPY, ROWS = GHL_STAGES };
+enum { BATCH = 32, SLOTS = 6, IMAGES = 1024, ROWS = GHL_STAGES };
 static const double long_enough = 1; /* seconds */
-static const char *const names[ROWS] = {"read", "decode", "resize", "copy"};
+static const char *const names[ROWS] = {"read", "decode", "resize", "augment", "copy"};
+static const double usual_jitter[GHL_JITTERS] = {0.4, 0.4, 0.4};
 
 typedef struct timing {
     ghl_images images; /* of the training part */
@@ -64,8 +66,12 @@ static ghl_status read_images(const timing *t, ghl_stages *stages, uint8_t *pixe
         status = ghl_images_read(&t->images, i, &draw, pixels);
         ghl_stage_end(GHL_STAGE_READ); /* images in memory: there is nothing else */
         if (stages) {
+            if (t->images.channels == 3) {
+                ghl_jitter_apply(usual_jitter, &draw, i, t->bytes / 3, pixels);
+                ghl_stage_end(GHL_STAGE_AUGMENT);
+            }
             memcpy(copy, pixels, (size_t)t->bytes);
-            ghl_stage_end(COPY);
+            ghl_stage_end(GHL_STAGE_COPY);
         }
         ghl_stages_kept = NULL;
         done += status == GHL_OK;
@@ -167,7 +173,7 @@ static ghl_status show_text(const ghl_data_set *set, const timing *t, const ghl_
     for (int s = 0; s < ROWS; s++)
         if (t->rates[s] > 0)
             ghl_text_add(&text, "  %-24s %10.0f\n", names[s], t->rates[s]);
-    ghl_text_add(&text, "  %-24s %10.0f\n", "a thread, without copying", t->thread);
+    ghl_text_add(&text, "  %-24s %10.0f\n", "a thread, up to resizing", t->thread);
     ghl_text_add(&text, "  %-24s %10.0f\n", "loader, 1 worker", t->loader[0]);
     ghl_text_add(&text, "  loader, %3d workers      %10.0f\n", t->threads, t->loader[1]);
     return ghl_result_text(host, &text);
