@@ -471,6 +471,10 @@ static void tensors_beyond_the_count(void **state)
     job_open(&j);
     assert_int_equal(cuda->prepare(j.self, &call, &kernel), GHL_DEVICE);
     assert_non_null(strstr(ghl_error_message(), "op relu: a tensor of 2147483648 elements"));
+    ghl_operand won[3] = {{.shape = {1, 1, 1, 1 << 25}}, {.shape = {1, 1, 1, 1}}, {.dtype = GHL_I32, .shape = {1, 1, 1, 1}}}, p = won[0];
+    ghl_call product = {.op = GHL_OP_winner_product, .n_in = 3, .n_out = 1, .in = won, .out = &p, .attr.window = {{1, 1}, {1, 1}, {0, 0}}};
+    assert_int_equal(cuda->prepare(j.self, &product, &kernel), GHL_DEVICE);
+    assert_non_null(strstr(ghl_error_message(), "op winner_product: filters of 33554432 weights, at most 16776960"));
     job_close(&j);
 }
 

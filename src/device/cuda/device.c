@@ -400,6 +400,18 @@ static ghl_status own_run(void *state, const ghl_call *call)
     return ghl_cuda_launch_plan(cuda, &own->plan, &own->args);
 }
 
+/* The second number of blocks is the smaller one of what a card takes. */
+static ghl_status check_blocks(const ghl_call *call, const ghl_cuda_plan *plan)
+{
+    enum { MOST = 65535 };
+    for (int i = 0; i < plan->count; i++)
+        if (plan->launches[i].blocks[1] > MOST)
+            return GHL_CUDA_FAIL(GHL_DEVICE, "take train.device=cpu", "device cuda: op %s: filters of %d weights, at most %d are possible",
+                                 ghl_cuda_services->describe(call->op)->name, ghl_cuda_elements(&call->out[0]) / (int)call->out[0].shape.n,
+                                 MOST * GHL_CUDA_THREADS);
+    return GHL_OK;
+}
+
 static ghl_status own_build(ghl_cuda_own *own, const ghl_call *call)
 {
     for (int i = 0; i < call->n_in && i < GHL_CUDA_IN; i++)
@@ -412,6 +424,7 @@ static ghl_status own_build(ghl_cuda_own *own, const ghl_call *call)
     own->args.bytes = (int32_t)element_bytes(call->op == GHL_OP_count ? call->out[0].dtype : call->in[call->n_in - 1].dtype);
     own->args.n_in = call->n_in;
     ghl_cuda_own_plan(call, &own->plan);
+    GHL_TRY(check_blocks(call, &own->plan));
     own->args.parts = own->plan.parts;
     if (call->op == GHL_OP_vote) {
         GHL_TRY(ghl_cuda_pinned_memory((size_t)call->n_in * sizeof *own->list, (void **)&own->list));
