@@ -145,18 +145,16 @@ if command -v python3 >/dev/null; then
 fi
 
 # --- two processes on one card, which measure its plans at the same time, and write them to one file
-export XDG_CACHE_HOME=$work/cache
 for i in 1 2; do
-    "$GHL" train s.yaml train.dtype=f32 --run both_$i >both_$i.out 2>&1 &
+    XDG_CACHE_HOME=$work/cache "$GHL" train s.yaml train.dtype=f32 --run both_$i >both_$i.out 2>&1 &
     pids[i]=$!
 done
 for i in 1 2; do
     wait "${pids[i]}" || { fail "two on one card: status $?"; cat both_$i.out; }
 done
 command -v python3 >/dev/null && near both_1 both_2 && near both_1 whole_f32
-train 0 s.yaml both_again train.dtype=f32
-grep -q 'passed over' err both_again/* && fail "two on one card: a line of the plans' file is broken"
-unset XDG_CACHE_HOME
+XDG_CACHE_HOME=$work/cache train 0 s.yaml both_again train.dtype=f32
+grep -qa 'passed over' err both_again/* && fail "two on one card: a line of the plans' file is broken"
 
 # --- its speed is measured against the card's own copies and products
 "$GHL" bench s.yaml --profile --steps 3 >out 2>&1 || { fail "bench"; cat out; }
