@@ -183,14 +183,20 @@ GHL_GROUP_PACKS(direction)
 
 /* ---- Scales: a block a neuron; or parts of the layer, and one block more ---- */
 
-/* Of elements begin .. end - 1, by the block: the largest size, or the sum of squares. */
+/* Of elements begin .. end - 1, by the block: the largest size, or the sum of squares. Packs are aligned where `begin` is. */
 GHL_INLINE double block_statistic(const ghl_cuda_args *a, int begin, int end)
 {
-    float most = 0.0f, squares = 0.0f;
-    for (int i = begin + (int)threadIdx.x; i < end; i += (int)blockDim.x) {
-        const float d = fabsf(GHL_IN(a, 0)[i]);
-        most = ghl_most(most, d);
-        squares += d * d;
+    const int pack = begin % 8 == 0 ? 8 : 1;
+    float most = 0.0f, squares = 0.0f, d[8] = {0};
+    for (int i = begin + pack * (int)threadIdx.x; i < end; i += pack * (int)blockDim.x) {
+        if (pack == 8)
+            ghl_load(a->in[0].data, i, end, 0, d);
+        else
+            d[0] = GHL_IN(a, 0)[i];
+        for (int j = 0; j < pack; j++) {
+            most = ghl_most(most, fabsf(d[j]));
+            squares += d[j] * d[j];
+        }
     }
     return a->attr.scale.statistic == GHL_SCALE_MAX ? (double)ghl_block_most(most) : ghl_block_sum((double)squares);
 }
@@ -210,12 +216,19 @@ GHL_GROUP_KERNEL(scale_neuron_kernel)
         GHL_OUT(a, 0)[block] = scale_of(a, statistic, each);
 }
 
+/* Where a part begins: at a pack. */
+GHL_INLINE int scale_part(const ghl_cuda_args *a, int part)
+{
+    const int64_t packs = (a->in[0].count + 7) / 8;
+    return (int)(packs * part / a->parts) * 8;
+}
+
 GHL_GROUP_KERNEL(scale_parts_kernel)
 {
-    const int64_t count = a->in[0].count, part = block;
-    const double statistic = block_statistic(a, (int)(count * part / a->parts), (int)(count * (part + 1) / a->parts));
+    const int count = a->in[0].count, end = scale_part(a, block + 1);
+    const double statistic = block_statistic(a, scale_part(a, block), end < count ? end : count);
     if (threadIdx.x == 0)
-        ((double *)a->scratch)[part] = statistic;
+        ((double *)a->scratch)[block] = statistic;
 }
 
 GHL_GROUP_KERNEL(scale_finish)
