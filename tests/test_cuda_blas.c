@@ -13,26 +13,14 @@
 
 #include <cmocka.h>
 
-#include "cuda_runtime_api.h"
-#include "device/device.h"
-#include "device/device.h"
-#include "device/plugin.h"
+#include "support_emulated.h"
 #include "support_rig.h"
 
-extern ghl_device_plugin_function ghl_device_plugin;
-static const ghl_device *cuda;
 static void *self;
 
 static int open_device(void **state)
 {
-    const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
-    (void)state;
-    ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 1, .memory = (size_t)1 << 30, .lost_after = -1};
-    char folders[1200];
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    ghl_cuda_folders(folders);
-    cuda = ghl_device_plugin(&ghl_services)->device;
-    return cuda->open(&(ghl_device_options){0}, &self) != GHL_OK;
+    return furnish(state) != 0 || cuda->open(&(ghl_device_options){0}, &self) != GHL_OK;
 }
 
 static int close_device(void **state)

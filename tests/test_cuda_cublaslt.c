@@ -15,14 +15,7 @@
 #include "device/cuda/blas.h"
 #include "device/device.h"
 
-static const char *no_folders(void)
-{
-    return "";
-}
-
-static const ghl_device_services services = {
-    .fail = ghl_fail, .message = ghl_error_message, .check = ghl_call_check, .describe = ghl_op_describe, .folders = no_folders};
-const ghl_device_services *ghl_cuda_services = &services;
+const ghl_device_services *ghl_cuda_services = &ghl_services;
 
 static ghl_cuda_libraries libraries;
 

@@ -12,14 +12,10 @@
 
 #include <cmocka.h>
 
-#include "cuda_runtime_api.h"
-#include "device/device.h"
-#include "device/device.h"
-#include "device/plugin.h"
 #include "plan/emitter.h"
+#include "support_emulated.h"
 #include "support_rig.h"
 
-extern ghl_device_plugin_function ghl_device_plugin;
 static ghl_device grouped, single; /* cuda, and without groups */
 static int64_t late;               /* launches of the last step from its first group on */
 
@@ -89,13 +85,8 @@ static const ghl_rule twice = {.name = "twice", .summary = "of a test", .source 
 
 static int add_devices(void **state)
 {
-    const char *build = getenv("BUILD_DIR") != NULL ? getenv("BUILD_DIR") : ".";
-    (void)state;
-    ghl_emulation = (ghl_emulated){.driver = CUDART_VERSION, .devices = 1, .memory = (size_t)1 << 30, .lost_after = -1};
-    char folders[1200];
-    snprintf(folders, sizeof folders, "%s/tests/pretended/91900:%s/tests/pretended/blas", build, build);
-    ghl_cuda_folders(folders);
-    grouped = single = *ghl_device_plugin(&ghl_services)->device;
+    furnish(state);
+    grouped = single = *cuda;
     grouped.name = "grouped";
     single.name = "single";
     single.group = NULL;
