@@ -136,7 +136,7 @@ static void append_level(ghl_emitter *em, const ghl_tables *t, ghl_late *late, i
     }
 }
 
-static ghl_status group(ghl_program *program, ghl_tables *t, ghl_late *late)
+static void group(ghl_program *program, ghl_tables *t, ghl_late *late)
 {
     ghl_emitter *em = &program->em;
     const int n = take_late(program, t, late);
@@ -150,7 +150,6 @@ static ghl_status group(ghl_program *program, ghl_tables *t, ghl_late *late)
             end++;
         append_level(em, t, late + i, end - i, &at);
     }
-    return GHL_OK;
 }
 
 ghl_status ghl_compile_group(ghl_program *program)
@@ -174,7 +173,7 @@ ghl_status ghl_compile_group(ghl_program *program)
     for (int i = 0; i < 4 && status == GHL_OK; i++)
         status = GHL_NEW(*tables[i], em->n_records + 1);
     if (status == GHL_OK)
-        status = group(program, &t, late);
+        group(program, &t, late);
     for (int i = 0; i < 4; i++)
         free(*tables[i]);
     free(t.awaited);
