@@ -128,7 +128,7 @@ def mean(row, name):
 
 
 def table(command, arguments):
-    """What `ghl reproduce` makes of the kept runs: the rows with results, and the names of the others."""
+    """What `ghl reproduce` makes of the kept runs: the rows with results as text, and the names of the others."""
     with tempfile.TemporaryDirectory() as folder:
         runs = os.path.join(folder, "runs")
         shutil.copytree(RUNS, runs)
@@ -143,13 +143,23 @@ def table(command, arguments):
     for row in done:
         text += line(f"`{row['row']}`", row["method"], *([row["paper"]] if published else []), mean(row, "last"), mean(row, "best"),
                      row["epoch"], row["epochs"], row["n"], row["status"])
-    left = [f"`{row['row']}`" for row in rows if row["status"] in NOT_RUN]
-    return text + (f"\nNot run: {', '.join(left)}.\n" if left else "")
+    return text, [f"`{row['row']}`" for row in rows if row["status"] in NOT_RUN]
 
 
 def results(command):
+    """A table may be printed more than once, by other settings: its last says which rows are in none of them."""
     with open(os.path.join(HERE, "results.md"), encoding="utf-8") as f:
-        return MARKED.sub(lambda m: m[1] + table(command, m[2]) + m[3], f.read())
+        page = f.read()
+    tables = [(arguments.split()[0], *table(command, arguments)) for _, arguments, _ in MARKED.findall(page)]
+    missing = {}
+    for name, _, left in tables:
+        missing[name] = [row for row in missing.get(name, left) if row in left]
+
+    def block(m):
+        name, text, _ = tables.pop(0)
+        rows = [] if name in (t[0] for t in tables) else missing[name]
+        return m[1] + text + (f"\nNot run: {', '.join(rows)}.\n" if rows else "") + m[3]
+    return MARKED.sub(block, page)
 
 
 PAGES = {"recipe.md": recipes, "rules.md": rules, "results.md": results}
