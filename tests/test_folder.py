@@ -68,6 +68,22 @@ class Folder(Case):
         self.train("still", "data.crop=centre")
         self.assertNotEqual(self.read("one/metrics.csv"), self.read("still/metrics.csv"))
 
+    def test_moved(self):
+        """Where the photographs lie is not what a run is; which they are is."""
+        self.train("whole")
+        self.train("cut", "--stop-after", "3", status=75)
+        shutil.move(self.path("photos"), self.path("moved"))
+        shutil.copytree(self.path("moved"), self.path("other"))
+        for part in ("train", "val"):
+            for name, labels in (("another name", "ash/0.png ash/zero.png"), ("another class", "ash/0.png ceder/10.png")):
+                old, new = (self.path(f"other/{part}/{n}") for n in labels.split())
+                os.rename(old, new)
+                done = self.train("cut", "data.path=other", status=3)
+                self.assertRegex(done.stderr, '^ghl: the images of "other" are not those that cut was begun with\n', name)
+                os.rename(new, old)
+        self.train("cut", "data.path=moved")
+        self.same("whole", "cut")
+
     def test_learns(self):
         self.train("centre", "data.crop=centre", "train.epochs=10", "learn.conv.rule=backprop")
         self.assertGreater(float(self.read("centre/metrics.csv").split()[-1].split(b",")[7]), 90)  # best_top1: three colours

@@ -243,6 +243,18 @@ for data in elsewhere elsewhere/cifar-10-batches-bin; do
     says out "^  real .*  preliminary$"
     says err "cifar-10-batches-bin has 100 of the 50000 training images of cifar10$"
 done
+# A finished run is shown wherever its data lie, or none; one that goes on needs the images it was begun with.
+cp -r elsewhere beyond
+expect 0 reproduce u/real --data beyond --run "found in elsewhere"
+says out "^  real .*  preliminary$"
+expect 0 reproduce u/real --data nowhere --run "found in elsewhere" --show
+says out "^  real .*  preliminary$"
+expect 75 reproduce u/real --data elsewhere --run half --stop-after 1
+printf '\001' | dd of=beyond/cifar-10-batches-bin/data_batch_1.bin bs=1 seek=3000 conv=notrunc status=none
+expect 3 reproduce u/real --data beyond --run half
+says err "the images of \"beyond/cifar-10-batches-bin\" are not those that half/real+seed=4 was begun with"
+expect 0 reproduce u/real --data elsewhere --run half
+rm -r beyond
 rm elsewhere/cifar-10-batches-bin/test_batch.bin
 expect 3 reproduce u/real --data elsewhere --run missing
 says err "elsewhere/cifar-10-batches-bin/test_batch.bin: No such file"

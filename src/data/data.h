@@ -17,6 +17,8 @@ ghl_image_source *ghl_image_source_share(ghl_image_source *source);
 /* The pixels [height,width,channels] of image i, as in ghl_image_source; its name for messages, which lives as long as the images. */
 ghl_status ghl_images_read(const ghl_images *images, int64_t i, const ghl_draw *draw, uint8_t *pixels);
 const char *ghl_images_name(const ghl_images *images, int64_t i, char room[32]);
+/* A number by which a part is known again wherever it lies: of its sizes, its labels, and its pixels (in memory) or names (a source). */
+uint64_t ghl_images_fingerprint(const ghl_images *images);
 /* Moves a hold-out of `holdout` images out of `train` into `test` (whose images it replaces): which ones is the same for every seed
  * of a training (a keyed permutation with key 0). GHL_DATA when there are too few. `limit` > 0 then keeps the first `limit` of train; of a
  * source, whose order is by class, as many that are evenly spaced. */

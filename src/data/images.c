@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "data/part.h"
 
 void ghl_images_release(ghl_images *images)
@@ -56,6 +57,23 @@ const char *ghl_images_name(const ghl_images *images, int64_t i, char room[32])
         return images->source->name(images->source->self, sample_of(images, i));
     snprintf(room, 32, "number %lld", (long long)i);
     return room;
+}
+
+uint64_t ghl_images_fingerprint(const ghl_images *images)
+{
+    const int64_t sizes[] = {images->count, images->height, images->width, images->channels, images->classes};
+    uint64_t h = ghl_hash(GHL_HASH_BEGIN, sizes, sizeof sizes);
+    char room[32];
+
+    if (images->labels)
+        h = ghl_hash(h, images->labels, (size_t)images->count * sizeof *images->labels);
+    if (!images->source)
+        return ghl_hash(h, images->pixels, (size_t)(images->count * images->height * images->width * images->channels));
+    for (int64_t i = 0; i < images->count; i++) {
+        const char *name = ghl_images_name(images, i, room);
+        h = ghl_hash(h, name, strlen(name));
+    }
+    return h;
 }
 
 ghl_status ghl_images_allocate(ghl_images *images)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "data/tree_index.h"
 
 enum { PAYS_FROM = 10000, SETTLED_SECONDS = 2 };
@@ -24,28 +25,14 @@ typedef struct head {
 
 static const char magic[16] = "ghl index 1";
 
-/* FNV-1a over words of eight bytes; the last one is filled up with zeros. */
-static uint64_t add_to_sum(uint64_t sum, const void *data, size_t bytes)
-{
-    const char *at = data;
-
-    for (size_t i = 0; i < bytes; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, at + i, bytes - i < 8 ? bytes - i : 8);
-        sum = (sum ^ word) * UINT64_C(0x100000001b3);
-        sum ^= sum >> 32;
-    }
-    return sum;
-}
-
 /* ---- Writing ---- */
 
 static uint64_t sum_parts(const head *h, int n, const ghl_span *parts)
 {
-    uint64_t sum = add_to_sum(UINT64_C(0xcbf29ce484222325), &h->begun, sizeof *h - offsetof(head, begun));
+    uint64_t sum = ghl_hash(GHL_HASH_BEGIN, &h->begun, sizeof *h - offsetof(head, begun));
 
     for (int i = 0; i < n; i++)
-        sum = add_to_sum(sum, parts[i].data, parts[i].size);
+        sum = ghl_hash(sum, parts[i].data, parts[i].size);
     return sum;
 }
 

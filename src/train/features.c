@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/machine.h"
 #include "train/fit.h"
 #include "train/recipe_sections.h"
@@ -93,34 +94,18 @@ ghl_status ghl_features_choose(ghl_setup *setup, const ghl_program_settings *ste
 
 /* ---- Fingerprint ---- */
 
-/* FNV-1a over words of eight bytes, and what is left by bytes. */
-static uint64_t hash(uint64_t h, const void *data, size_t bytes)
-{
-    const uint64_t prime = UINT64_C(0x100000001b3);
-    const unsigned char *at = data;
-    for (; bytes >= 8; at += 8, bytes -= 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        h = (h ^ word) * prime;
-        h ^= h >> 32;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        h = (h ^ at[i]) * prime;
-    return h;
-}
-
 /* Of a source names and stamps. Without stamps there is no telling whether they are the same: *known. */
 static uint64_t hash_images(uint64_t h, const ghl_images *images, int64_t count, bool *known)
 {
     const ghl_image_source *source = images->source;
     if (source == NULL)
-        return hash(h, images->pixels, (size_t)(count * images->height * images->width * images->channels));
+        return ghl_hash(h, images->pixels, (size_t)(count * images->height * images->width * images->channels));
     *known = *known && source->stamp != NULL;
     for (int64_t i = 0; *known && i < count; i++) {
         const int64_t sample = images->samples != NULL ? images->samples[i] : i;
         const uint64_t stamp = source->stamp(source->self, sample);
         const char *name = source->name(source->self, sample);
-        h = hash(hash(h, name, strlen(name)), &stamp, sizeof stamp);
+        h = ghl_hash(ghl_hash(h, name, strlen(name)), &stamp, sizeof stamp);
     }
     return h;
 }
@@ -135,7 +120,7 @@ static ghl_status hash_weights(const ghl_setup *setup, uint64_t *h)
             continue;
         GHL_TRY(ghl_allocate(bytes, 1, &values));
         const ghl_status status = ghl_plan_read(setup->plan, i, values);
-        *h = hash(*h, values, bytes);
+        *h = ghl_hash(*h, values, bytes);
         free(values);
         GHL_TRY(status);
     }
@@ -150,7 +135,7 @@ static ghl_status hash_recipe(const ghl_setup *setup, uint64_t *h)
             ghl_section_print(setup->recipe, s, &text);
     ghl_text_add(&text, "%s %s", setup->net->nodes[setup->features.node]->name, ghl_plan_dtype_name(setup->plan));
     const ghl_status status = ghl_text_end(&text);
-    *h = hash(*h, text.data, text.length);
+    *h = ghl_hash(*h, text.data, text.length);
     ghl_text_release(&text);
     return status;
 }
@@ -160,8 +145,8 @@ static ghl_status make_head(const ghl_setup *setup, const char *machine, ghl_fea
     const ghl_features *f = &setup->features;
     *head = (ghl_features_head){.magic = "ghl features", .train = f->train.count, .test = f->test.count, .bytes = f->train.channels};
     bool known = true;
-    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), machine, strlen(machine));
-    h = hash(h, setup->affine, (size_t)(2 * setup->image.c) * sizeof *setup->affine);
+    uint64_t h = ghl_hash(GHL_HASH_BEGIN, machine, strlen(machine));
+    h = ghl_hash(h, setup->affine, (size_t)(2 * setup->image.c) * sizeof *setup->affine);
     h = hash_images(h, &setup->train, f->train.count, &known);
     h = hash_images(h, &setup->test, f->test.count, &known);
     GHL_TRY(hash_recipe(setup, &h));

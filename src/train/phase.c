@@ -6,6 +6,7 @@
  * A branch is a phase of another model: what it freezes it has from the net, by name, and the rest begins anew. The net waits as a
  * snapshot, the trunk, and the next phase of it goes on as if there had been no branch.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,8 @@ ghl_status ghl_phase_open(ghl_training *t)
     GHL_TRY(ghl_setup_begin(t->phase, &(ghl_setup_options){.folder = t->folder, .choices = t->choices, .damages = &t->damages,
                                                            .affine = t->affine, .channels = t->channels}, &t->setup));
     t->damages.budget = t->phase->data.error_budget;
+    snprintf(t->data, sizeof t->data, "%016llx %016llx", (unsigned long long)ghl_images_fingerprint(&t->setup.train),
+             (unsigned long long)ghl_images_fingerprint(&t->setup.test));
     GHL_TRY(ghl_setup_programs(&t->setup, true));
     if (t->recipe->n_phases == 0)
         t->nets[0] = ghl_net_share(t->setup.net);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "ghl_build.h"
 #include "train/training.h"
@@ -58,13 +59,6 @@ static ghl_status write_text(const ghl_training *t, const char *name, const char
     return ghl_file_write(path, 1, &(ghl_span){.data = text, .size = strlen(text)});
 }
 
-static uint64_t text_hash(uint64_t hash, const char *text, size_t longest)
-{
-    for (size_t i = 0; i < longest && text[i] != '\0'; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
-    return hash;
-}
-
 /* Which kernels compute the products of a step, as a number: those are chosen, by tables, so that it is equal where all else is. It knows
  * of no order: two products may be one call, and forward calls may run again. */
 static uint64_t choices(const ghl_program *step)
@@ -73,8 +67,8 @@ static uint64_t choices(const ghl_program *step)
     uint64_t sum = 0;
     for (int i = 0; i < ghl_program_calls(step); i++) {
         ghl_call_info info = ghl_program_call(step, i);
-        uint64_t hash = text_hash(UINT64_C(0xcbf29ce484222325), info.op, sizeof products - 1);
-        hash = text_hash(text_hash(hash, info.node, SIZE_MAX), info.note, SIZE_MAX);
+        uint64_t hash = ghl_hash(GHL_HASH_BEGIN, info.op, strnlen(info.op, sizeof products - 1));
+        hash = ghl_hash(ghl_hash(hash, info.node, strlen(info.node)), info.note, strlen(info.note));
         bool makes = strncmp(info.op, "conv", 4) == 0 || info.call->op == GHL_OP_sgd_product;
         if (makes && strcmp(info.stage, "recompute") != 0)
             sum += info.call->op == GHL_OP_conv_backward_weights_pair ? 2 * hash : hash;

@@ -17,7 +17,7 @@
 #include "train/training.h"
 
 enum { SINKS = 16 };
-static const char length_key[] = "ghl.length.", choices_key[] = "ghl.choices";
+static const char length_key[] = "ghl.length.", choices_key[] = "ghl.choices", data_key[] = "ghl.data";
 
 static size_t state_bytes(ghl_state_info info)
 {
@@ -39,6 +39,7 @@ static ghl_status add_choices(const ghl_training *t, ghl_tensors *out)
 static ghl_status add_notes(const ghl_training *t, ghl_tensors *out)
 {
     GHL_TRY(ghl_tensors_note(out, "ghl.fingerprint", t->fingerprint));
+    GHL_TRY(ghl_tensors_note(out, data_key, t->data));
     GHL_TRY(ghl_checkpoint_note(&t->setup, t->text, out));
     GHL_TRY(add_choices(t, out));
     ghl_sink_length lengths[SINKS];
@@ -178,9 +179,9 @@ void ghl_training_save(ghl_training *t)
 
 ghl_status ghl_run_compare(const char *folder, const char *theirs, const char *ours)
 {
-    /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known. */
+    /* Settled by the machine, or for the eye only. Epochs are compared once the schedules are known, data by what they are. */
     static const char *const free_keys[] = {"train.device", "train.threads", "train.workers", "train.log_every", "train.epochs",
-                                            "train.recompute", "train.features", "train.resident", "data.error_budget", NULL};
+                                            "train.recompute", "train.features", "train.resident", "data.error_budget", "data.path", NULL};
     ghl_text names = {0};
     ghl_recipe *before = NULL;
     int count = 0;
@@ -319,6 +320,16 @@ static ghl_status compare_epochs(const ghl_training *t, const ghl_tensors *state
     return status;
 }
 
+/* States of before know nothing of their images. */
+static ghl_status check_data(const ghl_training *t, const ghl_tensors *state)
+{
+    const char *theirs = ghl_tensors_note_of(state, data_key);
+    if (theirs == NULL || strcmp(theirs, t->data) == 0)
+        return GHL_OK;
+    return ghl_fail(GHL_RUN, "bring the run's own back, set data.path to where they lie now, or start over with --fresh",
+                    "the images of \"%s\" are not those that %s was begun with", t->phase->data.path, t->folder);
+}
+
 static ghl_status check_figures(const ghl_training *t)
 {
     const int64_t *c = t->counts;
@@ -339,6 +350,7 @@ ghl_status ghl_training_restore(ghl_training *t, const ghl_tensors *state)
     char path[4096];
     void *weights = NULL;
     GHL_TRY(ghl_path_join(path, t->folder, "state"));
+    GHL_TRY(check_data(t, state));
     GHL_TRY(check_figures(t));
     GHL_TRY(compare_epochs(t, state));
     GHL_TRY(ghl_snapshot_load(t->setup.net, "weights/", state, path, NULL, &weights));

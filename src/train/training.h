@@ -69,6 +69,7 @@ typedef struct ghl_training {
     int lock;          /* descriptor; -1: none */
     char *text;        /* the resolved recipe */
     char *fingerprint; /* what byte-exactness depends on beside the recipe */
+    char data[2 * 16 + 2]; /* fingerprints of the training and the test images */
     size_t described;  /* characters of the device's description that have been told: it notes behind them what happens later */
     char *choices;     /* of kernels, as the state that is continued has them; NULL: it has none */
     float *affine;     /* likewise, [2 * channels], so that nothing is measured again */
