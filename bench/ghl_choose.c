@@ -21,7 +21,7 @@
 #include "cases_conv.h"
 #include "device/cpu/conv_way.h"
 #include "device/device.h"
-#include "train/inspect.h"
+#include "train/setup.h"
 
 static const struct net {
     const char *name, *recipe;
@@ -108,7 +108,7 @@ static ghl_status add_recipe(bench *b, const struct net *net, const char *dtype)
     snprintf(threads, sizeof threads, "train.threads=%d", b->threads);
     snprintf(shape, sizeof shape, "data.shape=[3, %d, %d]", net->large, net->large);
     GHL_TRY(ghl_recipe_load(net->recipe, net->large > 0 ? 5 : 3, settings, &recipe));
-    ghl_status status = ghl_inspect_begin(recipe, net->batch, &setup);
+    ghl_status status = ghl_setup_describe(recipe, net->batch, &setup);
     if (status == GHL_OK)
         status = ghl_setup_compile(&setup, true);
     if (status == GHL_OK)

@@ -15,7 +15,9 @@ STORES = ["data", "ckpt", "metric", "dist"]
 ROOMS = {room: CORE[:i] for i, room in enumerate(CORE)}
 ROOMS.update({room: CORE for room in METHODS})
 ROOMS.update({room: CORE[:3] for room in STORES})
-ROOMS["train"] = CORE + METHODS + STORES
+ROOMS["recipe"] = CORE
+ROOMS["train"] = CORE + METHODS + STORES + ["recipe"]
+ROOMS["command"] = ROOMS["train"] + ["train"]
 ROOMS["cli"] = []
 PUBLIC = {"ghl.h", "ghl_ext.h", "ghl_ops.def", "ghl_build.h"}
 
@@ -331,6 +333,11 @@ def check_documents(tree):
             for m in re.finditer(r"^\./([\w./-]+)", command):
                 if not tree.exists(m.group(1)) and not m.group(1).startswith("build"):
                     yield path, line, f"./{m.group(1)} does not exist"
+        # files that are spoken of; NAME and * stand for any, and a tutorial makes its own: **The file**, `src/rule/x.c`
+        made = set(re.findall(r"\*\*(?:The|A) [a-z ]+\*\*, `([^`]+)`", text))
+        for m in re.finditer(r"`((?:recipes|bench|examples|docs|tests|cmake|src|include)/[^` ]*\.[a-z]+)`", text):
+            if not re.search(r"NAME|[*{]", m.group(1)) and m.group(1) not in made and not tree.exists(m.group(1)):
+                yield path, line_of(text, m.start()), f"{m.group(1)} does not exist"
         for m in re.finditer(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
             if not os.path.exists(os.path.join(tree.root, os.path.dirname(path), m.group(1))):
                 yield path, line_of(text, m.start()), f"link to {m.group(1)}, which does not exist"

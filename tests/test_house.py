@@ -29,7 +29,7 @@ GOOD = {
                           "static ghl_status open(int a)\n{\n    return a;\n}\nint (*f)(int) = open;\n",
     "src/base/y.c": HEAD + "#include <yaml.h>\n",
     "src/cli/train.c": HEAD + "#include \"ghl_ext.h\"\nint main(void)\n{\n    printf(\"x\");\n    exit(0);\n}\n" + COMMAND,
-    "README.md": "Hello\n```sh\n./go && build/ghl train recipes/a.yaml\n```\n",
+    "README.md": "Hello `src/base/a.h`, `src/*/a.h`, `src/rule/NAME.c`. **The file**, `src/rule/x.c`: write `src/rule/x.c`.\n```sh\n./go && build/ghl train recipes/a.yaml\n```\n",
     "recipes/a.yaml": "name: a\n",
     "go": "#!/bin/bash\n# SPDX-License-Identifier: Apache-2.0\ntrue\n",
 }
@@ -70,6 +70,7 @@ BAD = [
     ("check_documents", "README.md", "```sh\nbuild/ghl dance\n```\n", "no command `ghl dance`"),
     ("check_documents", "README.md", "```sh\nbuild/ghl train \\\n    recipes/none.yaml\n```\n", "recipes/none.yaml does not exist"),
     ("check_documents", "README.md", "```sh\n./stay\n```\n", "./stay does not exist"),
+    ("check_documents", "README.md", "It lies in `src/base/none.h`.\n", "src/base/none.h does not exist"),
     ("check_documents", "README.md", "[x](docs/none.md)\n", "docs/none.md, which does not exist"),
     ("check_scripts", "go", "#!/bin/bash\n# SPDX-License-Identifier: Apache-2.0\nif true\n", "syntax error"),
 ]

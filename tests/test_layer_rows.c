@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "train/layer_rows.h"
-#include "train/learn.h"
+#include "recipe/layer_rows.h"
+#include "recipe/learn.h"
 
 static const char base[] = "name: test\n"
                            "model: {kind: deephebb, channels: [8, 8, 8]}\n"

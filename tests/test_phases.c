@@ -18,7 +18,7 @@
 #include "base/registry.h"
 #include "ckpt/ckpt.h"
 #include "support_files.h"
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 #include "train/setup.h"
 
 /* One thread under the thread sanitizer, which does not see the barriers of OpenMP's library. */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "train/learn.h"
+#include "recipe/learn.h"
 
 
 static const char base[] = "name: test\n"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "train/sweep.h"
+#include "command/sweep.h"
 
 /* "key=value" of all values of a setting, between bars. */
 static void check_values(const char *setting, const char *wanted)

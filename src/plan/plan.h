@@ -123,6 +123,7 @@ typedef struct ghl_call_info {
     int chain;             /* calls, it among them, that are done together, a few images at a time; 1: it is done alone */
 } ghl_call_info;
 ghl_call_info ghl_program_call(const ghl_program *program, int i);
+double ghl_program_flops(const ghl_program *program); /* floating-point operations of all calls */
 
 /* Traced tensors, after a step of a traced program: "out/conv1", "grad/conv1.weight", ... in memory order; bf16 is read as f32. */
 int ghl_program_named(const ghl_program *program);

@@ -259,6 +259,14 @@ ghl_call_info ghl_program_call(const ghl_program *program, int i)
                            .chain = program->em.chain[i].last - program->em.chain[i].first + 1};
 }
 
+double ghl_program_flops(const ghl_program *program)
+{
+    double sum = 0;
+    for (int i = 0; i < program->count; i++)
+        sum += ghl_call_flops(&program->calls[i]);
+    return sum;
+}
+
 int ghl_program_named(const ghl_program *program)
 {
     return program->em.n_named;

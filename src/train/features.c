@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "base/machine.h"
 #include "train/fit.h"
-#include "train/recipe_sections.h"
+#include "recipe/sections.h"
 #include "train/training.h"
 
 enum { HEAD = 4096, FEATURES_PASS = -1 };

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "train/fit.h"
-#include "train/inspect.h"
 #include "train/training.h"
 
 bool ghl_phase_done(const ghl_training *t)
@@ -62,7 +61,7 @@ static ghl_status check_phase(const ghl_recipe *recipe, int number, ghl_net **ne
 {
     const ghl_recipe *phase = recipe->phases[number];
     ghl_setup setup;
-    ghl_status status = ghl_inspect_begin(phase, 0, &setup);
+    ghl_status status = ghl_setup_describe(phase, 0, &setup);
     if (status == GHL_OK)
         status = ghl_setup_compile(&setup, true);
     if (status == GHL_OK)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/machine.h"
-#include "train/layer_rows.h"
+#include "recipe/layer_rows.h"
 
 /* ---- Data ---- */
 
@@ -210,6 +210,11 @@ ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *op
     return make_plan(options, setup);
 }
 
+ghl_status ghl_setup_describe(const ghl_recipe *recipe, int64_t batch, ghl_setup *setup)
+{
+    return ghl_setup_begin(ghl_recipe_phase_at(recipe, 0), &(ghl_setup_options){.describe = true, .batch = batch}, setup);
+}
+
 ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup)
 {
     *setup = (ghl_setup){.recipe = recipe, .batch = recipe->train.batch, .image = net->nodes[0]->shape, .net = ghl_net_share(net)};
@@ -283,6 +288,14 @@ void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, doubl
         const ghl_rate_group *group = &setup->learnings.groups[i];
         rates[i] = (float)(group->lr * group->schedule->factor(group->schedule_options, progress) * factor);
     }
+}
+
+const char *ghl_setup_rule(const ghl_setup *setup)
+{
+    for (int i = 0; i < setup->net->weights; i++)
+        if (setup->net->all[i]->role == GHL_MATRIX && setup->learnings.weights[i].rule != NULL)
+            return setup->learnings.weights[i].rule->name;
+    return "";
 }
 
 void ghl_setup_release(ghl_setup *setup)

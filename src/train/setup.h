@@ -12,8 +12,8 @@
 #include "data/data.h"
 #include "plan/plan.h"
 #include "train/features.h"
-#include "train/learn.h"
-#include "train/recipe.h"
+#include "recipe/learn.h"
+#include "recipe/recipe.h"
 #include "train/resident.h"
 
 typedef struct ghl_setup_options {
@@ -53,7 +53,10 @@ typedef struct ghl_setup {
 
 /* Zeroes *setup first. Options may be NULL. The plan is created, nothing is compiled. Release also after an error. */
 ghl_status ghl_setup_begin(const ghl_recipe *recipe, const ghl_setup_options *options, ghl_setup *setup);
-/* The same for a net of the caller's own (shared; frozen for further layers), which the recipe's model and data do not matter to. */
+/* Of the recipe's first phase, for images as its data format describes them, no file of which needs to be there: for who trains nothing.
+ * batch: 0: the recipe's. */
+ghl_status ghl_setup_describe(const ghl_recipe *recipe, int64_t batch, ghl_setup *setup);
+/* For a net of the caller's own (shared; frozen for further layers), which the recipe's model and data do not matter to. */
 ghl_status ghl_setup_net(const ghl_recipe *recipe, const ghl_setup_options *options, const ghl_net *net, ghl_setup *setup);
 /* Compiles step, rest and evaluation (train: false only evaluation). */
 ghl_status ghl_setup_compile(ghl_setup *setup, bool train);
@@ -66,6 +69,7 @@ ghl_status ghl_setup_damages(const ghl_setup *setup, bool test, int64_t pass, co
 /* And seals the plan, where the machine has the memory (fit.h). */
 ghl_status ghl_setup_programs(ghl_setup *setup, bool train);
 void ghl_setup_release(ghl_setup *setup);
+const char *ghl_setup_rule(const ghl_setup *setup); /* the name of the rule of the first weight that is a matrix */
 /* The rates of a step. rates: [groups]. */
 void ghl_setup_rates(const ghl_setup *setup, const ghl_progress *progress, double factor, float *rates);
 
