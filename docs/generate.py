@@ -127,15 +127,29 @@ def mean(row, name):
     return row[name] + (f" ± {deviation}" if deviation else "")
 
 
+PROBED = ("sign_agreement", "cosine", "step")
+
+
+def probed(rows):
+    """Of convolutions, first to last; the other layers learn by backprop."""
+    text = line("row", *(f"`{figure}`" for figure in PROBED)) + "|---|" + len(PROBED) * "---|" + "\n"
+    for name in dict.fromkeys(row["run"] for row in rows):
+        layers = [row for row in rows if row["run"] == name and row["layer"].startswith("conv")]
+        text += line(f"`{name}`", *(", ".join(row[figure] for row in layers if row[figure]) for figure in PROBED))
+    return text
+
+
 def table(command, arguments):
     """What `ghl reproduce` makes of the kept runs: the rows with results as text, and the names of the others."""
     with tempfile.TemporaryDirectory() as folder:
         runs = os.path.join(folder, "runs")
         shutil.copytree(RUNS, runs)
         ghl(command, "reproduce", *shlex.split(arguments), "--show", "--run", runs, "--recipes", os.path.join(HERE, "..", "recipes"))
-        (made,) = glob.glob(os.path.join(runs, "*.csv"))
+        made = max(glob.glob(os.path.join(runs, "*.csv")), key=len)  # TABLE.csv, or TABLE-probes.csv beside it
         with open(made, encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
+    if "--probes" in arguments:
+        return probed(rows), []
     done = [row for row in rows if row["n"] != "0"]
     published = any(row["paper"] for row in rows)
     head = ["row", "method"] + (["paper"] if published else []) + ["last", "best", "at epoch", "epochs", "n", "status"]
@@ -150,7 +164,7 @@ def results(command):
     """A table may be printed more than once, by other settings: its last says which rows are in none of them."""
     with open(os.path.join(HERE, "results.md"), encoding="utf-8") as f:
         page = f.read()
-    tables = [(arguments.split()[0], *table(command, arguments)) for _, arguments, _ in MARKED.findall(page)]
+    tables = [(re.sub(r" .*(--probes).*| .*", r"\1", arguments), *table(command, arguments)) for _, arguments, _ in MARKED.findall(page)]
     missing = {}
     for name, _, left in tables:
         missing[name] = [row for row in missing.get(name, left) if row in left]

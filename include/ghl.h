@@ -133,6 +133,7 @@ GHL_API ghl_status ghl_sweep(const char *recipe, int n, const char *const *setti
 typedef struct ghl_compare_options {
     const char *output; /* folder of compare.csv, .md, .html and curves; NULL: runs/compare */
     bool json;          /* the table as JSON */
+    bool probes;        /* a table of what probes measured by layer, also as compare-probes.csv, in the place of accuracies */
 } ghl_compare_options;
 
 /* Runs side by side: accuracy, time, speed, the settings that differ, curves. Runs that differ by their seed alone are one row. */
@@ -147,6 +148,7 @@ typedef struct ghl_reproduce_options {
     bool show;           /* trains nothing */
     bool fresh;          /* the chosen rows start over */
     bool json;           /* the table as JSON */
+    bool probes;         /* a table of what probes measured by layer, also as TABLE-probes.csv, in the place of accuracies */
     int64_t stop_after;  /* stop after that many steps of all runs, saved; 0: at the end */
 } ghl_reproduce_options;
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A run with probes and one without have the same weights to the last bit; its figures are where they can be, repeat, and go on exactly
-# after an interruption.
+# after an interruption. ghl compare --probes shows their means, of a net of many layers too, and says where there are none.
 # ghl-test: timeout=300 gpu
 [ -n "$GHL" ] || { echo "skipped: no command is built"; exit 77; }
 command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
@@ -40,6 +40,15 @@ Y
 train half train.probes=true train.dtype=bf16
 half=$?
 [ $half = 0 ] || [ $half = 5 ] || { cat out; exit 1; } # 5: no bf16 here
+train seed2 train.probes=true seed=2 || { cat out; exit 1; }
+deep='model={kind: mlp, hidden: [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]}'
+sed "s/^model:.*/${deep/model=/model: }/; /^learn:/,\$d" p.yaml >d.yaml
+echo 'learn: {linear: {rule: ghl, lr: 1e-2}}' >>d.yaml
+"$GHL" train d.yaml --run deep train.probes=true >out 2>&1 || { cat out; exit 1; }
+"$GHL" compare probed plain deep seed2 --probes --json --output shown >shown.json 2>out || { cat out; exit 1; }
+"$GHL" compare phases --probes --output heads >heads.txt 2>out || { cat out; exit 1; }
+"$GHL" compare plain --probes --output none >out 2>&1
+[ $? = 3 ] && grep -q "^ghl: no run has figures of probes" out || { cat out; exit 1; }
 cat >check.py <<'P'
 import csv, json, struct, sys
 
@@ -78,5 +87,21 @@ assert features["phase"] == "features" and features["cosine/conv1.weight"] == ""
 assert head["phase"] == "head" and head["step/conv1.weight"] == "" and abs(float(head["cosine/classifier.weight"]) - 1) < 1e-6, head
 norms = {r["norm/conv3.weight"] for r in probed}
 assert len(norms) == 1, norms
+with open("shown/compare-probes.csv") as f:
+    shown = list(csv.DictReader(f))
+with open("shown.json") as f:
+    assert len(json.load(f)) == len(shown)
+figures = list(shown[0])[2:]
+for run, folders in (("probed", ["probed", "seed2"]), ("deep", ["deep"])):
+    read = [r for folder in folders for r in rows(folder)]
+    layers = dict.fromkeys(c.split("/")[1] for c in read[0] if "/" in c)
+    assert [r["layer"] for r in shown if r["run"] == run] == list(layers), (run, shown)
+    for layer in layers:
+        (row,) = [r for r in shown if (r["run"], r["layer"]) == (run, layer)]
+        for figure in figures:
+            values = [float(r[f"{figure}/{layer}"]) for r in read if r[f"{figure}/{layer}"]]
+            mean = f"{sum(values) / len(values):.3g}" if values else ""
+            assert row[figure] == mean or abs(float(row[figure]) - float(mean)) <= 2e-2 * abs(float(mean)), (run, layer, figure, row, mean)
+assert {r["run"] for r in shown} == {"probed", "deep"} and len(layers) == 28 and len(rows("deep")[0]) > 256
 P
 python3 check.py $half && echo "probes look and do not touch"

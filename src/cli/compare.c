@@ -10,6 +10,8 @@ static const ghl_cli_option options[] = {
     {.name = "output", .arg = "DIR", .type = GHL_CLI_TEXT, .offset = offsetof(ghl_compare_options, output),
      .doc = "Folder of compare.html, .csv, .md and curves (default: runs/compare)"},
     {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_compare_options, json), .doc = "Print the table as JSON"},
+    {.name = "probes", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_compare_options, probes),
+     .doc = "Print what probes measured, by layer, in the place of accuracies"},
     {0},
 };
 

@@ -23,6 +23,8 @@ static const ghl_cli_option options[] = {
     {.name = "stop-after", .arg = "STEPS", .type = GHL_CLI_COUNT, .offset = offsetof(ghl_reproduce_options, stop_after), .about = "steps",
      .doc = "Stop, saved, after that many steps of all runs (status 75)"},
     {.name = "json", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_reproduce_options, json), .doc = "Print the table as JSON"},
+    {.name = "probes", .type = GHL_CLI_FLAG, .offset = offsetof(ghl_reproduce_options, probes),
+     .doc = "Print what probes measured, by layer, in the place of accuracies"},
     {0},
 };
 

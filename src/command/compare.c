@@ -167,6 +167,8 @@ static ghl_status compare(comparison *c, int n, const char *const *runs, const g
                          .n_sheets = c->sheets[1].n_cells > c->sheets[1].columns ? 2 : 1};
     GHL_TRY(ghl_report_write(&report));
     ghl_tell(host, GHL_LEVEL_INFO, "curves are in %s/compare.html", report.folder);
+    if (options->probes)
+        return ghl_group_probes(c->groups, c->count, &report, options->json, host);
     return ghl_report_show(&report, options->json, host);
 }
 

@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/json.h"
 
-enum { CAP = 1 << 28, FIELDS = 256 };
+enum { CAP = 1 << 28 };
 
 static const char *const columns[GHL_RECORD_COLUMNS] = {
     [GHL_RECORD_EPOCH] = "epoch",         [GHL_RECORD_TRAIN_LOSS] = "train_loss", [GHL_RECORD_TRAIN_TOP1] = "train_top1",
@@ -31,20 +31,57 @@ static ghl_status read_file(const char *folder, const char *name, char **text, s
 
 /* ---- metrics.csv ---- */
 
-/* Cuts a line at its commas; returns the next line, NULL at the end. */
-static char *cut(char *line, char **fields, int *n)
+static int fields_of(const char *line)
+{
+    int n = 1;
+    for (; *line != '\0' && *line != '\n'; line++)
+        n += *line == ',';
+    return n;
+}
+
+/* Cuts a line at its commas into at most `room` fields; returns the next line, NULL at the end. */
+static char *cut(char *line, int room, char **fields, int *n)
 {
     char *end = strchr(line, '\n');
     if (end != NULL)
         *end = '\0';
     *n = 0;
-    for (char *field = line; field != NULL && *n < FIELDS;) {
+    for (char *field = line; field != NULL && *n < room;) {
         fields[(*n)++] = field;
         field = strchr(field, ',');
         if (field != NULL)
             *field++ = '\0';
     }
     return end != NULL ? end + 1 : NULL;
+}
+
+static ghl_status add_column(ghl_record *record, const char *name, int place)
+{
+    GHL_TRY(GHL_GROW(record->columns, record->columns_capacity, record->n_columns + 1));
+    record->columns[record->n_columns++] = (ghl_record_column){.name = name, .place = place};
+    return GHL_OK;
+}
+
+static int find_field(const char *name, char *const *fields, int n)
+{
+    int i = 0;
+    while (i < n && strcmp(fields[i], name) != 0)
+        i++;
+    return i;
+}
+
+static ghl_status find_columns(const char *folder, char *const *fields, int n, ghl_record *record)
+{
+    for (int c = 0; c < GHL_RECORD_COLUMNS; c++) {
+        const int place = find_field(columns[c], fields, n);
+        if (place == n)
+            return ghl_fail(GHL_RUN, NULL, "%s/metrics.csv has no column %s", folder, columns[c]);
+        GHL_TRY(add_column(record, columns[c], place));
+    }
+    for (int i = 0; i < n; i++)
+        if (strchr(fields[i], '/') != NULL)
+            GHL_TRY(add_column(record, fields[i], i));
+    return GHL_OK;
 }
 
 static ghl_status add_to_phase(ghl_record *record, const char *name)
@@ -56,20 +93,20 @@ static ghl_status add_to_phase(ghl_record *record, const char *name)
         *phase = (ghl_record_phase){.first = record->count, .best_top1 = NAN};
         snprintf(phase->name, sizeof phase->name, "%s", name);
     }
-    const double top1 = record->rows[GHL_RECORD_TEST_TOP1][record->count];
+    const double top1 = record->columns[GHL_RECORD_TEST_TOP1].values[record->count];
     phase->best_top1 = top1 <= phase->best_top1 || isnan(top1) ? phase->best_top1 : top1;
     phase->count++;
     return GHL_OK;
 }
 
-static ghl_status add_row(ghl_record *record, char **fields, int n, const int *places, int phase)
+static ghl_status add_row(ghl_record *record, char **fields, int n, int phase)
 {
-    for (int c = 0; c < GHL_RECORD_COLUMNS; c++) {
+    for (ghl_record_column *c = record->columns; c < &record->columns[record->n_columns]; c++) {
         double value = NAN;
-        GHL_TRY(GHL_GROW(record->rows[c], record->capacity[c], record->count + 1));
-        if (places[c] < n && !ghl_read_real(fields[places[c]], &value))
+        GHL_TRY(GHL_GROW(c->values, c->capacity, record->count + 1));
+        if (c->place < n && !ghl_read_real(fields[c->place], &value))
             value = NAN;
-        record->rows[c][record->count] = value;
+        c->values[record->count] = value;
     }
     GHL_TRY(add_to_phase(record, phase < n ? fields[phase] : ""));
     record->count++;
@@ -87,43 +124,48 @@ static void keep_phase(ghl_record *record, const char *pattern)
     }
     record->count = kept != NULL ? kept->count : 0;
     record->phase = kept != NULL ? kept->name : "";
-    const double before = record->count > 0 ? record->rows[GHL_RECORD_EPOCH][kept->first] - 1 : 0;
-    for (int c = 0; c < GHL_RECORD_COLUMNS && record->count > 0; c++)
-        memmove(record->rows[c], record->rows[c] + kept->first, (size_t)record->count * sizeof *record->rows[c]);
+    double *epochs = record->columns[GHL_RECORD_EPOCH].values;
+    const double before = record->count > 0 ? epochs[kept->first] - 1 : 0;
+    for (int c = 0; c < record->n_columns && record->count > 0; c++) {
+        double *values = record->columns[c].values;
+        memmove(values, values + kept->first, (size_t)record->count * sizeof *values);
+    }
     for (int i = 0; i < record->count; i++)
-        record->rows[GHL_RECORD_EPOCH][i] -= before;
+        epochs[i] -= before;
 }
 
-static ghl_status read_metrics(const char *folder, const char *pattern, char *text, ghl_record *record)
+static void judge(ghl_record *record)
 {
-    char *fields[FIELDS];
-    int n = 0, phase = 0, places[GHL_RECORD_COLUMNS];
-    char *line = cut(text, fields, &n);
-    for (int c = 0; c < GHL_RECORD_COLUMNS; c++) {
-        for (places[c] = 0; places[c] < n && strcmp(fields[places[c]], columns[c]) != 0;)
-            places[c]++;
-        if (places[c] == n)
-            return ghl_fail(GHL_RUN, NULL, "%s/metrics.csv has no column %s", folder, columns[c]);
-    }
-    while (phase < n && strcmp(fields[phase], "phase") != 0)
-        phase++;
-    phase = phase < n ? phase : FIELDS; /* of a run without phases */
-    while (line != NULL && *line != '\0') {
-        line = cut(line, fields, &n);
-        GHL_TRY(add_row(record, fields, n, places, phase));
-    }
-    if (pattern != NULL)
-        keep_phase(record, pattern);
     for (int i = 0; i < record->count; i++) {
-        double top1 = record->rows[GHL_RECORD_TEST_TOP1][i];
+        double top1 = record->columns[GHL_RECORD_TEST_TOP1].values[i];
         if (isnan(top1))
             continue;
         record->last_top1 = top1;
         if (!(top1 <= record->best_top1)) {
             record->best_top1 = top1;
-            record->best_epoch = (int64_t)record->rows[GHL_RECORD_EPOCH][i];
+            record->best_epoch = (int64_t)record->columns[GHL_RECORD_EPOCH].values[i];
         }
     }
+}
+
+static ghl_status read_metrics(const char *folder, const char *pattern, ghl_record *record)
+{
+    char **fields = NULL, *line = record->metrics;
+    const int room = fields_of(line);
+    int n = 0;
+    GHL_TRY(GHL_NEW(fields, room));
+    line = cut(line, room, fields, &n);
+    const int named = find_field("phase", fields, n), phase = named < n ? named : room; /* of a run without phases */
+    ghl_status status = find_columns(folder, fields, n, record);
+    while (status == GHL_OK && line != NULL && *line != '\0') {
+        line = cut(line, room, fields, &n);
+        status = add_row(record, fields, n, phase);
+    }
+    free(fields);
+    GHL_TRY(status);
+    if (pattern != NULL)
+        keep_phase(record, pattern);
+    judge(record);
     return GHL_OK;
 }
 
@@ -193,10 +235,8 @@ ghl_status ghl_record_read(const char *folder, const char *phase, ghl_record *re
     *record = (ghl_record){.last_top1 = NAN, .best_top1 = NAN, .seconds = NAN, .images_per_s = NAN};
     GHL_TRY(read_file(folder, "recipe.yaml", &record->recipe, &size));
     GHL_TRY(ghl_value_parse(record->recipe, size, folder, &record->tree));
-    GHL_TRY(read_file(folder, "metrics.csv", &text, &size));
-    ghl_status status = read_metrics(folder, phase, text, record);
-    free(text);
-    text = NULL;
+    GHL_TRY(read_file(folder, "metrics.csv", &record->metrics, &size));
+    ghl_status status = read_metrics(folder, phase, record);
     if (status == GHL_OK && read_file(folder, "log.jsonl", &text, &size) == GHL_OK)
         status = read_log(text, record);
     free(text);
@@ -222,8 +262,10 @@ const ghl_value *ghl_record_find(const ghl_value *tree, const char *path)
 
 void ghl_record_release(ghl_record *record)
 {
-    for (int c = 0; c < GHL_RECORD_COLUMNS; c++)
-        free(record->rows[c]);
+    for (int c = 0; c < record->n_columns; c++)
+        free(record->columns[c].values);
+    free(record->columns);
+    free(record->metrics);
     ghl_value_free(record->tree);
     free(record->recipe);
     free(record->phases);

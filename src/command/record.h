@@ -8,7 +8,7 @@
 #include "base/value.h"
 #include "metric/chart.h"
 
-/* Columns of metrics.csv, looked up by their names. */
+/* The first columns of a record; behind them stand those of probes, "sign_agreement/conv1.weight", where there are some. */
 enum { GHL_RECORD_EPOCH, GHL_RECORD_TRAIN_LOSS, GHL_RECORD_TRAIN_TOP1, GHL_RECORD_TEST_TOP1, GHL_RECORD_TEST_TOP5, GHL_RECORD_COLUMNS };
 
 /* Rows of a phase, one after the other; of a run without phases all of them, and no name. */
@@ -18,11 +18,20 @@ typedef struct ghl_record_phase {
     double best_top1; /* NAN: nothing was tested */
 } ghl_record_phase;
 
+/* Of metrics.csv. */
+typedef struct ghl_record_column {
+    const char *name;
+    int place;      /* among the fields of a line */
+    double *values; /* [count]; NAN: not measured */
+    int capacity;
+} ghl_record_column;
+
 typedef struct ghl_record {
     char *recipe;     /* resolved */
     ghl_value *tree;  /* the same, parsed */
-    double *rows[GHL_RECORD_COLUMNS]; /* [count] each; NAN: not measured */
-    int count, capacity[GHL_RECORD_COLUMNS];
+    char *metrics;    /* the text of metrics.csv, cut; names of columns lie in it */
+    ghl_record_column *columns; /* [n_columns] */
+    int n_columns, columns_capacity, count;
     ghl_record_phase *phases; /* [n_phases] */
     int n_phases, phases_capacity;
     const char *phase; /* the one that this is a record of; NULL: of the whole run */

@@ -33,7 +33,7 @@ static double figure(const ghl_record *record, int of)
         [GHL_OF_LAST] = record->last_top1,
         [GHL_OF_BEST] = record->best_top1,
         [GHL_OF_BEST_EPOCH] = record->best_epoch > 0 ? (double)record->best_epoch : NAN,
-        [GHL_OF_EPOCHS] = record->count > 0 ? record->rows[GHL_RECORD_EPOCH][record->count - 1] : NAN,
+        [GHL_OF_EPOCHS] = record->count > 0 ? record->columns[GHL_RECORD_EPOCH].values[record->count - 1] : NAN,
         [GHL_OF_SPEED] = record->images_per_s,
         [GHL_OF_HOURS] = record->seconds / 3600,
     };
@@ -124,8 +124,8 @@ static ghl_status add_curve(const ghl_group *group, int column, ghl_chart *chart
         int n = 0;
         for (int i = 0; i < group->count; i++) {
             const ghl_record *record = &group->records[i];
-            if (row < record->count && !isnan(record->rows[column][row])) {
-                sum += record->rows[column][row];
+            if (row < record->count && !isnan(record->columns[column].values[row])) {
+                sum += record->columns[column].values[row];
                 n++;
             }
         }

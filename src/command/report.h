@@ -43,5 +43,8 @@ typedef struct ghl_report {
 ghl_status ghl_report_write(const ghl_report *report);
 /* The sheets to the host's result: text, or json of the first. */
 ghl_status ghl_report_show(const ghl_report *report, bool json, const ghl_host *host);
+/* What probes measured: a row a layer of each group, figures' means over epochs and seeds; to the host, and into files NAME-probes beside
+ * those of the report. GHL_RUN where no run has any. */
+ghl_status ghl_group_probes(const ghl_group *groups, int n, const ghl_report *beside, bool json, const ghl_host *host);
 
 #endif

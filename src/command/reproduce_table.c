@@ -222,7 +222,9 @@ ghl_status ghl_reproduction_report(const ghl_reproduction *r, bool show)
                          .charts = p.charts, .n_charts = p.n_charts};
     if (status == GHL_OK)
         status = ghl_report_write(&report);
-    if (status == GHL_OK && show)
+    if (status == GHL_OK && show && r->options->probes)
+        status = ghl_group_probes(p.groups, r->table.count, &report, r->options->json, r->all.host);
+    else if (status == GHL_OK && show)
         status = ghl_report_show(&report, r->options->json, r->all.host);
     ghl_failure_take(&failure, status);
     for (int i = 0; p.groups != NULL && i < r->table.count; i++)
