@@ -57,7 +57,8 @@ same whole killed$number
 
 # --- the same with two threads, killed once in the middle of an epoch
 run whole2 train.threads=2 && run cut2 train.threads=2 --stop-after 90
-[ $? = 75 ] || fail "--stop-after with two threads"
+status=$?
+[ $status = 75 ] || { fail "--stop-after with two threads ends with $status"; cat err; }
 run cut2 train.threads=2 || fail "two threads, continued"
 same whole2 cut2
 

@@ -344,9 +344,9 @@ static void evaluation_repeats_the_training(void **state)
     assert_non_null(strstr(result_text, expected));
     assert_non_null(strstr(result_text, "images 21"));
     assert_int_equal(evaluate("evaluated", NULL, true), GHL_OK);
-    assert_non_null(strstr(result_text, "\"count\":21"));
+    assert_non_null(strstr(result_text, "\"count\": 21"));
     assert_int_equal(evaluate("evaluated", "data.test_size=40", true), GHL_OK);
-    assert_non_null(strstr(result_text, "\"count\":40"));
+    assert_non_null(strstr(result_text, "\"count\": 40"));
     assert_int_equal(evaluate("nowhere", NULL, false), GHL_CHECKPOINT);
     assert_int_equal(evaluate("evaluated", "data.shape=[1, 9, 9]", false), GHL_CHECKPOINT);
     assert_non_null(strstr(ghl_error_message(), "[12,64]"));
