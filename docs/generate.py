@@ -145,7 +145,7 @@ def table(command, arguments):
         runs = os.path.join(folder, "runs")
         shutil.copytree(RUNS, runs)
         ghl(command, "reproduce", *shlex.split(arguments), "--show", "--run", runs, "--recipes", os.path.join(HERE, "..", "recipes"))
-        made = max(glob.glob(os.path.join(runs, "*.csv")), key=len)  # TABLE.csv, or TABLE-probes.csv beside it
+        (made,) = glob.glob(os.path.join(runs, "*-probes.csv" if "--probes" in arguments else "*.csv"))
         with open(made, encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
     if "--probes" in arguments:

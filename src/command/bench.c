@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 
 #include "base/machine.h"
-#include "plan/reuse.h"
 #include "command/result.h"
+#include "plan/reuse.h"
 #include "train/setup.h"
 
 enum { WARM_UP = 2, FEWEST = 5, MOST = 200, PEAK_MILLISECONDS = 300, FLIGHTS = 4 };

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/report.h"
 #include "command/result.h"
 #include "recipe/sections.h"
-#include "command/report.h"
 
 static const char *const alike[] = {"name", "seed", "data.path", "train.device", "train.threads", "train.workers", "train.log_every",
                                     "train.save_every", "train.recompute", NULL};

@@ -10,11 +10,11 @@
 #include <time.h>
 
 #include "base/machine.h"
+#include "command/data_look.h"
+#include "command/result.h"
 #include "data/each.h"
 #include "data/jitter.h"
 #include "data/stage.h"
-#include "command/result.h"
-#include "command/data_look.h"
 
 enum { BATCH = 32, SLOTS = 6, IMAGES = 1024, ROWS = GHL_STAGES };
 static const double long_enough = 1; /* seconds */

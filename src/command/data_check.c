@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/machine.h"
-#include "command/result.h"
 #include "command/data_look.h"
+#include "command/result.h"
 #include "train/training.h"
 
 enum { CHUNK = 256 };

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "base/machine.h"
-#include "data/each.h"
-#include "command/result.h"
 #include "command/data_look.h"
+#include "command/result.h"
+#include "data/each.h"
 
 enum { CHANNELS = 64, NAMES = 10, DAMAGES = 20 }; /* the last two: shown as text at most */
 

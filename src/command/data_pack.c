@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/machine.h"
-#include "data/pack.h"
 #include "command/data_look.h"
+#include "data/pack.h"
 #include "train/training.h"
 
 static void tell(void *user, const char *line)

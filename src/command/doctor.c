@@ -12,14 +12,14 @@
 #include "base/files.h"
 #include "base/machine.h"
 #include "base/zip.h"
+#include "command/bf16_trial.h"
+#include "command/result.h"
 #include "data/picture.h"
 #include "device/cache.h"
 #include "device/device.h"
 #include "device/peak.h"
 #include "device/processor.h"
 #include "ghl_build.h"
-#include "command/bf16_trial.h"
-#include "command/result.h"
 
 typedef struct finding {
     char value[1000]; /* of a GPU: two libraries' paths too */

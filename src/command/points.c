@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/files.h"
-#include "train/setup.h"
 #include "command/points.h"
+#include "train/setup.h"
 
 enum { RECORD_CAP = 1 << 16 };
 

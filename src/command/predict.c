@@ -10,11 +10,11 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "command/result.h"
+#include "command/subject.h"
 #include "data/view.h"
 #include "tensor/bf16.h"
 #include "train/fit.h"
-#include "command/result.h"
-#include "command/subject.h"
 #include "train/training.h"
 
 enum { BATCH = 32, TOP = 5 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What probes measured, for people: of 11 columns a layer in metrics.csv, a row a layer. See ghl_group_probes in report.h.
+ * What probes measured, for people: of the many columns in metrics.csv, a row a layer. See ghl_group_probes in report.h.
  */
 #include <math.h>
 #include <stdio.h>
@@ -40,6 +40,18 @@ static double over_runs(const ghl_group *group, int column)
     return n > 0 ? sum / n : NAN;
 }
 
+/* Figure i of all probes; NULL behind the last. */
+static const char *figure_at(int i)
+{
+    const ghl_probe *probe;
+    for (int p = 0; (probe = (const ghl_probe *)ghl_registry_at(&ghl_probes, p)) != NULL; p++)
+        for (int f = 0; probe->figures[f] != NULL; f++)
+            if (i-- == 0)
+                return probe->figures[f];
+    return NULL;
+}
+
+/* Its mean, from the columns [first, end) of a layer. */
 static void add_figure(const ghl_group *group, const ghl_record *record, int first, int end, const char *figure, ghl_sheet *sheet)
 {
     const size_t length = strlen(figure);
@@ -53,48 +65,22 @@ static void add_figure(const ghl_group *group, const ghl_record *record, int fir
         ghl_sheet_text(sheet, "%.3g", value);
 }
 
-/* What to do with each figure of every probe. */
-static void each_figure(void (*what)(void *self, const char *figure), void *self)
-{
-    const ghl_probe *probe;
-    for (int p = 0; (probe = (const ghl_probe *)ghl_registry_at(&ghl_probes, p)) != NULL; p++)
-        for (int f = 0; probe->figures[f] != NULL; f++)
-            what(self, probe->figures[f]);
-}
-
-typedef struct layer {
-    const ghl_group *group;
-    const ghl_record *record;
-    int first, end; /* its columns */
-    ghl_sheet *sheet;
-} layer;
-
-static void take_figure(void *self, const char *figure)
-{
-    const layer *l = self;
-    add_figure(l->group, l->record, l->first, l->end, figure, l->sheet);
-}
-
-static void take_column(void *self, const char *figure)
-{
-    ghl_sheet_column(self, figure, GHL_SHEET_FIGURE);
-}
-
 static int add_layers(const ghl_group *group, ghl_sheet *sheet)
 {
     const ghl_record *record = group->records;
-    int rows = 0;
+    const char *figure;
+    int rows = 0, end;
     for (int i = 1; i < group->count; i++)
         if (group->records[i].n_columns > record->n_columns)
             record = &group->records[i];
-    layer l = {.group = group, .record = record, .sheet = sheet};
-    for (l.first = GHL_RECORD_COLUMNS; group->count > 0 && l.first < record->n_columns; l.first = l.end) {
-        const char *name = layer_of(&record->columns[l.first]);
-        for (l.end = l.first + 1; l.end < record->n_columns && strcmp(layer_of(&record->columns[l.end]), name) == 0;)
-            l.end++;
+    for (int first = GHL_RECORD_COLUMNS; group->count > 0 && first < record->n_columns; first = end) {
+        const char *name = layer_of(&record->columns[first]);
+        for (end = first + 1; end < record->n_columns && strcmp(layer_of(&record->columns[end]), name) == 0;)
+            end++;
         ghl_sheet_text(sheet, "%s", group->name);
         ghl_sheet_text(sheet, "%s", name);
-        each_figure(take_figure, &l);
+        for (int i = 0; (figure = figure_at(i)) != NULL; i++)
+            add_figure(group, record, first, end, figure, sheet);
         rows++;
     }
     return rows;
@@ -108,7 +94,8 @@ ghl_status ghl_group_probes(const ghl_group *groups, int n, const ghl_report *be
     snprintf(name, sizeof name, "%.180s-probes", beside->name);
     ghl_sheet_column(&sheet, "run", 0);
     ghl_sheet_column(&sheet, "layer", 0);
-    each_figure(take_column, &sheet);
+    for (int i = 0; figure_at(i) != NULL; i++)
+        ghl_sheet_column(&sheet, figure_at(i), GHL_SHEET_FIGURE);
     for (int i = 0; i < n; i++)
         rows += add_layers(&groups[i], &sheet);
     ghl_sheet_note(&sheet, "means over epochs and seeds; \"ghl list probes\" says what they are");

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/files.h"
-#include "data/data.h"
 #include "command/reproduce.h"
 #include "command/sweep.h"
+#include "data/data.h"
 
 typedef struct list {
     char **items; /* [count] "key=value" */

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/result.h"
 #include "device/cases.h"
 #include "train/fit.h"
-#include "command/result.h"
 #include "train/training.h"
 
 enum { BATCH = 12 };

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/files.h"
-#include "metric/sheet.h"
 #include "command/result.h"
 #include "command/sweep.h"
+#include "metric/sheet.h"
 
 /* NAN and NaN points come last; among equals the grid's order. */
 static bool better(const ghl_point *a, const ghl_point *b)

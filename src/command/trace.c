@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/fit.h"
 #include "command/result.h"
+#include "train/fit.h"
 
 typedef struct trace {
     ghl_setup setup;

@@ -16,8 +16,8 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/machine.h"
-#include "train/fit.h"
 #include "recipe/sections.h"
+#include "train/fit.h"
 #include "train/training.h"
 
 enum { HEAD = 4096, FEATURES_PASS = -1 };

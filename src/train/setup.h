@@ -11,9 +11,9 @@
 #include "ckpt/ckpt.h"
 #include "data/data.h"
 #include "plan/plan.h"
-#include "train/features.h"
 #include "recipe/learn.h"
 #include "recipe/recipe.h"
+#include "train/features.h"
 #include "train/resident.h"
 
 typedef struct ghl_setup_options {
